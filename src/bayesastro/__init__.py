@@ -1,0 +1,61 @@
+"""Bayesian inference for astronomy: one NumPyro program, every inference engine, calibrated posteriors.
+
+Five words: a *program* is a NumPyro function that generates the data; a :class:`Problem` attaches the data observed;
+an *engine* (:class:`NUTS`, …) is an inference algorithm with its settings; :func:`fit` runs it; the result is an
+``xarray.DataTree`` in ArviZ's schema which :func:`diagnose` judges.
+
+The public names are loaded when first used, so that ``import bayesastro`` stays quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from bayesastro._version import __version__
+
+if TYPE_CHECKING:
+    from bayesastro import plots as plot
+    from bayesastro.compilation import enable_compilation_cache
+    from bayesastro.diagnose import diagnose
+    from bayesastro.drive import fit
+    from bayesastro.inference.nuts import NUTS
+    from bayesastro.problem import Problem
+    from bayesastro.result import load, save, summary
+
+__all__ = [
+    "NUTS",
+    "Problem",
+    "__version__",
+    "diagnose",
+    "enable_compilation_cache",
+    "fit",
+    "load",
+    "plot",
+    "save",
+    "summary",
+]
+
+_HOMES = {
+    "NUTS": "bayesastro.inference.nuts",
+    "Problem": "bayesastro.problem",
+    "diagnose": "bayesastro.diagnose",
+    "enable_compilation_cache": "bayesastro.compilation",
+    "fit": "bayesastro.drive",
+    "load": "bayesastro.result",
+    "save": "bayesastro.result",
+    "summary": "bayesastro.result",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "plot":
+        value = import_module("bayesastro.plots")
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module `bayesastro` has no attribute `{name}`")
+    globals()[name] = value  # the next look-up is an ordinary one, and no submodule of the same name can shadow it
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,209 @@
+"""Charts: coordinates in which engines walk, and their maps to and from a program's parameters.
+
+A chart gives a flat vector z of all latents, and the density of z with every Jacobian in it:
+
+* :class:`Unconstrained`: z = biject(θ), site by site; −log p(z) = −log p(θ) − log |∂θ/∂z|. Serves every continuous
+  family.
+* :class:`White`: z are independent standard normals a priori; log p(z) = log p(x | θ(z)) − z·z/2 + const. Serves the
+  families of :mod:`bayesastro.transport`, conditional priors included.
+
+All methods are pure functions of coordinates, keys and data, for one point; batch them with ``jax.vmap``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpyro
+from numpyro import handlers
+from numpyro.distributions.transforms import biject_to
+
+from bayesastro import transport
+from bayesastro.families import unmasked
+from bayesastro.program import Data, traced
+from bayesastro.structure import Structure, generate
+
+__all__ = ["Chart", "Slice", "Unconstrained", "White"]
+
+_JACOBIAN = "__log_jacobian__"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Where a site's coordinates lie in the flat vector."""
+
+    name: str
+    start: int
+    stop: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Chart(ABC):
+    """Coordinates z of all latents of a program; abstract.
+
+    Parameters
+    ----------
+    structure : Structure
+    prior_factors : frozenset of str
+        Names of `numpyro.factor` sites that belong to the prior.
+    shapes : tuple of (str, shape)
+        Coordinate shape of each latent site, in trace order.
+    """
+
+    structure: Structure
+    prior_factors: frozenset[str]
+    shapes: tuple[tuple[str, tuple[int, ...]], ...]
+
+    @property
+    def slices(self) -> tuple[Slice, ...]:
+        """Name, place and shape of each site's coordinates."""
+        slices, start = [], 0
+        for name, shape in self.shapes:
+            stop = start + _size(shape)
+            slices.append(Slice(name, start, stop, shape))
+            start = stop
+        return tuple(slices)
+
+    @property
+    def size(self) -> int:
+        """Number of coordinates."""
+        return sum(_size(shape) for _, shape in self.shapes)
+
+    def split(self, z: jax.Array) -> dict[str, jax.Array]:
+        """The flat vector's parts by site name."""
+        return {s.name: z[s.start : s.stop].reshape(s.shape) for s in self.slices}
+
+    def log_prior(self, z: jax.Array, data: Data) -> jax.Array:
+        """Log-density of the prior in these coordinates, Jacobian included."""
+        return self._log_terms(z, data)[0]
+
+    def log_likelihood(self, z: jax.Array, data: Data) -> jax.Array:
+        """Log-likelihood, all observed sites and likelihood factors together."""
+        return self._log_terms(z, data)[1]
+
+    def log_density(self, z: jax.Array, data: Data) -> jax.Array:
+        """Log-density of the posterior in these coordinates, up to the evidence."""
+        log_prior, log_likelihood = self._log_terms(z, data)
+        return log_prior + log_likelihood
+
+    def to_parameters(self, z: jax.Array, data: Data, *, deterministics: tuple[str, ...] = ()) -> dict[str, jax.Array]:
+        """Values of all latent sites, and of the named deterministic ones, at `z`."""
+        with traced(self.structure.program, data, *self._placed(z, data)) as trace:
+            names = [name for name, _ in self.shapes] + list(deterministics)
+            return {name: jnp.asarray(trace[name]["value"]) for name in names}
+
+    def to_coordinates(self, theta: Mapping[str, Any], data: Data) -> jax.Array:
+        """Coordinates of parameter values given by site name."""
+        outer = (partial(handlers.condition, data=data.observed), partial(handlers.substitute, data=dict(theta)))
+        with traced(self.structure.program, data, *outer) as trace:
+            return self._coordinates(trace)
+
+    def draw_prior(self, key: jax.Array, data: Data) -> jax.Array:
+        """Coordinates of one draw from the prior; improper sites start near the origin."""
+        with generate(self.structure.program, data, key) as trace:
+            return self._coordinates(trace)
+
+    def _coordinates(self, trace: dict[str, Any]) -> jax.Array:
+        parts = [self._inverse(unmasked(trace[name]["fn"]), trace[name]["value"]) for name, _ in self.shapes]
+        return jnp.concatenate([jnp.ravel(p) for p in parts]) if parts else jnp.zeros(0)
+
+    def _placed(self, z: jax.Array, data: Data) -> tuple[Any, ...]:
+        parts = self.split(z)
+
+        def place(msg: dict[str, Any]) -> Any:
+            if msg["type"] != "sample" or msg["name"] not in parts:
+                return None
+            part, fn = parts[msg["name"]], unmasked(msg["fn"])
+            step = msg["infer"].get("_scan_current_index")  # within a scan only entry `step` is wanted
+            return self._forward(msg["name"], fn, part if step is None else part[step])
+
+        return partial(handlers.condition, data=data.observed), partial(handlers.substitute, substitute_fn=place)
+
+    def _log_terms(self, z: jax.Array, data: Data) -> tuple[jax.Array, jax.Array]:
+        latents = {name for name, _ in self.shapes}
+        with traced(self.structure.program, data, *self._placed(z, data)) as trace:
+            log_prior = self._base_log_prior(z)
+            log_likelihood = jnp.zeros((), z.dtype)
+            for name, site in trace.items():
+                if site["type"] != "sample":
+                    continue
+                if name in latents:
+                    log_prior += self._site_log_prior(site)
+                elif name.endswith(_JACOBIAN) or name in self.prior_factors:
+                    log_prior += site_log_prob(site).sum()
+                else:
+                    log_likelihood += site_log_prob(site).sum()
+        return log_prior, log_likelihood
+
+    @abstractmethod
+    def _forward(self, name: str, fn: Any, part: jax.Array) -> jax.Array:
+        """A site's value at its coordinates; may add a Jacobian factor."""
+
+    @abstractmethod
+    def _inverse(self, fn: Any, value: jax.Array) -> jax.Array:
+        """A site's coordinates at its value."""
+
+    @abstractmethod
+    def _base_log_prior(self, z: jax.Array) -> jax.Array:
+        """The part of the log-prior that is a function of `z` alone."""
+
+    @abstractmethod
+    def _site_log_prior(self, site: dict[str, Any]) -> jax.Array:
+        """The part of the log-prior that one latent site adds."""
+
+
+@dataclass(frozen=True)
+class Unconstrained(Chart):
+    """Real coordinates by NumPyro's bijection of each site's support, with the Jacobian in the prior."""
+
+    def _forward(self, name: str, fn: Any, part: jax.Array) -> jax.Array:
+        transform = biject_to(fn.support)
+        value = transform(part)
+        log_jacobian = transform.log_abs_det_jacobian(part, value)
+        numpyro.factor(name + _JACOBIAN, jnp.sum(log_jacobian))
+        return value
+
+    def _inverse(self, fn: Any, value: jax.Array) -> jax.Array:
+        return biject_to(fn.support).inv(value)
+
+    def _base_log_prior(self, z: jax.Array) -> jax.Array:
+        return jnp.zeros((), z.dtype)
+
+    def _site_log_prior(self, site: dict[str, Any]) -> jax.Array:
+        return jnp.sum(unmasked(site["fn"]).log_prob(site["value"]))
+
+
+@dataclass(frozen=True)
+class White(Chart):
+    """Standard normal coordinates ξ, carried to the parameters in trace order by :mod:`bayesastro.transport`."""
+
+    def _forward(self, name: str, fn: Any, part: jax.Array) -> jax.Array:
+        return transport.from_normal(fn, part)
+
+    def _inverse(self, fn: Any, value: jax.Array) -> jax.Array:
+        return transport.to_normal(fn, value)
+
+    def _base_log_prior(self, z: jax.Array) -> jax.Array:
+        return -0.5 * jnp.sum(z**2) - 0.5 * self.size * jnp.log(2 * jnp.pi)
+
+    def _site_log_prior(self, site: dict[str, Any]) -> jax.Array:
+        return jnp.zeros(())
+
+
+def site_log_prob(site: dict[str, Any]) -> jax.Array:
+    """Pointwise log-probability of an observed or factor site, with the scale that handlers set."""
+    log_prob = site["fn"].log_prob(site["value"])
+    scale = site["scale"]
+    return log_prob if scale is None else scale * log_prob
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for n in shape:
+        size *= n
+    return size

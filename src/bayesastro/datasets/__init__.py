@@ -1,0 +1,38 @@
+"""Published data, each with its provenance.
+
+Two sorts of data live here:
+
+- Small tables (a few hundred figures at most) are typed into one module each, with the
+  paper, the table and the licence. They need no file and no network. The figures
+  themselves belong to their authors, so cite the paper named in ``citation``.
+- Larger sets are read from the folder that the environment variable
+  ``BAYESASTRO_DATA`` names, one sub-folder for each set, laid out as the authors
+  released it.
+
+Every table is a frozen dataclass of NumPy arrays; each call returns fresh arrays, so a
+caller may change them.
+
+Examples
+--------
+>>> from bayesastro.datasets import desi_dr2_bao
+>>> bao = desi_dr2_bao()
+>>> bao.value.shape, bao.covariance.shape
+((13,), (13, 13))
+>>> bao.tracer[0], bao.kind_names[bao.kind[0]], float(bao.z[0])
+('BGS', 'DV_over_rd', 0.295)
+"""
+
+from bayesastro.datasets.cosmic_chronometers import (
+    ChronometerTable,
+    chronometer_covariance,
+    cosmic_chronometers,
+)
+from bayesastro.datasets.desi_dr2_bao import BAOTable, desi_dr2_bao
+
+__all__ = [
+    "BAOTable",
+    "ChronometerTable",
+    "chronometer_covariance",
+    "cosmic_chronometers",
+    "desi_dr2_bao",
+]

@@ -1,0 +1,226 @@
+"""Diagnostics of a result: what is wrong with it, by which number, and what to do."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import arviz_stats
+import numpy as np
+import xarray as xr
+
+__all__ = ["Diagnosis", "Finding", "diagnose"]
+
+MAX_RHAT = 1.01
+"""Vehtari et al. 2021, Bayesian Analysis 16, 667 (arXiv:1903.08008)."""
+
+MIN_ESS_PER_CHAIN = 100
+"""The same paper: below it, not even the ESS estimate is reliable."""
+
+MIN_BFMI = 0.3
+"""Betancourt 2016, arXiv:1604.00695."""
+
+MAX_EDGE_FRACTION = 0.02
+"""Within the outer hundredth of the prior's width a flat posterior has a fraction of 0.01."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing amiss.
+
+    Attributes
+    ----------
+    id : str
+        Short name of the check.
+    where : str
+        Parameter, chain or group.
+    number, threshold : float
+        What was measured, and the value it should not pass.
+    text : str
+        The finding in words.
+    remedy : str
+        What to do.
+    """
+
+    id: str
+    where: str
+    number: float
+    threshold: float
+    text: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All findings about a result; falsy if there are none."""
+
+    findings: tuple[Finding, ...]
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The checks that found something."""
+        return tuple(dict.fromkeys(f.id for f in self.findings))
+
+    def __str__(self) -> str:
+        if not self.findings:
+            return "No problems found."
+        return "\n".join(f"{f.id} [{f.where}]: {f.text} → {f.remedy}" for f in self.findings)
+
+
+def diagnose(result: xr.DataTree) -> Diagnosis:
+    """Judge a result: completeness, R̂, effective sample size, divergences, tree depth, energy, stuck chains, edges.
+
+    Parameters
+    ----------
+    result : xarray.DataTree
+
+    Returns
+    -------
+    Diagnosis
+        Iterable of findings; prints as one line each.
+    """
+    if result["posterior"].sizes.get("draw", 0) < 4:
+        found = [_incomplete(result) or _no_draws(result)]
+    else:
+        found = [_incomplete(result)]
+        for check in _CHECKS:
+            found.extend(check(result))
+    return Diagnosis(tuple(f for f in found if f is not None))
+
+
+def _no_draws(result: xr.DataTree) -> Finding:
+    number = result["posterior"].sizes.get("draw", 0)
+    return Finding("too_few_draws", "posterior", number, 4, f"there are {number} draws for each chain", "Draw more.")
+
+
+def _incomplete(result: xr.DataTree) -> Finding | None:
+    status = result.attrs.get("status", "complete")
+    if status == "complete":
+        return None
+    number = result["posterior"].sizes.get("draw", 0)
+    text = f"the run ended early ({status}) with {number} draws for each chain"
+    return Finding("incomplete", "run", number, np.nan, text, "Run it again with its checkpoint, or for longer.")
+
+
+def _by_entry(data: xr.Dataset) -> Iterator[tuple[str, float]]:
+    """Every scalar of a dataset without sample axes, under the name that a table would give it."""
+    for name, variable in data.items():
+        for index, value in np.ndenumerate(variable.values):
+            yield f"{name}[{', '.join(map(str, index))}]" if index else str(name), float(value)
+
+
+def _worst(id: str, entries: list[tuple[str, float]], threshold: float, sign: int, what: str, remedy: str) -> list[Finding]:
+    """One finding for all the entries past a threshold, at the worst of them."""
+    bad = [(name, value) for name, value in entries if not sign * value <= sign * threshold]
+    if not bad:
+        return []
+    where, number = max(bad, key=lambda pair: sign * pair[1] if np.isfinite(pair[1]) else np.inf)
+    more = f", and at {len(bad) - 1} more" if len(bad) > 1 else ""
+    return [Finding(id, where, number, threshold, f"{what} is {number:.4g}, where {threshold:g} is the limit{more}", remedy)]
+
+
+def _rhat(result: xr.DataTree) -> list[Finding]:
+    if result["posterior"].sizes["chain"] < 2:
+        return []
+    remedy = "The chains disagree: run a longer warm-up, look at the traces for several modes, or reparametrise."
+    return _worst("rhat", _entries(result, arviz_stats.rhat), MAX_RHAT, 1, "R̂", remedy)
+
+
+def _ess(result: xr.DataTree) -> list[Finding]:
+    least = MIN_ESS_PER_CHAIN * result["posterior"].sizes["chain"]
+    found = []
+    for method in ("bulk", "tail"):
+        entries = _entries(result, lambda data, method=method: arviz_stats.ess(data, method=method))
+        found += _worst(f"ess_{method}", entries, least, -1, f"the {method} effective sample size", "Draw more, or reparametrise.")
+    return found
+
+
+def _entries(result: xr.DataTree, statistic: Callable[[xr.Dataset], xr.Dataset]) -> list[tuple[str, float]]:
+    """A statistic of every scalar that varies; the corner of a Cholesky factor, say, is constant and has none."""
+    data = result["posterior"].to_dataset()
+    values = dict(_by_entry(statistic(data)))
+    spread = dict(_by_entry(data.std(["chain", "draw"])))
+    return [(name, value) for name, value in values.items() if spread[name] > 0]
+
+
+def _divergences(result: xr.DataTree) -> list[Finding]:
+    stats = result["sample_stats"]
+    if "diverging" not in stats:
+        return []
+    number, total = int(stats["diverging"].sum()), stats["diverging"].size
+    if number == 0:
+        return []
+    text = f"{number} of {total} transitions diverged ({100 * number / total:.2g} %)"
+    remedy = "The posterior has regions the sampler cannot enter, so the result is biased: raise `target_accept` (0.95, 0.99), use non-centred scales, or smooth hard edges; their places are in the group `divergences`."
+    return [Finding("divergences", "sampler", number, 0, text, remedy)]
+
+
+def _tree_depth(result: xr.DataTree) -> list[Finding]:
+    stats = result["sample_stats"]
+    if "reached_max_treedepth" not in stats:
+        return []
+    fraction = float(stats["reached_max_treedepth"].mean())
+    text = f"{100 * fraction:.2g} % of trajectories reached the largest tree depth"
+    remedy = "Use `mass_matrix=\"dense\"`, rescale or reparametrise; or raise `max_tree_depth`."
+    return [Finding("tree_depth", "sampler", fraction, 0.01, text, remedy)] if fraction > 0.01 else []
+
+
+def _bfmi(result: xr.DataTree) -> list[Finding]:
+    stats = result["sample_stats"]
+    if "energy" not in stats:
+        return []
+    energy = stats["energy"].values
+    values = (np.diff(energy, axis=1) ** 2).mean(1) / energy.var(1)
+    entries = [(f"chain {i}", float(v)) for i, v in enumerate(values)]
+    return _worst("bfmi", entries, MIN_BFMI, -1, "BFMI", "Heavy tails or a funnel: use non-centred scales, or a longer warm-up.")
+
+
+def _stuck(result: xr.DataTree) -> list[Finding]:
+    """Chains that do not move, or stay where the density is far below that of the others."""
+    stats, found = result["sample_stats"], []
+    if "lp" not in stats:
+        return found
+    lp = stats["lp"].values
+    moved = np.mean(np.diff(lp, axis=1) != 0, axis=1)
+    remedy = "Start from elsewhere (another seed, more `num_starts`), or give the problem an engine for several modes."
+    for chain in np.flatnonzero(moved < 0.05):
+        text = f"chain {chain} moved in only {100 * moved[chain]:.2g} % of its transitions"
+        found.append(Finding("stuck", f"chain {chain}", float(moved[chain]), 0.05, text, remedy))
+    level, spread = np.median(lp, axis=1), np.median(np.std(lp, axis=1))
+    behind = (level.max() - level) / spread if spread > 0 else np.zeros_like(level)
+    for chain in np.flatnonzero(behind > 5):
+        text = f"chain {chain} lies {behind[chain]:.3g} sd of the log-density below the best chain"
+        found.append(Finding("stuck", f"chain {chain}", float(behind[chain]), 5.0, text, remedy))
+    return found
+
+
+def _edges(result: xr.DataTree) -> list[Finding]:
+    found = []
+    for name, variable in result["posterior"].data_vars.items():
+        if "prior_lower" not in variable.attrs:
+            continue
+        lower, upper = (np.asarray(variable.attrs[f"prior_{end}"], float) for end in ("lower", "upper"))
+        if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
+            continue
+        place = _place(variable.values, lower, upper)
+        for end, fraction in (("lower", np.mean(place < 0.01, (0, 1))), ("upper", np.mean(place > 0.99, (0, 1)))):
+            worst = float(np.max(fraction))
+            if worst > MAX_EDGE_FRACTION:
+                text = f"{100 * worst:.2g} % of the draws lie on the {end} edge of the prior"
+                remedy = "The prior's bound shapes the result: widen it, or where the bound is physical report a limit."
+                found.append(Finding("prior_edge", str(name), worst, MAX_EDGE_FRACTION, text, remedy))
+    return found
+
+
+def _place(values: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Where values lie between the bounds, from 0 to 1; logarithmically if the bounds span a factor of a thousand."""
+    if (lower > 0).all() and (upper / lower > 1000).all():
+        values, lower, upper = np.log(values), np.log(lower), np.log(upper)
+    return (values - lower) / (upper - lower)
+
+
+_CHECKS = (_rhat, _ess, _divergences, _tree_depth, _bfmi, _stuck, _edges)

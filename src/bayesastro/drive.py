@@ -1,0 +1,291 @@
+"""The driver: runs any engine in blocks, with progress, checkpoints, time limits and interruption."""
+
+import functools
+import json
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from bayesastro._version import __version__
+from bayesastro.checkpoint import Checkpoint
+from bayesastro.compilation import CompileClock, compile_clock
+from bayesastro.fingerprint import data_fingerprint
+from bayesastro.inference.engine import Draws, Engine, Rows
+from bayesastro.precision import Precision, to_numpy, validate_precision, working_precision
+from bayesastro.problem import Problem, Views
+from bayesastro.program import Data
+from bayesastro.progress import Reporter
+from bayesastro.result import build_result
+
+__all__ = ["fit"]
+
+BLOCK_SECONDS = 0.5
+"""How long a block should take: short enough for Ctrl-C and the bar, long enough that its overhead does not show."""
+
+CHECKPOINT_SECONDS = 5.0
+"""Time between checkpoints."""
+
+
+def fit(
+    problem: Problem,
+    engine: Engine,
+    *,
+    seed: int,
+    checkpoint: str | Path | None = None,
+    time_limit: float | None = None,
+    progress: bool = True,
+    precision: Precision = "double",
+    log_likelihood: bool = False,
+    deterministics: bool | Sequence[str] = True,
+) -> xr.DataTree:
+    """Run an engine on a problem.
+
+    Ctrl-C and the time limit end the run after the present block and return what there is, with ``status`` saying
+    so; a second Ctrl-C raises `KeyboardInterrupt` at once.
+
+    Parameters
+    ----------
+    problem : Problem
+    engine : Engine
+    seed : int
+        The same seed gives the same draws, whatever the blocks, interruptions and checkpoints.
+    checkpoint : path, optional
+        Folder to keep the run in. If it holds this run's checkpoint, the run goes on from there.
+    time_limit : float, optional
+        Seconds after which to stop.
+    progress : bool
+        Show a progress bar, or plain lines where standard error is not a terminal.
+    precision : {"double", "single"}
+        Floating-point precision of the run.
+    log_likelihood : bool
+        Add the pointwise log-likelihood, for `arviz.loo`.
+    deterministics : bool or sequence of str
+        Which deterministic sites to compute for the draws: all, none, or those named.
+
+    Returns
+    -------
+    xarray.DataTree
+        In ArviZ's schema: ``posterior``, ``sample_stats``, ``observed_data``, ``constant_data``; and what the engine
+        adds.
+
+    Raises
+    ------
+    ValueError
+        If the engine cannot run the problem, the density is not finite anywhere the engine starts, a setting is
+        out of range, or the checkpoint is damaged or another run's.
+    OSError
+        If the checkpoint folder cannot be written to.
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"`fit` needs a `Problem`, but a {type(problem).__name__} came. Make one with `Problem(program, ...)`.")
+    if not isinstance(engine, Engine):
+        raise TypeError(f"`fit` needs an engine such as `NUTS()`, but {engine!r} came.")
+    if time_limit is not None and not time_limit > 0:
+        raise ValueError(f"`time_limit` must be a positive number of seconds, but {time_limit!r} came.")
+    validate_precision(precision)
+    kept = _deterministics(problem, deterministics)
+    engine.validate(problem)
+    reporter = Reporter(type(engine).__name__, shown=progress)
+    with working_precision(precision), compile_clock() as clock:
+        began = time.monotonic()
+        run = _Run(problem, engine, _seed_key(seed), precision, reporter, clock)
+        if checkpoint is not None:
+            run.attach(Path(checkpoint), seed)
+        status = run.go(None if time_limit is None else began + time_limit)
+        draws = run.finish()
+        attributes = _attributes(problem, engine, seed, precision) | {"status": status} | draws.attributes
+        result = build_result(problem, draws, attributes, deterministics=kept, log_likelihood=log_likelihood, precision=precision)
+        seconds = time.monotonic() - began
+        result.attrs |= {"seconds_compiling": clock.seconds, "seconds_running": max(seconds - clock.seconds, 0.0)}
+    return result
+
+
+def _seed_key(seed: int) -> jax.Array:
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise ValueError(f"`seed` must be a whole number from 0 to 2⁶³ − 1, but {seed!r} came.")
+    return jax.random.key(int(seed))
+
+
+def _deterministics(problem: Problem, wanted: bool | Sequence[str]) -> tuple[str, ...]:
+    known = problem.views().deterministics
+    if isinstance(wanted, bool):
+        return known if wanted else ()
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise ValueError(f"`deterministics` names `{unknown[0]}`, but the program's deterministic sites are {list(known)}.")
+    return tuple(wanted)
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(engine: Engine, views: Views) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The engine's functions as JAX compiles them, one pair for all data sets of equal shapes."""
+    return (
+        jax.jit(functools.partial(engine.init, views)),
+        jax.jit(functools.partial(engine.advance, views), donate_argnums=1),
+    )
+
+
+@dataclass
+class _Run:
+    """One run: state, rows so far, and the loop over blocks."""
+
+    problem: Problem
+    engine: Engine
+    key: jax.Array
+    precision: Precision
+    reporter: Reporter
+    clock: CompileClock
+    checkpoint: Checkpoint | None = None
+    state: Any = None
+    rows: list[Rows] = field(default_factory=list)
+    num_saved: int = 0
+
+    def __post_init__(self) -> None:
+        self.views = self.problem.views(self.precision)
+        self.data: Data = jax.device_put(self.problem.data)
+        self.init, self.advance = _compiled(self.engine, self.views)
+
+    def attach(self, folder: Path, seed: int) -> None:
+        """Use a checkpoint folder, and go on from what it holds."""
+        attributes = _attributes(self.problem, self.engine, seed, self.precision)
+        self.checkpoint = Checkpoint(folder, {k: v for k, v in attributes.items() if k not in _NOT_IDENTITY})
+        found = self.checkpoint.open()
+        if found is not None:
+            leaves, self.rows = found
+            self.num_saved = len(self.rows)
+            example = jax.eval_shape(self.init, self.key, self.data)
+            self.state = jax.tree.unflatten(jax.tree.structure(example), leaves)
+            self.reporter.say(f"going on from `{folder}`")
+
+    def go(self, deadline: float | None) -> str:
+        """Advance until done, interrupted or out of time; the status in words."""
+        with _interruptions(self.reporter) as is_interrupted:
+            try:
+                if self.state is None:
+                    self._start()
+                return self._loop(deadline, is_interrupted)
+            finally:
+                self.reporter.close()
+
+    def _start(self) -> None:
+        self.reporter.compiling()
+        self.state = self.init(self.key, self.data)
+        started = self.engine.started(to_numpy(self.state))
+        if not started.all():
+            raise ValueError(_no_start(self.problem, started))
+
+    def _loop(self, deadline: float | None, is_interrupted: Callable[[], bool]) -> str:
+        largest = self.engine.block_size(self.views)
+        num_steps, saved_at = max(1, largest // 20), time.monotonic()
+        standing = self.engine.progress(self.state)
+        while standing.done < standing.total:
+            num_steps = min(num_steps, largest, standing.total - standing.done)
+            began, compiled = time.monotonic(), self.clock.seconds
+            self.state, block = self.advance(self.key, self.state, self.data, jnp.asarray(num_steps))
+            count = int(block.count)
+            self.rows.append({name: np.asarray(array[:count]) for name, array in block.rows.items()})
+            elapsed = time.monotonic() - began - (self.clock.seconds - compiled)
+            num_steps = _next_block(num_steps, elapsed)
+            standing = self.engine.progress(self.state)
+            self.reporter.update(standing)
+            if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
+                self._save()
+                saved_at = time.monotonic()
+            if standing.done < standing.total and (is_interrupted() or _is_past(deadline)):
+                self._save()
+                return "interrupted" if is_interrupted() else "time limit reached"
+        self._save()
+        return "complete"
+
+    def _save(self) -> None:
+        if self.checkpoint is not None and len(self.rows) > self.num_saved:
+            self.checkpoint.append(jax.tree.leaves(to_numpy(self.state)), _joined(self.rows[self.num_saved :]))
+            self.num_saved = len(self.rows)
+
+    def finish(self) -> Draws:
+        """The draws from all rows."""
+        rows = _joined(self.rows) if self.rows else {}
+        return self.engine.finish(self.views, to_numpy(self.state), rows)
+
+
+def _joined(blocks: Sequence[Rows]) -> Rows:
+    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _next_block(num_steps: int, elapsed: float) -> int:
+    """Steps for the next block, aimed at `BLOCK_SECONDS`; changes by a factor of four at most."""
+    return max(1, int(num_steps * np.clip(BLOCK_SECONDS / max(elapsed, 1e-6), 0.25, 4.0)))
+
+
+def _is_past(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() > deadline
+
+
+@contextmanager
+def _interruptions(reporter: Reporter) -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a flag, so that a block is finished and nothing is lost; the second one raises."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+
+    def on_interrupt(number: int, frame: Any) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+        reporter.say("stopping after this block; press Ctrl-C again to stop at once")
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _no_start(problem: Problem, started: np.ndarray) -> str:
+    """Say at which sites the density is not finite, from the terms at draws from the prior."""
+    chart, data = problem.unconstrained, problem.data
+    with working_precision("double"):
+        keys = jax.random.split(jax.random.key(0x5EED), 20)
+        draws = jax.vmap(lambda key: chart.to_parameters(chart.draw_prior(key, data), data))(keys)
+    theta = to_numpy(draws)
+    terms = problem.log_prior(theta, batch_ndims=1) | problem.log_likelihood(theta, batch_ndims=1)
+    bad = [name for name, term in terms.items() if not np.isfinite(term).reshape(20, -1).all(-1).any()]
+    where = f" It is not finite at any draw from the prior at site {', '.join(f'`{n}`' for n in bad)}." if bad else ""
+    return (
+        f"No starting point with a finite density and gradient was found for {int((~started).sum())} of {started.size} "
+        f"chains.{where} Check the program for overflows and for data that its priors exclude, or narrow the priors."
+    )
+
+
+_NOT_IDENTITY = ("exactness", "references", "device")
+
+
+def _attributes(problem: Problem, engine: Engine, seed: int, precision: Precision) -> dict[str, Any]:
+    """What makes a run: equal attributes, equal draws on the same machine."""
+    versions = {name: version(name) for name in ("jax", "jaxlib", "numpyro", "blackjax", "numpy")}
+    return {
+        "engine": type(engine).__name__,
+        "settings": json.dumps(engine.settings()),
+        "exactness": engine.exactness,
+        "references": json.dumps(engine.references),
+        "seed": int(seed),
+        "precision": precision,
+        "program": getattr(problem.program, "__name__", type(problem.program).__name__),
+        "program_fingerprint": problem.fingerprint,
+        "data_fingerprint": data_fingerprint(problem.data),
+        "versions": json.dumps({"bayesastro": __version__, "python": platform.python_version(), **versions}),
+        "device": f"{jax.local_device_count()} × {jax.local_devices()[0].device_kind}",
+    }

@@ -1,0 +1,32 @@
+"""Looking through the wrappers that plates, masks and `to_event` put around a distribution."""
+
+import numpyro.distributions as dist
+
+__all__ = ["is_improper", "unmasked", "unwrapped"]
+
+
+def unwrapped(fn: dist.Distribution) -> dist.Distribution:
+    """The innermost distribution under `Expanded`, `Independent` and `Masked` wrappers."""
+    while isinstance(fn, dist.ExpandedDistribution | dist.Independent | dist.MaskedDistribution):
+        fn = fn.base_dist
+    return fn
+
+
+def unmasked(fn: dist.Distribution) -> dist.Distribution:
+    """The same distribution with every mask removed.
+
+    A mask on a *latent* site would make its prior improper where it masks, while the program still draws those
+    entries from it. The density must be that of what the program generates, so masks count on observed sites alone.
+    """
+    if isinstance(fn, dist.MaskedDistribution):
+        return unmasked(fn.base_dist)
+    if isinstance(fn, dist.Independent):
+        return unmasked(fn.base_dist).to_event(fn.reinterpreted_batch_ndims)
+    if isinstance(fn, dist.ExpandedDistribution):
+        return unmasked(fn.base_dist).expand(fn.batch_shape)
+    return fn
+
+
+def is_improper(fn: dist.Distribution) -> bool:
+    """Whether the family under the wrappers is `ImproperUniform`."""
+    return isinstance(unwrapped(fn), dist.ImproperUniform)

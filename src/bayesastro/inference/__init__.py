@@ -1,0 +1,15 @@
+"""Inference engines, one a file, all under the contract of :mod:`bayesastro.inference.engine`.
+
+An engine sees a problem's *views* and never NumPyro: a chart with a log-density, prior and likelihood, all pure
+functions of coordinates and data.
+"""
+
+from bayesastro.inference.engine import Block, Draws, Engine, Progress
+from bayesastro.inference.nuts import NUTS
+
+__all__ = ["NUTS", "Block", "Draws", "Engine", "Progress", "engines"]
+
+
+def engines() -> tuple[type[Engine], ...]:
+    """Every engine that the package has."""
+    return (NUTS,)

@@ -1,0 +1,157 @@
+"""The contract of an inference engine: a resumable sequence of blocks.
+
+An engine is a frozen dataclass of settings with pure functions
+
+    init(views, key, data)                          -> state
+    advance(views, key, state, data, num_steps)     -> state, block
+    finish(views, state, rows)                      -> Draws
+
+A *step* is the engine's own unit (a transition, a shrinkage, an optimisation step). `advance` makes `num_steps` of
+them, at most :meth:`Engine.block_size`; the driver chooses the number so that a block takes about a second. The key of
+step t is ``fold_in(key, t)``: how steps are grouped into blocks never changes a draw, and a resumed run repeats an
+uninterrupted one bit by bit.
+
+A block is a count and a dict of arrays whose first `count` rows are new. The driver gathers the rows on the host, shows
+progress, writes checkpoints and stops on request; an engine does none of that.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import jax
+import numpy as np
+
+from bayesastro.problem import Problem, Views
+from bayesastro.program import Data
+from bayesastro.refusals import CAPABILITIES
+
+__all__ = ["Block", "Draws", "Engine", "Progress", "Rows"]
+
+Rows = Mapping[str, np.ndarray]
+"""Gathered rows of all blocks: arrays with the rows along the leading axis."""
+
+ChartName = Literal["unconstrained", "white"]
+
+
+class Block(NamedTuple):
+    """What one call of `advance` produced: the first `count` rows of each array are new."""
+
+    count: jax.Array
+    rows: dict[str, jax.Array]
+
+
+class Progress(NamedTuple):
+    """Where a run stands: steps done and in all, what goes on, and figures worth showing."""
+
+    done: int
+    total: int
+    phase: str
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Equal-weight draws, and what else a run has to report.
+
+    Parameters
+    ----------
+    coordinates : array, shape (chain, draw, size)
+        Draws in the coordinates of `chart`.
+    chart : str
+        ``"unconstrained"`` or ``"white"``.
+    sample_stats : dict of str to array, shape (chain, draw, ...)
+        Under ArviZ's names.
+    points : dict of str to (coordinates, variables)
+        Further groups of points in the same chart: coordinates of shape (point, size) and variables by point.
+    attributes : dict
+        Numbers about the run as a whole, such as ``log_evidence``.
+    """
+
+    coordinates: np.ndarray
+    chart: ChartName
+    sample_stats: dict[str, np.ndarray] = field(default_factory=dict)
+    points: dict[str, tuple[np.ndarray, dict[str, np.ndarray]]] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine(ABC):
+    """An inference algorithm with its settings; abstract.
+
+    Class attributes
+    ----------------
+    needs : frozenset of str
+        What the engine asks of a problem; a subset of ``refusals.CAPABILITIES``.
+    exactness : str
+        ``"exact"``, ``"biased"``, ``"variational"``, ``"amortised"`` or ``"amortised+is"``.
+    references : tuple of str
+        Papers to cite.
+    """
+
+    needs: ClassVar[frozenset[str]]
+    exactness: ClassVar[str]
+    references: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def refusal(cls, problem: Problem) -> str:
+        """Why this engine cannot run the problem, with the remedy; empty if it can."""
+        for need in sorted(cls.needs - problem.provides):
+            from bayesastro.inference import engines  # the package's own list, known only once all engines are loaded
+
+            others = [f"`{e.__name__}`" for e in engines() if e.needs <= problem.provides]
+            instead = f", or use {' or '.join(others)}" if others else ""
+            return f"`{cls.__name__}` needs {CAPABILITIES[need]}, but {problem.lacks[need]}{instead}."
+        return ""
+
+    def validate(self, problem: Problem) -> None:
+        """Raise, before anything is compiled, if the problem or the settings do not fit.
+
+        Raises
+        ------
+        ValueError
+        """
+        if reason := self.refusal(problem):
+            raise ValueError(reason)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @abstractmethod
+    def block_size(self, views: Views) -> int:
+        """The largest number of steps one call of `advance` may make; bounds its memory."""
+
+    @abstractmethod
+    def init(self, views: Views, key: jax.Array, data: Data) -> Any:
+        """The state before the first step: a pytree of arrays."""
+
+    @abstractmethod
+    def advance(self, views: Views, key: jax.Array, state: Any, data: Data, num_steps: jax.Array) -> tuple[Any, Block]:
+        """Make `num_steps` more steps."""
+
+    @abstractmethod
+    def started(self, state: Any) -> np.ndarray:
+        """For each chain or particle set, whether `init` found a point of finite density."""
+
+    @abstractmethod
+    def progress(self, state: Any) -> Progress:
+        """Where the run stands; finished when ``done == total``."""
+
+    @abstractmethod
+    def finish(self, views: Views, state: Any, rows: Rows) -> Draws:
+        """Turn the gathered rows into draws."""
+
+
+def require_positive(engine: Engine, *names: str) -> None:
+    """Raise unless the named settings are whole numbers of at least one.
+
+    Raises
+    ------
+    ValueError
+    """
+    for name in names:
+        value = getattr(engine, name)
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"`{type(engine).__name__}` needs `{name}` to be a whole number of at least 1, but {value!r} came.")

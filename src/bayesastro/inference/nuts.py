@@ -1,0 +1,286 @@
+"""The No-U-Turn sampler: gradient-based Markov chain Monte Carlo, the first choice for smooth posteriors.
+
+Use it for up to some 10⁴ parameters whose posterior has one mode, or modes that its chains can find. Transitions are
+blackjax's (multinomial NUTS, iterative doubling); warm-up is Stan's: dual averaging of the step size, and windows of
+doubling length in which the mass matrix is learnt from the draws.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from blackjax.adaptation.mass_matrix import MassMatrixAdaptationState, mass_matrix_adaptation
+from blackjax.adaptation.step_size import (
+    DualAveragingAdaptationState,
+    dual_averaging_adaptation,
+    find_reasonable_step_size,
+)
+from blackjax.adaptation.window_adaptation import build_schedule
+from blackjax.mcmc import hmc, metrics
+from blackjax.mcmc import nuts as kernels
+
+from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
+from bayesastro.inference.lanes import over_lanes
+from bayesastro.inference.starts import best_of_prior
+from bayesastro.problem import Problem, Views
+from bayesastro.program import Data
+
+__all__ = ["NUTS"]
+
+DIVERGENCE_THRESHOLD = 1000.0
+"""Energy error beyond which a trajectory counts as divergent (Stan's and everyone's value)."""
+
+BLOCK_BYTES = 2**27
+"""Bound on the memory of one block's rows."""
+
+MAX_BLOCK = 1000
+
+
+class _Chain(NamedTuple):
+    """State of one chain; with a leading axis, of all."""
+
+    hmc: hmc.HMCState
+    step_size: DualAveragingAdaptationState
+    mass: MassMatrixAdaptationState
+    has_diverged: jax.Array
+    """Since the last draw kept."""
+    num_divergences: jax.Array
+    num_gradients: jax.Array
+
+
+class _State(NamedTuple):
+    count: jax.Array
+    chains: _Chain
+
+
+@dataclass(frozen=True, kw_only=True)
+class NUTS(Engine):
+    """No-U-Turn sampler with window adaptation.
+
+    Parameters
+    ----------
+    num_chains : int
+        Chains, vectorised on a device and spread over devices when there are several.
+    num_warmup : int
+        Transitions of adaptation for each chain, not kept.
+    num_draws : int
+        Draws kept for each chain.
+    thin : int
+        Keep every `thin`-th transition.
+    target_accept : float
+        Mean acceptance probability that the step size is adapted to. Raise it when there are divergences.
+    mass_matrix : {"diagonal", "dense"}
+        Dense pays for strongly correlated posteriors of up to some hundred parameters.
+    max_tree_depth : int
+        A trajectory has at most ``2**max_tree_depth - 1`` leapfrog steps.
+    num_starts : int
+        Draws from the prior for each chain, the best of which it starts from.
+
+    References
+    ----------
+    Hoffman & Gelman 2014, JMLR 15, 1593 (arXiv:1111.4246), algorithm 6;
+    Betancourt 2017, arXiv:1701.02434, appendix A (multinomial sampling);
+    Phan, Pradhan & Jankowiak 2019, arXiv:1912.11554 (iterative doubling);
+    Carpenter et al. 2017, J. Stat. Softw. 76, 1 (window adaptation).
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"density", "gradient"})
+    exactness: ClassVar[str] = "exact"
+    references: ClassVar[tuple[str, ...]] = ("arXiv:1111.4246", "arXiv:1701.02434", "arXiv:1912.11554")
+
+    num_chains: int = 4
+    num_warmup: int = 1000
+    num_draws: int = 1000
+    thin: int = 1
+    target_accept: float = 0.8
+    mass_matrix: Literal["diagonal", "dense"] = "diagonal"
+    max_tree_depth: int = 10
+    num_starts: int = 20
+
+    def __post_init__(self) -> None:
+        require_positive(self, "num_chains", "num_warmup", "num_draws", "thin", "max_tree_depth", "num_starts")
+        if not 0 < self.target_accept < 1:
+            raise ValueError(f"`NUTS` needs `target_accept` between 0 and 1, but {self.target_accept!r} came.")
+        if self.mass_matrix not in ("diagonal", "dense"):
+            raise ValueError(f'`NUTS` needs `mass_matrix` "diagonal" or "dense", but {self.mass_matrix!r} came.')
+
+    def validate(self, problem: Problem) -> None:
+        super().validate(problem)
+        size = problem.unconstrained.size
+        if self.mass_matrix == "dense" and size > 5000:
+            raise ValueError(
+                f"A dense mass matrix for {size} parameters takes {8 * size**2 / 1e9:.1f} GB for each chain. "
+                'Use `mass_matrix="diagonal"`.'
+            )
+
+    def block_size(self, views: Views) -> int:
+        row = 8 * self.num_chains * (2 * views.unconstrained.size + 8)
+        return int(np.clip(BLOCK_BYTES // row, 1, MAX_BLOCK))
+
+    def init(self, views: Views, key: jax.Array, data: Data) -> _State:
+        lanes = over_lanes(lambda key, data: self._start(views, key, data), self.num_chains, (True, False))
+        return _State(jnp.zeros((), int), lanes(self._chain_keys(key), data))
+
+    def advance(
+        self, views: Views, key: jax.Array, state: _State, data: Data, num_steps: jax.Array
+    ) -> tuple[_State, Block]:
+        lanes = over_lanes(
+            lambda key, chain, count, num_steps, data: self._run_chain(views, key, chain, count, num_steps, data),
+            self.num_chains,
+            (True, True, False, False, False),
+        )
+        chains, num_kept, rows = lanes(self._chain_keys(key), state.chains, state.count, num_steps, data)
+        return _State(state.count + num_steps, chains), Block(num_kept[0], {k: v.swapaxes(0, 1) for k, v in rows.items()})
+
+    def started(self, state: _State) -> np.ndarray:
+        gradient_is_finite = np.isfinite(state.chains.hmc.logdensity_grad).all(-1)
+        return np.isfinite(state.chains.hmc.logdensity) & gradient_is_finite
+
+    def progress(self, state: _State) -> Progress:
+        done, total = int(state.count), self.num_warmup + self.num_draws * self.thin
+        figures = {"divergences": float(np.sum(state.chains.num_divergences))}
+        return Progress(done, total, "warm-up" if done < self.num_warmup else "sampling", figures)
+
+    def finish(self, views: Views, state: _State, rows: Rows) -> Draws:
+        by_chain = {name: np.moveaxis(array, 0, 1) for name, array in rows.items()}
+        stats = {k: v for k, v in by_chain.items() if k not in ("position", "divergence")}
+        stats["reached_max_treedepth"] = stats["tree_depth"] >= self.max_tree_depth
+        chain, draw = np.nonzero(stats["diverging"])
+        # A transition starts at the draw before it; with thinning, at the one before the window that diverged.
+        where = {"chain": chain, "draw": draw}
+        points = {
+            "divergences": (by_chain["divergence"][chain, draw], where),
+            "divergence_starts": (by_chain["position"][chain, np.maximum(draw - 1, 0)], where),
+        }
+        return Draws(
+            coordinates=by_chain["position"],
+            chart="unconstrained",
+            sample_stats=stats,
+            points=points if chain.size else {},
+            attributes={"num_gradients": int(np.sum(state.chains.num_gradients))},
+        )
+
+    def _chain_keys(self, key: jax.Array) -> jax.Array:
+        return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(self.num_chains))
+
+    def _adapters(self) -> tuple[Any, Any]:
+        return mass_matrix_adaptation(self.mass_matrix == "diagonal"), dual_averaging_adaptation(self.target_accept)
+
+    def _start(self, views: Views, key: jax.Array, data: Data) -> _Chain:
+        """A chain at the best of its prior draws, with a step size that a single leapfrog step accepts."""
+        chart = views.unconstrained
+        log_density = lambda z: chart.log_density(z, data)  # noqa: E731
+        key_start, key_step = jax.random.split(jax.random.fold_in(key, 0))
+        start = best_of_prior(chart, key_start, data, self.num_starts)
+        first = hmc.init(start.position, log_density)
+        (mass_init, _, _), (step_init, _, _) = self._adapters()
+        mass = mass_init(chart.size)
+        kernel = hmc.build_kernel(divergence_threshold=DIVERGENCE_THRESHOLD)
+
+        def one_step(step_size: jax.Array) -> Any:
+            return lambda key, state: kernel(key, state, log_density, step_size, mass.inverse_mass_matrix, 1)
+
+        one = jnp.ones((), first.logdensity.dtype)
+        step_size = find_reasonable_step_size(key_step, one_step, first, one, self.target_accept)
+        # Where no step was acceptable, or every one, the search runs into the limits of the floats.
+        step_size = jnp.where(jnp.isfinite(step_size) & (step_size > 0), step_size, one)
+        zero = jnp.zeros((), int)
+        state = first._replace(logdensity=start.log_density)
+        return _Chain(state, step_init(step_size), mass, jnp.zeros((), bool), zero, zero)
+
+    def _run_chain(
+        self, views: Views, key: jax.Array, chain: _Chain, count: jax.Array, num_steps: jax.Array, data: Data
+    ) -> tuple[_Chain, jax.Array, dict[str, jax.Array]]:
+        """`num_steps` transitions of one chain from step `count` on; rows of the draws kept."""
+        stages = jnp.asarray(build_schedule(self.num_warmup))
+        empty = _empty_row(views.unconstrained.size, chain.hmc.position.dtype)
+        rows = jax.tree.map(lambda a: jnp.zeros((self.block_size(views), *a.shape), a.dtype), empty)
+
+        def step(i: jax.Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
+            chain, num_kept, rows = carry
+            t = count + i
+            chain, row = self._transition(views, jax.random.fold_in(key, 1 + t), chain, stages, t, data)
+            rows = jax.tree.map(lambda all_rows, one: all_rows.at[num_kept].set(one), rows, row)
+            since_warmup = t + 1 - self.num_warmup
+            keep = (since_warmup > 0) & (since_warmup % self.thin == 0)
+            chain = chain._replace(has_diverged=chain.has_diverged & (since_warmup > 0) & ~keep)
+            return chain, num_kept + keep, rows
+
+        return jax.lax.fori_loop(0, num_steps, step, (chain, jnp.zeros((), int), rows))
+
+    def _transition(
+        self, views: Views, key: jax.Array, chain: _Chain, stages: jax.Array, t: jax.Array, data: Data
+    ) -> tuple[_Chain, dict[str, jax.Array]]:
+        """One NUTS transition, and adaptation while `t` is in the warm-up."""
+        (_, mass_update, mass_final), (step_init, step_update, step_final) = self._adapters()
+        is_warmup = t < self.num_warmup
+        step_size = jnp.where(is_warmup, jnp.exp(chain.step_size.log_step_size), step_final(chain.step_size))
+        kernel = kernels.build_kernel(divergence_threshold=DIVERGENCE_THRESHOLD)
+        state, info = kernel(
+            key,
+            chain.hmc,
+            lambda z: views.unconstrained.log_density(z, data),
+            step_size,
+            chain.mass.inverse_mass_matrix,
+            self.max_tree_depth,
+        )
+
+        def fast(step: Any, mass: Any) -> tuple[Any, Any]:
+            return step_update(step, info.acceptance_rate), mass
+
+        def slow(step: Any, mass: Any) -> tuple[Any, Any]:
+            return step_update(step, info.acceptance_rate), mass_update(mass, state.position)
+
+        def window_end(step: Any, mass: Any) -> tuple[Any, Any]:
+            step, mass = slow(step, mass)
+            return step_init(step_final(step)), mass_final(mass)
+
+        stage = stages[jnp.minimum(t, self.num_warmup - 1)]
+        action = jnp.where(is_warmup, 1 + stage[0] + stage[1], 0)
+        step, mass = jax.lax.switch(action, [lambda s, m: (s, m), fast, slow, window_end], chain.step_size, chain.mass)
+        chain = _Chain(
+            state,
+            step,
+            mass,
+            chain.has_diverged | info.is_divergent,
+            chain.num_divergences + (info.is_divergent & ~is_warmup),
+            chain.num_gradients + info.num_integration_steps,
+        )
+        row = _row(state, info, step_size, chain.mass.inverse_mass_matrix)
+        return chain, {**row, "diverging": chain.has_diverged}
+
+
+def _empty_row(size: int, dtype: Any) -> dict[str, jax.Array]:
+    number, whole, flag, point = jnp.zeros((), dtype), jnp.zeros((), int), jnp.zeros((), bool), jnp.zeros(size, dtype)
+    return {
+        "position": point,
+        "divergence": point,
+        "lp": number,
+        "diverging": flag,
+        "energy": number,
+        "tree_depth": whole,
+        "n_steps": whole,
+        "acceptance_rate": number,
+        "step_size": number,
+    }
+
+
+def _row(state: hmc.HMCState, info: kernels.NUTSInfo, step_size: jax.Array, inverse_mass: jax.Array) -> dict[str, Any]:
+    """What is kept of a transition; `divergence` is the end of the trajectory with the larger energy."""
+    kinetic = metrics.default_metric(inverse_mass).kinetic_energy
+    left, right = info.trajectory_leftmost_state, info.trajectory_rightmost_state
+    left_energy, right_energy = (kinetic(end.momentum) - end.logdensity for end in (left, right))
+    right_is_worse = ~(left_energy > right_energy) & ~jnp.isnan(left_energy)
+    return {
+        "position": state.position,
+        "divergence": jnp.where(right_is_worse, right.position, left.position),
+        "lp": state.logdensity,
+        "diverging": info.is_divergent,
+        "energy": info.energy,
+        "tree_depth": jnp.asarray(info.num_trajectory_expansions, int),
+        "n_steps": jnp.asarray(info.num_integration_steps, int),
+        "acceptance_rate": info.acceptance_rate,
+        "step_size": step_size,
+    }

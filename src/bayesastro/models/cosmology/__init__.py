@@ -1,0 +1,1 @@
+"""Cosmological programs: the expansion history from distances and clocks."""

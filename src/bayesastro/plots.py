@@ -1,0 +1,125 @@
+"""Pictures of results: each function returns a figure or draws on an axis that it is given."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import corner as corner_library
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+__all__ = ["COLORS", "band", "corner"]
+
+COLORS = ("#1b5e9b", "#d1602d", "#3a8f5c", "#7a4b9a", "#8a6d3b")
+"""Line colours that stay apart for colour-blind readers and in print."""
+
+
+def corner(
+    results: xr.DataTree | Mapping[str, xr.DataTree],
+    var_names: Sequence[str] | None = None,
+    *,
+    labels: Mapping[str, str] | None = None,
+    truths: Mapping[str, float] | None = None,
+) -> Figure:
+    """Corner plot of scalar parameters, several results overlaid.
+
+    Contours hold 39 % and 86 % of the draws, one and two sigma of a Gaussian in two dimensions.
+
+    Parameters
+    ----------
+    results : DataTree, or mapping of str to DataTree
+        A result, or results by the name that the legend shows.
+    var_names : sequence of str, optional
+        Scalar variables of the posterior; by default all that the results share.
+    labels : mapping of str to str, optional
+        Axis labels by variable; LaTeX between dollar signs.
+    truths : mapping of str to float, optional
+        Values to mark.
+
+    Raises
+    ------
+    ValueError
+        If a variable is missing from a result or is not a scalar.
+    """
+    named = {"": results} if isinstance(results, xr.DataTree) else dict(results)
+    names = list(var_names) if var_names is not None else _shared_scalars(list(named.values()))
+    columns = {key: np.column_stack([_draws(result, name) for name in names]) for key, result in named.items()}
+    ranges = [_range([draws[:, i] for draws in columns.values()]) for i in range(len(names))]
+    figure = plt.figure(figsize=(2.2 * len(names) + 1, 2.2 * len(names) + 1))
+    for color, draws in zip(_colors(len(columns)), columns.values(), strict=True):
+        corner_library.corner(
+            draws,
+            fig=figure,
+            labels=[(labels or {}).get(name, name) for name in names],
+            range=ranges,
+            truths=[truths.get(name) for name in names] if truths else None,
+            truth_color="0.3",
+            color=color,
+            levels=(1 - np.exp(-0.5), 1 - np.exp(-2.0)),
+            bins=40,
+            smooth=1.0,
+            smooth1d=1.0,
+            plot_datapoints=False,
+            plot_density=False,
+            fill_contours=True,
+            weights=np.full(len(draws), 1 / len(draws)),
+            hist_kwargs={"linewidth": 1.5},
+            label_kwargs={"fontsize": 12},
+        )
+    for axis in figure.axes:
+        if axis.get_subplotspec() is not None and axis.get_subplotspec().rowspan == axis.get_subplotspec().colspan:
+            axis.autoscale(axis="y")
+    if len(named) > 1:
+        lines = [Line2D([], [], color=color, lw=2) for color in _colors(len(named))]
+        figure.legend(lines, list(named), loc="upper right", frameon=False, fontsize=12)
+    return figure
+
+
+def band(
+    axis: Axes, x: np.ndarray, curves: np.ndarray, *, color: str = COLORS[0], label: str | None = None, **style: Any
+) -> Axes:
+    """Posterior band of a curve: the median, and the central 68 % and 95 % at each abscissa.
+
+    Parameters
+    ----------
+    axis : matplotlib Axes
+    x : array, shape (n,)
+    curves : array, shape (draw, n)
+        The curve for each of a set of draws.
+    color, label : str
+        Of the median's line.
+    """
+    low2, low1, median, high1, high2 = np.quantile(curves, [0.023, 0.159, 0.5, 0.841, 0.977], axis=0)
+    axis.fill_between(x, low2, high2, color=color, alpha=0.2, lw=0)
+    axis.fill_between(x, low1, high1, color=color, alpha=0.35, lw=0)
+    axis.plot(x, median, color=color, lw=1.2, label=label, **style)
+    return axis
+
+
+def _colors(number: int) -> list[str]:
+    return [COLORS[i % len(COLORS)] for i in range(number)]
+
+
+def _shared_scalars(results: Sequence[xr.DataTree]) -> list[str]:
+    scalars = [[n for n, v in r["posterior"].data_vars.items() if v.dims == ("chain", "draw")] for r in results]
+    return [str(name) for name in scalars[0] if all(name in others for others in scalars)]
+
+
+def _draws(result: xr.DataTree, name: str) -> np.ndarray:
+    if name not in result["posterior"]:
+        raise ValueError(f"The result has no variable `{name}`; it has {', '.join(map(str, result['posterior'].data_vars))}.")
+    variable = result["posterior"][name]
+    if variable.dims != ("chain", "draw"):
+        raise ValueError(f"`corner` shows scalars, but `{name}` has shape {variable.shape[2:]}. Select one entry of it.")
+    return variable.values.ravel()
+
+
+def _range(draws: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Ends that hold 99.7 % of the draws of each result, with a margin."""
+    low = min(float(np.quantile(d, 0.0015)) for d in draws)
+    high = max(float(np.quantile(d, 0.9985)) for d in draws)
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin

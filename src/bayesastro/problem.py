@@ -1,0 +1,322 @@
+"""`Problem`: a NumPyro program, its arguments and the observed data, and every view that an engine needs of them."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pandas as pd
+from numpyro import handlers
+
+from bayesastro import refusals
+from bayesastro.charts import Unconstrained, White, site_log_prob
+from bayesastro.precision import Precision, native, to_numpy, validate_precision, working_precision
+from bayesastro.program import Data, Program, bind, checked_observed, traced
+from bayesastro.refusals import Lack
+from bayesastro.structure import Site, Structure, avals_of, generate, structure_of
+
+__all__ = ["Problem", "Simulations", "Views"]
+
+
+class Simulations(NamedTuple):
+    """Draws from the prior predictive, each array with the draws along its leading axis."""
+
+    parameters: dict[str, np.ndarray]
+    observables: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Views:
+    """The data-free views of a program: what compiled functions are made from and cached by.
+
+    Parameters
+    ----------
+    structure : Structure
+    prior_factors : frozenset of str
+    """
+
+    structure: Structure
+    prior_factors: frozenset[str]
+
+    @functools.cached_property
+    def unconstrained(self) -> Unconstrained:
+        """The chart of unconstrained coordinates."""
+        shapes = tuple((s.name, s.free_shape or ()) for s in self.structure.of_kind("latent"))
+        return Unconstrained(self.structure, self.prior_factors, shapes)
+
+    @functools.cached_property
+    def white(self) -> White:
+        """The chart of standard normal coordinates."""
+        shapes = tuple((s.name, s.white_shape or ()) for s in self.structure.of_kind("latent"))
+        return White(self.structure, self.prior_factors, shapes)
+
+    @property
+    def deterministics(self) -> tuple[str, ...]:
+        """Names of the deterministic sites."""
+        return tuple(site.name for site in self.structure.of_kind("deterministic"))
+
+
+class Problem:
+    """A generative NumPyro program together with its arguments and the data observed.
+
+    Array leaves of the arguments and the observed values are *data*: they can be exchanged with :meth:`replace`
+    without compiling anything again. Everything else is static.
+
+    A mask (``numpyro.handlers.mask``) on an observed site drops the masked entries from the likelihood. On a latent
+    site it has no effect: the prior of the entries stays what the program draws them from.
+
+    Parameters
+    ----------
+    program : callable
+        The program; calls ``numpyro.sample``. Observed sites may be named in `observed`, or use NumPyro's ``obs=``.
+    *args, **kwargs
+        The program's arguments.
+    observed : mapping of str to array, optional
+        Observed values by site name, each of its site's shape.
+    prior_factors : sequence of str
+        Names of ``numpyro.factor`` sites that belong to the prior. All other factors count as likelihood.
+
+    Raises
+    ------
+    TypeError
+        If the arguments do not fit the program or are not arrays and settings.
+    ValueError
+        If a name is not a site, shapes disagree, data are not finite, or a parameter or an observed value lies
+        outside its domain whatever the latents are (a zero error, a negative count).
+
+    Examples
+    --------
+    >>> import numpy as np, numpyro, numpyro.distributions as dist
+    >>> import bayesastro as ba
+    >>> def line(x, sigma):
+    ...     slope = numpyro.sample("slope", dist.Normal(0.0, 10.0))
+    ...     numpyro.sample("y", dist.Normal(slope * x, sigma))
+    >>> x = np.linspace(0.0, 1.0, 5)
+    >>> problem = ba.Problem(line, x, 0.1, observed={"y": 2.0 * x})
+    >>> [site.name for site in problem.parameters]
+    ['slope']
+    """
+
+    def __init__(
+        self,
+        program: Callable[..., Any],
+        *args: Any,
+        observed: Mapping[str, Any] | None = None,
+        prior_factors: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        self._program, arrays = bind(program, args, kwargs)
+        self._call = (args, kwargs)
+        self.data = Data(arrays, checked_observed(observed))
+        self._prior_factors = frozenset([prior_factors] if isinstance(prior_factors, str) else prior_factors)
+        structure = self.views().structure
+        refusals.check_names(structure, self.data, self._prior_factors)
+        with working_precision("double"):
+            probes = [to_numpy(structure.probe(self.data, jax.random.key(i))) for i in (1, 2)]
+        self._inline = {n: p["inline"] for n, p in probes[0].items() if p.get("inline") is not None}
+        self.bounds = _fixed_bounds(probes)
+        """Ends of the priors that were given both, by site; those that depend on other latents are left out."""
+        refusals.check_domains(structure, probes, self.observed)
+        lacks = refusals.structural_lacks(structure, self._prior_factors)
+        if "simulate" not in lacks:
+            lacks |= refusals.data_lacks(structure, self.data, self._inline, probes[0])
+        self.lacks: Mapping[str, Lack] = lacks
+
+    def __repr__(self) -> str:
+        name = getattr(self.program, "__name__", repr(self.program))
+        latents = ", ".join(f"{s.name}{list(s.shape) or ''}" for s in self.parameters)
+        return f"Problem({name}: parameters {latents}; observed {', '.join(self.observed) or 'nothing'})"
+
+    @property
+    def program(self) -> Callable[..., Any]:
+        """The NumPyro program."""
+        return self._program.function
+
+    @property
+    def static_program(self) -> Program:
+        """The hashable half of the program's call."""
+        return self._program
+
+    @property
+    def observed(self) -> dict[str, np.ndarray]:
+        """Observed values by site name, however they were given."""
+        return {**self._inline, **self.data.observed}
+
+    @property
+    def parameters(self) -> tuple[Site, ...]:
+        """The latent sites, in trace order: name, shape, support, prior family."""
+        return self.views().structure.of_kind("latent")
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """What engines may ask of this problem; see :mod:`bayesastro.refusals`."""
+        return frozenset(refusals.CAPABILITIES) - frozenset(self.lacks)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the traced program and the shapes of its data; the same in every process."""
+        return self.views().structure.fingerprint
+
+    def views(self, precision: Precision = "double") -> Views:
+        """The data-free views at a working precision.
+
+        Raises
+        ------
+        ValueError
+            If `precision` is unknown.
+        """
+        validate_precision(precision)
+        structure = structure_of(self._program, avals_of(self.data), precision)
+        return Views(structure, self._prior_factors)
+
+    @property
+    def unconstrained(self) -> Unconstrained:
+        """The chart of unconstrained coordinates."""
+        return self.views().unconstrained
+
+    @property
+    def white(self) -> White:
+        """The chart of standard normal coordinates.
+
+        Raises
+        ------
+        ValueError
+            If a latent site has no map from standard normals.
+        """
+        if "white" in self.lacks:
+            raise ValueError(f"The white chart needs {refusals.CAPABILITIES['white']}, but {self.lacks['white']}.")
+        return self.views().white
+
+    def replace(self, *args: Any, observed: Mapping[str, Any] | None = None, **kwargs: Any) -> "Problem":
+        """The same program with other data. Nothing is traced again if the shapes agree.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            New arguments of the program; without any, the present ones are kept. Keyword arguments alone replace
+            those of the same name.
+        observed : mapping of str to array, optional
+            New values of observed sites; those not named keep their values.
+        """
+        old_args, old_kwargs = self._call
+        return Problem(
+            self.program,
+            *(args or old_args),
+            observed={**self.data.observed, **(observed or {})},
+            prior_factors=tuple(self._prior_factors),
+            **{**old_kwargs, **kwargs},
+        )
+
+    def check(self) -> pd.DataFrame:
+        """Which engines can run this problem, and why the others refuse.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by engine, with the columns ``ok`` and ``reason``.
+        """
+        from bayesastro.inference import engines  # the one arrow upwards: the table has to name the engines
+
+        rows = {engine.__name__: engine.refusal(self) for engine in engines()}
+        table = pd.DataFrame({"ok": [not r for r in rows.values()], "reason": list(rows.values())}, index=list(rows))
+        return table.rename_axis("engine")
+
+    def simulate(self, num: int, *, key: jax.Array) -> Simulations:
+        """Parameters and observables from the prior predictive, in one compiled call.
+
+        Parameters
+        ----------
+        num : int
+            Number of draws.
+        key : jax.Array
+            A JAX random key.
+
+        Raises
+        ------
+        ValueError
+            If the program does not generate its data; the message names the site.
+        """
+        if "simulate" in self.lacks:
+            raise ValueError(f"`simulate` needs {refusals.CAPABILITIES['simulate']}, but {self.lacks['simulate']}.")
+        if num < 1:
+            raise ValueError(f"`num` must be at least 1, but {num} came.")
+        with working_precision("double"):
+            keys = jax.random.split(key, num)
+            return Simulations(*to_numpy(_simulator(self.views().structure)(self.data, keys)))
+
+    def log_prior(self, theta: Mapping[str, Any], *, batch_ndims: int = 0) -> dict[str, np.ndarray]:
+        """Log-density of the prior at parameter values, by site.
+
+        Parameters
+        ----------
+        theta : mapping of str to array
+            A value for each latent site, with `batch_ndims` leading axes.
+        batch_ndims : int
+            Number of leading batch axes: 2 for ``(chain, draw)``.
+
+        Returns
+        -------
+        dict of str to array, shape (batch, ...)
+            One number for each batch entry and site; prior factors included.
+        """
+        return self._site_terms(theta, batch_ndims)[0]
+
+    def log_likelihood(self, theta: Mapping[str, Any], *, batch_ndims: int = 0) -> dict[str, np.ndarray]:
+        """Pointwise log-likelihood at parameter values, by observed site; parameters as for :meth:`log_prior`."""
+        return self._site_terms(theta, batch_ndims)[1]
+
+    def replay(self, theta: Mapping[str, Any], *, batch_ndims: int = 0) -> dict[str, np.ndarray]:
+        """Values of the deterministic sites at parameter values; parameters as for :meth:`log_prior`."""
+        return self._site_terms(theta, batch_ndims)[2]
+
+    def _site_terms(self, theta: Mapping[str, Any], batch_ndims: int) -> tuple[dict[str, np.ndarray], ...]:
+        theta = refusals.checked_theta(self.parameters, {k: native(v) for k, v in theta.items()}, batch_ndims)
+        with working_precision("double"):
+            return to_numpy(_site_terms(self.views(), batch_ndims)(theta, self.data))
+
+
+def _fixed_bounds(probes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, Any]]:
+    bounds = {}
+    for name, found in probes[0].items():
+        if found.get("bounds") is not None and np.array_equal(found["bounds"], probes[1][name]["bounds"]):
+            bounds[name] = tuple(end if end.ndim else float(end) for end in found["bounds"])
+    return bounds
+
+
+@functools.lru_cache(maxsize=64)
+def _simulator(structure: Structure) -> Callable[..., Any]:
+    latents = [site.name for site in structure.of_kind("latent")]
+    observables = [site.name for site in structure.of_kind("observed")]
+
+    def draw(data: Data, key: jax.Array) -> tuple[dict[str, Any], dict[str, Any]]:
+        with generate(structure.program, data, key) as trace:
+            return {n: trace[n]["value"] for n in latents}, {n: trace[n]["value"] for n in observables}
+
+    return jax.jit(jax.vmap(draw, in_axes=(None, 0)))
+
+
+@functools.lru_cache(maxsize=64)
+def _site_terms(views: Views, batch_ndims: int) -> Callable[..., Any]:
+    latents = {site.name for site in views.structure.of_kind("latent")}
+
+    def terms(theta: dict[str, Any], data: Data) -> tuple[dict[str, Any], ...]:
+        outer = (
+            functools.partial(handlers.condition, data=data.observed),
+            functools.partial(handlers.substitute, data=theta),
+        )
+        prior, likelihood, replayed = {}, {}, {}
+        with traced(views.structure.program, data, *outer) as trace:
+            for name, site in trace.items():
+                if site["type"] == "deterministic":
+                    replayed[name] = site["value"]
+                elif site["type"] == "sample" and (name in latents or name in views.prior_factors):
+                    prior[name] = site_log_prob(site).sum()
+                elif site["type"] == "sample":
+                    likelihood[name] = site_log_prob(site)
+        return prior, likelihood, replayed
+
+    for _ in range(batch_ndims):
+        terms = jax.vmap(terms, in_axes=(0, None))
+    return jax.jit(terms)

@@ -1,0 +1,177 @@
+"""A NumPyro program with its arguments, split into what is compiled and what is data.
+
+Data are every array leaf of the program's arguments and the observed values; all else (a grid size, a flag, a
+Python number) is static. The static half, :class:`Program`, is hashable and is what compiled functions are cached
+by; the other half, :class:`Data`, is an argument of those functions. Nothing of a data set is ever compiled in.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import numpyro
+from numpyro import handlers
+
+from bayesastro.precision import native
+
+__all__ = ["Data", "Program", "bind", "traced"]
+
+
+class Data(NamedTuple):
+    """Everything a fit may exchange without compiling anew: a pytree of arrays.
+
+    Attributes
+    ----------
+    arrays : tuple of arrays
+        The array leaves of the program's arguments, in the order of `Program.array_names`.
+    observed : dict of str to array
+        Observed values by site name.
+    """
+
+    arrays: tuple[Any, ...]
+    observed: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Program:
+    """The static half of a program's call: what to call, and its arguments with the arrays taken out."""
+
+    function: Callable[..., Any]
+    treedef: Any
+    static: tuple[Any, ...]
+    array_names: tuple[str, ...]
+
+    def __call__(self, arrays: Sequence[Any]) -> Any:
+        """Run the NumPyro program with `arrays` put back into its arguments."""
+        arrays = iter(arrays)
+        leaves = [next(arrays) if leaf is _ARRAY else leaf for leaf in self.static]
+        args, kwargs = jax.tree.unflatten(self.treedef, leaves)
+        return self.function(*args, **kwargs)
+
+
+class _Array:
+    """Marks, among the static leaves, the place of an array."""
+
+    def __repr__(self) -> str:
+        return "<array>"
+
+
+_ARRAY = _Array()
+
+
+def bind(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Program, tuple[np.ndarray, ...]]:
+    """Split a call ``function(*args, **kwargs)`` into its static half and its arrays.
+
+    Raises
+    ------
+    TypeError
+        If the arguments do not fit the program's signature, or one is neither array nor hashable, or is a list of
+        numbers, a masked array or carries a unit.
+    """
+    if not callable(function):
+        raise TypeError(
+            f"`Problem` needs a NumPyro program (a function that calls `numpyro.sample`), but a "
+            f"{type(function).__name__} came."
+        )
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs)
+    except TypeError as error:
+        name = getattr(function, "__name__", repr(function))
+        raise TypeError(f"The arguments do not fit the program `{name}{inspect.signature(function)}`: {error}.") from None
+    positional = [*bound.arguments][: len(args)]
+    flat, treedef = jax.tree_util.tree_flatten_with_path((args, dict(kwargs)), is_leaf=_is_array)
+    static, arrays, names = [], [], []
+    for path, leaf in flat:
+        name = _leaf_name(path, positional)
+        if _is_array(leaf):
+            names.append(name)
+            arrays.append(_checked_array(leaf, f"argument `{name}`"))
+            static.append(_ARRAY)
+        else:
+            _check_static(leaf, name, path)
+            static.append(leaf)
+    return Program(function, treedef, tuple(static), tuple(names)), tuple(arrays)
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, np.ndarray | np.generic | jax.Array)
+
+
+def _checked_array(leaf: Any, what: str) -> np.ndarray:
+    """`leaf` as a finite NumPy array in native byte order; `what` names it in errors."""
+    unit = getattr(leaf, "unit", None)
+    if unit is not None and str(unit):
+        raise TypeError(
+            f"{what.capitalize() if not what.startswith('argument') else 'A' + what[1:]} carries the unit `{unit}`. "
+            "Pass plain numbers in the unit that the program expects, for example with `.to_value(unit)`."
+        )
+    if isinstance(leaf, np.ma.MaskedArray) and np.ma.is_masked(leaf):
+        raise TypeError(
+            f"The {what} is a masked array. Fill it with finite numbers, and pass the mask as an argument of its own "
+            "for `numpyro.handlers.mask` in the program."
+        )
+    array = native(leaf)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"The {what} has dtype `{array.dtype}`. Pass numbers.")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"The {what} has {int(bad.sum())} non-finite value(s), the first at index {first}. Remove them, or fill "
+            "them with finite numbers and exclude them with `numpyro.handlers.mask` in the program."
+        )
+    return array
+
+
+def checked_observed(observed: Mapping[str, Any] | None) -> dict[str, np.ndarray]:
+    """Observed values as finite NumPy arrays by site name.
+
+    Raises
+    ------
+    TypeError
+        If `observed` is not a mapping, or a value is masked, carries a unit or is no number.
+    ValueError
+        If a value is not finite.
+    """
+    if observed is None:
+        return {}
+    if not isinstance(observed, Mapping):
+        raise TypeError(f"`observed` must map site names to arrays, but a {type(observed).__name__} came.")
+    return {name: _checked_array(value, f"observed `{name}`") for name, value in observed.items()}
+
+
+def _check_static(leaf: Any, name: str, path: Sequence[Any]) -> None:
+    inside_list = len(path) > 2 and isinstance(path[-1], jax.tree_util.SequenceKey)
+    if isinstance(leaf, float) and inside_list:
+        raise TypeError(f"Argument `{name}` is part of a list of numbers. Pass it as an array, with `np.asarray`.")
+    try:
+        hash(leaf)
+    except TypeError:
+        raise TypeError(
+            f"Argument `{name}` is a {type(leaf).__name__}, neither an array nor hashable. Pass arrays with "
+            "`np.asarray`; settings must be hashable."
+        ) from None
+
+
+def _leaf_name(path: Sequence[Any], positional: Sequence[str]) -> str:
+    """The name under which a user knows an argument leaf: ``time``, or ``lens.theta_E`` within a dict."""
+    group, place, *rest = path
+    head = positional[min(place.idx, len(positional) - 1)] if group.idx == 0 else str(place.key)
+    return ".".join([head, jax.tree_util.keystr(tuple(rest), simple=True, separator=".")] if rest else [head])
+
+
+@contextmanager
+def traced(program: Program, data: Data, *outer: Callable[..., Any]) -> Iterator[dict[str, Any]]:
+    """The sites of one run of the program on `data`, under the `outer` handlers (innermost first).
+
+    Argument validation is switched on meanwhile: only then is the log-density −inf outside a support.
+    """
+    function: Callable[..., Any] = program
+    for handler in outer:
+        function = handler(function)
+    with numpyro.validation_enabled(True):
+        yield handlers.trace(function).get_trace(data.arrays)

@@ -1,0 +1,205 @@
+"""What a problem can provide, what it lacks and why, and the checks on its data: every refusal names site and remedy."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from bayesastro.precision import to_numpy, working_precision
+from bayesastro.program import Data
+from bayesastro.structure import Site, Structure
+
+__all__ = ["CAPABILITIES", "Lack", "check_domains", "check_names", "checked_theta", "data_lacks", "structural_lacks"]
+
+CAPABILITIES = {
+    "density": "a log-density",
+    "gradient": "a gradient of the log-density",
+    "simulate": "a program that generates its data",
+    "proper_prior": "a proper prior",
+    "white": "a prior with a map from standard normals",
+}
+"""What an engine may need of a problem, in words."""
+
+
+@dataclass(frozen=True)
+class Lack:
+    """Why a problem does not provide something: which site, and what to do."""
+
+    site: str
+    why: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.why}. {self.remedy}"
+
+
+def check_names(structure: Structure, data: Data, prior_factors: frozenset[str]) -> None:
+    """Raise if an observed name or a prior factor is no such site, or an observed shape disagrees.
+
+    Raises
+    ------
+    ValueError
+    """
+    sites = {site.name: site for site in structure.sites}
+    samples = [s.name for s in structure.sites if s.kind in ("latent", "observed")]
+    for name in data.observed:
+        if name not in samples:
+            raise ValueError(_unknown(f"`observed` names `{name}`", name, sites, samples, "a sample site"))
+        if np.shape(data.observed[name]) != sites[name].shape:
+            raise ValueError(
+                f"Observed `{name}` has shape {np.shape(data.observed[name])}, but the program gives that site shape "
+                f"{sites[name].shape}. Give data and distribution one shape (a plate, or `.expand`)."
+            )
+    factors = [s.name for s in structure.of_kind("factor")]
+    for name in prior_factors:
+        if name not in factors:
+            raise ValueError(_unknown(f"`prior_factors` names `{name}`", name, sites, factors, "a `numpyro.factor` site"))
+    if not structure.of_kind("latent"):
+        raise ValueError("The program has no latent site, so there is nothing to infer. Leave at least one site unobserved.")
+
+
+def _unknown(what: str, name: str, sites: Mapping[str, Site], known: Sequence[str], wanted: str) -> str:
+    if name in sites:
+        return f"{what}, which is a {sites[name].kind} site and not {wanted}. The program has {_listed(known)}."
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean `{near[0]}`?" if near else ""
+    return f"{what}, but the program has no such site; it has {_listed(known)}.{hint}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"`{n}`" for n in names) or "none"
+
+
+def check_domains(structure: Structure, probes: Sequence[Mapping[str, Any]], observed: Mapping[str, np.ndarray]) -> None:
+    """Raise if a distribution's parameter, or an observed value, is outside its domain in every probe.
+
+    Probes are draws from the prior: what fails in all of them, at the same place and with the same value, does not
+    depend on the latents but on the data.
+
+    Raises
+    ------
+    ValueError
+    """
+    for site in structure.of_kind("latent", "observed"):
+        for name, first in probes[0][site.name]["checks"].items():
+            others = [probe[site.name]["checks"][name] for probe in probes]
+            values = [float(np.real(other["value"])) for other in others]
+            if any(o["count"] == 0 or o["first"] != first["first"] for o in others):
+                continue
+            if name == "__value__" and site.name in observed:
+                raise ValueError(
+                    f"Observed `{site.name}` has {int(first['count'])} value(s) outside the support "
+                    f"({site.support}) of its `{site.family}`, the first {values[0]:g}. Correct the data or the family."
+                )
+            if all(np.isclose(v, values[0], equal_nan=True) for v in values):
+                raise ValueError(
+                    f"Site `{site.name}`: `{name}` of its `{site.family}` has {int(first['count'])} value(s) outside "
+                    f"its domain, the first {values[0]:g} at flat index {int(first['first'])}. Errors and scales must "
+                    "be positive and covariances positive definite; correct the data or mask them."
+                )
+
+
+def structural_lacks(structure: Structure, prior_factors: frozenset[str]) -> dict[str, Lack]:
+    """What a program cannot provide at any data; the first reason for each capability counts."""
+    lacks: dict[str, Lack] = {}
+
+    def lack(site: str, why: str, remedy: str, *capabilities: str) -> None:
+        for capability in capabilities:
+            lacks.setdefault(capability, Lack(site, why, remedy))
+
+    density = ("density", "gradient", "white")
+    for site in structure.sites:
+        name = f"site `{site.name}`"
+        if site.kind == "param":
+            remedy = "Make it a `numpyro.sample` site with a prior, or pass the value as an argument"
+            lack(site.name, f"{name} is a `numpyro.param`", remedy, *CAPABILITIES)
+        if site.kind == "latent" and site.is_discrete:
+            remedy = "Sum it out, for example with `MixtureSameFamily`, or use simulation-based inference"
+            lack(site.name, f"{name} has the discrete prior `{site.family}`", remedy, *density)
+        elif site.kind == "latent" and site.free_shape is None:
+            remedy = "Write it in terms of sites with ordinary supports"
+            lack(site.name, f"{name} has support `{site.support}`, which has no bijection to the reals", remedy, *density)
+        if site.kind == "latent" and site.family == "ImproperUniform":
+            remedy = "Give it a proper prior"
+            lack(site.name, f"{name} has `ImproperUniform`", remedy, "proper_prior", "simulate", "white")
+        if site.kind == "latent" and site.white_shape is None:
+            remedy = "Give it a normal prior or one with an inverse distribution function"
+            lack(site.name, f"{name} has `{site.family}`, which has no map from standard normals", remedy, "white")
+        if site.kind == "factor":
+            remedy = "Write it as a `numpyro.sample` site with a distribution that can be sampled"
+            lack(site.name, f"{name} is a `numpyro.factor`, which generates nothing", remedy, "simulate")
+        if site.name in prior_factors:
+            remedy = "Put the term into the priors of the sites it acts on"
+            lack(site.name, f"{name} leaves the prior without normalisation", remedy, "proper_prior", "white")
+        if site.is_fixed:
+            remedy = "Drop `obs=` there and name the site in `observed`"
+            lack(site.name, f"{name} is observed by `obs=` within a `scan`", remedy, "simulate")
+        if site.is_scaled and structure.subsampled is None:
+            remedy = "Drop `numpyro.handlers.scale`"
+            lack(site.name, f"{name} has a scaled log-density", remedy, "simulate", "proper_prior", "white")
+    if structure.subsampled is not None:
+        why = f"plate `{structure.subsampled}` is subsampled, so its density is random"
+        lack(structure.subsampled, why, "Use the whole plate", *CAPABILITIES)
+    if structure.draws_keys:
+        remedy = "Make that noise a `numpyro.sample` site, or use simulation-based inference"
+        lack("prng_key", "the program draws random keys itself (`numpyro.prng_key`), so it has no density", remedy, *density)
+    return lacks
+
+
+def data_lacks(
+    structure: Structure, data: Data, inline: Mapping[str, np.ndarray], probe: Mapping[str, Any]
+) -> dict[str, Lack]:
+    """Why observations given by ``obs=`` may keep a program from generating: broadcasting, or a mean made from data."""
+    for site in structure.of_kind("observed"):
+        if site.name in inline and np.shape(inline[site.name]) != site.shape:
+            why = f"site `{site.name}` has shape {site.shape} but is observed with shape {np.shape(inline[site.name])}"
+            return {"simulate": Lack(site.name, why, "Give the distribution the shape of the data (a plate, or `.expand`)")}
+    names = structure.program.array_names
+    for place, array in enumerate(data.arrays) if inline else ():
+        with working_precision(structure.precision):
+            other = to_numpy(structure.probe(_disturbed(data, place, array), jax.random.key(1)))
+        carried = [n for n in inline if not _same(other[n]["inline"], probe[n]["inline"])]
+        for site in structure.of_kind("latent", "observed") if carried else ():
+            pairs = zip(other[site.name]["parameters"], probe[site.name]["parameters"], strict=True)
+            if not all(_same(a, b) for a, b in pairs):
+                why = f"site `{site.name}` is computed from argument `{names[place]}`, which holds the observed `{carried[0]}`"
+                remedy = "Compute it from sampled values (`numpyro.contrib.control_flow.scan`) or pass the parts as arguments of their own"
+                return {"simulate": Lack(site.name, why, remedy)}
+    return {}
+
+
+def _disturbed(data: Data, place: int, array: np.ndarray) -> Data:
+    """`data` with one array changed in every entry, keeping dtype, sign and rough size."""
+    if array.dtype.kind == "b":
+        changed = ~array
+    elif array.dtype.kind in "iu":
+        changed = array + np.ones_like(array)
+    else:
+        changed = (array * (1 + 1e-3) + 1e-3 * np.abs(array).max(initial=1.0)).astype(array.dtype)
+    return data._replace(arrays=(*data.arrays[:place], changed, *data.arrays[place + 1 :]))
+
+
+def _same(a: Any, b: Any) -> bool:
+    return np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc")
+
+
+def checked_theta(parameters: Sequence[Site], theta: Mapping[str, np.ndarray], batch_ndims: int) -> dict[str, np.ndarray]:
+    """The latent sites' values out of `theta`.
+
+    Raises
+    ------
+    ValueError
+        If a site has no value, or a value has another shape than its site.
+    """
+    for site in parameters:
+        if site.name not in theta:
+            raise ValueError(f"A value is needed for the latent site `{site.name}`; values came for {_listed(list(theta))}.")
+        if theta[site.name].shape[batch_ndims:] != site.shape:
+            raise ValueError(
+                f"Site `{site.name}` has shape {site.shape}, but its value has shape {theta[site.name].shape} with "
+                f"`batch_ndims={batch_ndims}` leading axes."
+            )
+    return {site.name: theta[site.name] for site in parameters}

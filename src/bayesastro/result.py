@@ -1,0 +1,196 @@
+"""Results: an `xarray.DataTree` in ArviZ's schema, its summary, and its way to disk and back."""
+
+import functools
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import arviz_base
+import arviz_stats
+import jax
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesastro.inference.engine import ChartName, Draws
+from bayesastro.precision import Precision, to_numpy, working_precision
+from bayesastro.problem import Problem, Views
+from bayesastro.structure import Site
+
+__all__ = ["build_result", "load", "save", "summary"]
+
+REPLAY_BYTES = 2**27
+"""Bound on the memory of the parameters and deterministic sites computed at once."""
+
+
+def build_result(
+    problem: Problem,
+    draws: Draws,
+    attributes: Mapping[str, Any],
+    *,
+    deterministics: Sequence[str],
+    log_likelihood: bool,
+    precision: Precision,
+) -> xr.DataTree:
+    """Parameters from coordinates, and everything into groups."""
+    views = problem.views(precision)
+    chains, num_draws, size = draws.coordinates.shape
+    flat = _replay(problem, views, draws.chart, tuple(deterministics), draws.coordinates.reshape(-1, size))
+    posterior = {n: v.reshape(chains, num_draws, *v.shape[1:]) for n, v in flat.items()}
+    groups: dict[str, dict[str, Any]] = {"posterior": _named(posterior), "sample_stats": draws.sample_stats}
+    if log_likelihood:
+        latents = {site.name: posterior[site.name] for site in problem.parameters}
+        groups["log_likelihood"] = _named(problem.log_likelihood(latents, batch_ndims=2))
+    groups["observed_data"] = _named(problem.observed)
+    groups["constant_data"] = _named(dict(zip(problem.static_program.array_names, problem.data.arrays, strict=True)))
+    dims = _dims(views)
+    tree = arviz_base.from_dict({k: v for k, v in groups.items() if v}, dims=dims, check_conventions=False)
+    for name, (points, variables) in draws.points.items():
+        values = _named(_replay(problem, views, draws.chart, (), points)) | variables
+        tree[name] = xr.DataTree(arviz_base.dict_to_dataset(values, dims=dims, sample_dims=["point"], check_conventions=False))
+    for name, (lower, upper) in problem.bounds.items():
+        tree["posterior"][_legal(name)].attrs |= {"prior_lower": lower, "prior_upper": upper}
+    tree.attrs = dict(attributes)
+    return tree
+
+
+def _replay(
+    problem: Problem, views: Views, chart: ChartName, deterministics: tuple[str, ...], points: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Latent and deterministic sites at coordinates of shape (point, size), in chunks of bounded memory."""
+    sizes = [int(np.prod(s.shape)) for s in views.structure.sites if s.kind == "latent" or s.name in deterministics]
+    most = max(1, REPLAY_BYTES // (8 * (points.shape[1] + sum(sizes))))
+    # Powers of two, so that few sizes are ever compiled.
+    chunk = 2 ** int(np.floor(np.log2(most))) if len(points) > most else 2 ** int(np.ceil(np.log2(max(len(points), 1))))
+    function, parts = _replayer(views, chart, deterministics), []
+    with working_precision(views.structure.precision):
+        for start in range(0, max(len(points), 1), chunk):
+            part = points[start : start + chunk]
+            padded = np.concatenate([part, np.zeros((chunk - len(part), points.shape[1]), points.dtype)])
+            values = to_numpy(function(padded, problem.data))
+            parts.append({name: value[: len(part)] for name, value in values.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+@functools.lru_cache(maxsize=32)
+def _replayer(views: Views, chart: ChartName, deterministics: tuple[str, ...]) -> Callable[..., Any]:
+    to_parameters = functools.partial(getattr(views, chart).to_parameters, deterministics=deterministics)
+    return jax.jit(jax.vmap(to_parameters, in_axes=(0, None)))
+
+
+def _legal(name: str) -> str:
+    """A variable name: `/` would be a path within the tree."""
+    return name.replace("/", ".")
+
+
+def _named(variables: Mapping[str, Any]) -> dict[str, Any]:
+    return {_legal(name): value for name, value in variables.items()}
+
+
+def _dims(views: Views) -> dict[str, list[str]]:
+    """Dimension names: the plates, then a numbered name for each other axis."""
+    return {_legal(site.name): _site_dims(site) for site in views.structure.sites if site.kind != "factor"}
+
+
+def _site_dims(site: Site) -> list[str]:
+    plates = [_legal(plate) for plate in site.plates]
+    if len(set(plates)) != len(plates) or site.name in plates:
+        plates = []
+    return plates + [f"{_legal(site.name)}_dim_{i}" for i in range(len(site.shape) - len(plates))]
+
+
+def summary(
+    result: xr.DataTree, var_names: Sequence[str] | None = None, *, ci_prob: float = 0.68, digits: int = 3
+) -> pd.DataFrame:
+    """Mean, sd, central interval, effective sample sizes, R̂ and Monte Carlo errors of each parameter.
+
+    Parameters
+    ----------
+    result : xarray.DataTree
+    var_names : sequence of str, optional
+        All variables of the posterior by default.
+    ci_prob : float
+        Probability of the equal-tailed interval.
+    digits : int
+        Numbers are rounded to this many significant digits of the sd.
+
+    Raises
+    ------
+    ValueError
+        If the result has no draws.
+    """
+    if result["posterior"].sizes.get("draw", 0) == 0:
+        raise ValueError("The result has no draws: the run stopped in its warm-up. Go on from its checkpoint, or run it for longer.")
+    table = arviz_stats.summary(
+        result, var_names=var_names, ci_prob=ci_prob, ci_kind="eti", round_to="none"
+    ).apply(pd.to_numeric)
+    exact = [c for c in table.columns if c.startswith(("ess", "r_hat"))]
+    scale = np.floor(np.log10(table["sd"].where(table["sd"] > 0, 1.0)))
+    decimals = (digits - 1 - scale).clip(lower=0).astype(int)
+    for column in table.columns:
+        places = {"r_hat": 4}.get(column, 0)
+        rounded = [round(v, places if column in exact else d) for v, d in zip(table[column], decimals, strict=True)]
+        table[column] = rounded
+    return table
+
+
+def save(result: xr.DataTree, path: str | Path) -> None:
+    """Write a result to netCDF (``.nc``) or zarr (``.zarr``); an old file is replaced in one step.
+
+    Raises
+    ------
+    ValueError
+        If the ending is neither.
+    OSError
+        If the folder does not exist or cannot be written to.
+    """
+    path = Path(path)
+    if path.suffix not in (".nc", ".zarr"):
+        raise ValueError(f"A result is saved as `.nc` or `.zarr`, but the path is `{path}`. Change its ending.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"The folder `{path.parent}` does not exist. Make it, or save elsewhere.")
+    beside = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    try:
+        if path.suffix == ".nc":
+            result.to_netcdf(beside, engine="h5netcdf")
+            os.replace(beside, path)
+        else:
+            result.to_zarr(beside, mode="w", consolidated=False)
+            _swap_folder(beside, path)
+    finally:
+        beside.unlink(missing_ok=True) if beside.is_file() else shutil.rmtree(beside, ignore_errors=True)
+
+
+def _swap_folder(new: Path, path: Path) -> None:
+    old = path.with_name(f".{uuid.uuid4().hex}.old")
+    if path.exists():
+        os.replace(path, old)
+    os.replace(new, path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load(path: str | Path) -> xr.DataTree:
+    """Read a result that :func:`save` wrote, into memory.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no result of this package, or damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"There is no result at `{path}`.")
+    is_zarr = path.is_dir()
+    try:
+        with xr.open_datatree(path, engine="zarr" if is_zarr else "h5netcdf", **({"consolidated": False} if is_zarr else {})) as tree:
+            result = tree.load()
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"`{path}` cannot be read as a result: {error}. It is damaged, or not netCDF or zarr.") from error
+    if "program_fingerprint" not in result.attrs:
+        raise ValueError(f"`{path}` is no result of bayesastro: it has no `program_fingerprint`.")
+    return result

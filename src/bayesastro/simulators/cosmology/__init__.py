@@ -1,0 +1,39 @@
+"""The homogeneous expanding universe: expansion rate and distances.
+
+Examples
+--------
+>>> from bayesastro.simulators.cosmology import Cosmology, luminosity_distance
+>>> planck = Cosmology(H0=67.7, Omega_m=0.31)
+>>> print(round(float(luminosity_distance(1.0, planck))))  # Mpc
+6792
+"""
+
+from bayesastro.simulators.cosmology.bao import bao_ratios
+from bayesastro.simulators.cosmology.distances import (
+    SPEED_OF_LIGHT,
+    Cosmology,
+    angular_diameter_distance,
+    comoving_distance,
+    distance_modulus,
+    efunc,
+    hubble_distance,
+    hubble_parameter,
+    luminosity_distance,
+    transverse_comoving_distance,
+    volume_averaged_distance,
+)
+
+__all__ = [
+    "SPEED_OF_LIGHT",
+    "Cosmology",
+    "angular_diameter_distance",
+    "bao_ratios",
+    "comoving_distance",
+    "distance_modulus",
+    "efunc",
+    "hubble_distance",
+    "hubble_parameter",
+    "luminosity_distance",
+    "transverse_comoving_distance",
+    "volume_averaged_distance",
+]

@@ -1,0 +1,335 @@
+"""The structure of a program: its sites, learnt from one trace, and the checks made on the data in that same trace.
+
+One run of the program, generative (observed sites are sampled too), is traced to a jaxpr. From it come the table of
+sites, the program's fingerprint, and a compiled function which draws once from the prior predictive and reports for
+each site which of its parameters or observed values are outside their domain.
+"""
+
+import functools
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from numpyro import handlers
+from numpyro.distributions import constraints
+from numpyro.distributions.transforms import biject_to
+
+from bayesastro import transport
+from bayesastro.families import is_improper, unmasked, unwrapped
+from bayesastro.precision import Precision, working_precision
+from bayesastro.program import Data, Program, traced
+
+__all__ = ["Avals", "Site", "Structure", "avals_of", "generate", "structure_of"]
+
+Avals = tuple[tuple[tuple[tuple[int, ...], str], ...], tuple[tuple[str, tuple[int, ...], str], ...]]
+"""Shapes and dtypes of a data set: those of the arrays, and those of the observed values with their names."""
+
+START_RADIUS = 2.0
+"""Half-width of the uniform draw, in unconstrained coordinates, that stands in for an improper prior (Stan's choice)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """What is known of one site of a program.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        ``"latent"``, ``"observed"``, ``"factor"``, ``"deterministic"`` or ``"param"``.
+    family : str
+        Name of the distribution's class, wrappers (expanded, independent, masked) removed.
+    shape, event_shape : tuple of int
+        Shape of the value, and its trailing part that one draw of the family fills.
+    support : str
+        Name of the support.
+    plates : tuple of str
+        Plate names, outermost first, one for each leading axis of the value.
+    free_shape : tuple of int or None
+        Shape in unconstrained coordinates; None where no bijection exists.
+    white_shape : tuple of int or None
+        Shape in standard normal coordinates; None where the prior has no map from them.
+    """
+
+    name: str
+    kind: str
+    family: str = ""
+    shape: tuple[int, ...] = ()
+    event_shape: tuple[int, ...] = ()
+    support: str = ""
+    plates: tuple[str, ...] = ()
+    free_shape: tuple[int, ...] | None = None
+    white_shape: tuple[int, ...] | None = None
+    is_discrete: bool = False
+    is_scaled: bool = False
+    is_inline: bool = False
+    """Observed by `obs=` within the program."""
+    is_fixed: bool = False
+    """Observed within a `scan`, where an observation cannot be taken away."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Sites and fingerprint of a program at given shapes; hashable, and what compiled functions are cached by."""
+
+    program: Program
+    avals: Avals
+    precision: Precision
+    sites: tuple[Site, ...]
+    fingerprint: str
+    subsampled: str | None
+    draws_keys: bool
+    probe: Callable[[Data, jax.Array], dict[str, Any]]
+
+    def __hash__(self) -> int:
+        return hash((self.program, self.avals, self.precision))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Structure):
+            return NotImplemented
+        mine = (self.program, self.avals, self.precision, self.fingerprint)
+        return mine == (other.program, other.avals, other.precision, other.fingerprint)
+
+    def of_kind(self, *kinds: str) -> tuple[Site, ...]:
+        """Sites of the given kinds, in trace order."""
+        return tuple(site for site in self.sites if site.kind in kinds)
+
+
+def avals_of(data: Data) -> Avals:
+    """Shapes and dtypes of a data set."""
+    arrays = tuple((np.shape(a), str(np.asarray(a).dtype)) for a in data.arrays)
+    observed = tuple((name, np.shape(a), str(np.asarray(a).dtype)) for name, a in data.observed.items())
+    return arrays, observed
+
+
+class _Watch(handlers.block):
+    """Innermost handler: notes draws of keys within the program and plates that subsample."""
+
+    def __init__(self, fn: Callable[..., Any], notes: dict[str, Any]) -> None:
+        self.notes = notes
+        super().__init__(fn, hide_fn=lambda site: False)
+
+    def process_message(self, msg: dict[str, Any]) -> None:
+        if msg["type"] == "prng_key" and not self.notes["unconditioning"]:
+            self.notes["draws_keys"] = True
+        elif msg["type"] == "prng_key":
+            self.notes["unconditioning"] -= 1
+        elif msg["type"] == "sample" and msg["is_observed"] and msg["kwargs"]["rng_key"] is None:
+            self.notes["unconditioning"] += 1  # `uncondition` is about to ask for a key
+        elif msg["type"] == "plate" and msg["args"][1] is not None and msg["args"][1] < msg["args"][0]:
+            self.notes["subsampled"] = msg["name"]
+
+
+def generate(program: Program, data: Data, key: jax.Array, notes: dict[str, Any] | None = None) -> Any:
+    """Context with the trace of one draw from the prior predictive; improper priors start near the origin."""
+    notes = {} if notes is None else notes
+    notes |= {"unconditioning": 0, "draws_keys": False, "subsampled": None}
+    starts = jax.random.fold_in(key, 1)
+
+    def start(msg: dict[str, Any]) -> Any:
+        if msg["type"] != "sample" or msg["is_observed"] or not is_improper(msg["fn"]):
+            return None
+        transform = biject_to(msg["fn"].support)
+        shape = transform.inverse_shape(msg["fn"].shape())
+        place = jax.random.fold_in(starts, int.from_bytes(hashlib.sha256(msg["name"].encode()).digest()[:4], "big"))
+        return transform(jax.random.uniform(place, shape, minval=-START_RADIUS, maxval=START_RADIUS))
+
+    return traced(
+        program,
+        data,
+        functools.partial(_Watch, notes=notes),
+        handlers.uncondition,
+        functools.partial(handlers.substitute, substitute_fn=start),
+        functools.partial(handlers.seed, rng_seed=key),
+    )
+
+
+def _site(name: str, site: dict[str, Any], conditioned: frozenset[str]) -> Site:
+    if site["type"] == "deterministic":
+        frames = site.get("cond_indep_stack", [])
+        return Site(name=name, kind="deterministic", shape=jnp.shape(site["value"]), plates=_plate_axes(frames, ()))
+    if site["type"] == "param":
+        return Site(name=name, kind="param", shape=jnp.shape(site["value"]))
+    fn, inner = site["fn"], unwrapped(site["fn"])
+    if isinstance(inner, dist.Unit):
+        return Site(name=name, kind="factor", family="Unit")
+    inline = site["infer"].get("was_observed", False) or site["is_observed"]
+    scale = site["scale"]
+    return Site(
+        name=name,
+        kind="observed" if inline or name in conditioned else "latent",
+        family=type(inner).__name__,
+        shape=tuple(fn.shape()),
+        event_shape=tuple(fn.event_shape),
+        support=_support_name(fn.support),
+        plates=_plate_axes(site["cond_indep_stack"], fn.batch_shape),
+        free_shape=_shape_or_none(lambda: biject_to(fn.support).inverse_shape(fn.shape())),
+        white_shape=_shape_or_none(lambda: transport.normal_shape(fn)),
+        is_discrete=bool(fn.is_discrete),
+        is_scaled=not (scale is None or (isinstance(scale, int | float) and scale == 1)),
+        is_inline=bool(inline),
+        is_fixed=bool(site["is_observed"]),
+    )
+
+
+def _shape_or_none(shape: Callable[[], tuple[int, ...]]) -> tuple[int, ...] | None:
+    try:
+        return tuple(shape())
+    except NotImplementedError:
+        return None
+
+
+def _support_name(support: constraints.Constraint) -> str:
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    return type(support).__name__.strip("_").lower().replace("_", " ")
+
+
+def _plate_axes(frames: list[Any], batch_shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Plate names by axis, where plates fill the batch axes exactly; otherwise none."""
+    by_axis = {frame.dim: frame for frame in frames}
+    axes = [by_axis.get(dim) for dim in range(-len(batch_shape), 0)]
+    if any(f is None or f.size != n for f, n in zip(axes, batch_shape, strict=True)):
+        return ()
+    return tuple(f.name for f in axes)
+
+
+def _violations(ok: Any, value: Any) -> dict[str, Any]:
+    """How many entries fail, where the first is, and its value."""
+    ok, value = jnp.broadcast_arrays(ok, value) if jnp.ndim(ok) <= jnp.ndim(value) else (ok, jnp.zeros_like(ok))
+    bad = ~ok.ravel()
+    return {"count": bad.sum(), "first": jnp.argmax(bad), "value": value.ravel()[jnp.argmax(bad)]}
+
+
+def _domain_checks(fn: dist.Distribution, observed: Any) -> dict[str, Any]:
+    """Violations of the parameters' constraints, and of the support by an observed value."""
+    inner, checks = unwrapped(fn), {}
+    for name, constraint in type(inner).arg_constraints.items():
+        value = inner.__dict__.get(name)
+        if value is None or constraints.is_dependent(constraint):
+            continue
+        value = jnp.asarray(value)
+        checks[name] = _violations(constraint(value) & _all_finite(value, constraint), value)
+    if observed is not None:
+        inside = _support_mask(fn, observed)
+        checks["__value__"] = _violations(inside, jnp.asarray(observed))
+    return checks
+
+
+def _bounds(fn: dist.Distribution) -> Any:
+    """Ends of the support where the user chose both; the ends of a natural support (of a `Beta`) are no choice."""
+    if type(unwrapped(fn)).__name__ not in _BOUNDED:
+        return None
+    support = unwrapped(fn).support
+    return jnp.asarray(support.lower_bound), jnp.asarray(support.upper_bound)
+
+
+_BOUNDED = ("Uniform", "LogUniform", "TwoSidedTruncatedDistribution", "DoublyTruncatedPowerLaw")
+
+
+def _all_finite(value: jax.Array, constraint: constraints.Constraint) -> jax.Array:
+    axes = tuple(range(value.ndim - getattr(constraint, "event_dim", 0), value.ndim))
+    return jnp.all(~jnp.isnan(value), axis=axes)
+
+
+def _support_mask(fn: dist.Distribution, value: Any) -> jax.Array:
+    """Where `value` is in the support, or masked away."""
+    if isinstance(fn, dist.MaskedDistribution):
+        return _support_mask(fn.base_dist, value) | ~jnp.asarray(fn._mask)
+    if isinstance(fn, dist.Independent | dist.ExpandedDistribution):
+        return _support_mask(fn.base_dist, value)
+    with handlers.block():
+        return jnp.asarray(fn.support(value))
+
+
+def _fingerprint(jaxpr: Any, sites: tuple[Site, ...]) -> str:
+    """SHA-256 of the traced program: the same in another process, another when a prior or an equation changes."""
+    text = re.sub(r"0x[0-9a-f]+", "", str(jaxpr.jaxpr)) + "".join(map(repr, sites))
+    digest = hashlib.sha256(text.encode())
+    for constant in jaxpr.consts:
+        digest.update(np.asarray(constant).tobytes())
+    return digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=64)
+def structure_of(program: Program, avals: Avals, precision: Precision) -> Structure:
+    """Trace the program once at the given shapes. Cached, so that equal shapes are never traced again."""
+    notes: dict[str, Any] = {}
+    sites: list[Site] = []
+    shapes, observed = avals
+    conditioned = frozenset(name for name, _, _ in observed)
+
+    def probe(data: Data, key: jax.Array) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        with generate(program, data, key, notes) as trace:
+            sites[:] = [_site(name, site, conditioned) for name, site in trace.items() if site["type"] in _TYPES]
+            for site in sites:
+                message = trace[site.name]
+                if site.kind == "factor":
+                    found[site.name] = {"factor": jnp.asarray(unwrapped(message["fn"]).log_factor)}
+                elif site.kind in ("latent", "observed"):
+                    inline = message["infer"].get("obs", message["value"] if site.is_fixed else None)
+                    observed = data.observed.get(site.name, inline)
+                    fits = observed is not None and _fits(jnp.shape(observed), site.shape)
+                    found[site.name] = {
+                        "value": message["value"],
+                        "inline": inline,
+                        "bounds": _bounds(message["fn"]),
+                        "checks": _domain_checks(message["fn"], observed if fits else None),
+                        "parameters": jax.tree.leaves(unwrapped(message["fn"])),
+                    }
+        return found
+
+    example = Data(
+        tuple(jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes),
+        {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape, dtype in observed},
+    )
+    with working_precision(precision), _explained(program, avals):
+        stage = jax.jit(probe).trace(example, jax.eval_shape(lambda: jax.random.key(0)))
+
+    @functools.cache
+    def compiled() -> Callable[..., Any]:
+        with working_precision(precision):
+            return stage.lower().compile()
+
+    known = tuple(sites)
+    return Structure(
+        program=program,
+        avals=avals,
+        precision=precision,
+        sites=known,
+        fingerprint=_fingerprint(stage.jaxpr, known),
+        subsampled=notes["subsampled"],
+        draws_keys=notes["draws_keys"],
+        probe=lambda data, key: compiled()(data, key),
+    )
+
+
+@contextmanager
+def _explained(program: Program, avals: Avals) -> Iterator[None]:
+    """Add to an error raised within the program the shapes that it ran on."""
+    try:
+        yield
+    except Exception as error:
+        shapes = ", ".join(f"`{name}` {shape}" for name, (shape, _) in zip(program.array_names, avals[0], strict=True))
+        name = getattr(program.function, "__name__", repr(program.function))
+        error.add_note(f"This came from the program `{name}`, run on the arguments {shapes or 'without arrays'}.")
+        raise
+
+
+def _fits(shape: tuple[int, ...], site_shape: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, site_shape) == tuple(shape)
+    except ValueError:
+        return False
+
+
+_TYPES = ("sample", "deterministic", "param")

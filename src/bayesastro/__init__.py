@@ -15,7 +15,7 @@ from bayesastro._version import __version__
 if TYPE_CHECKING:
     from bayesastro import plots as plot
     from bayesastro.compilation import enable_compilation_cache
-    from bayesastro.diagnose import diagnose
+    from bayesastro.diagnostics import diagnose
     from bayesastro.drive import fit
     from bayesastro.inference.nuts import NUTS
     from bayesastro.problem import Problem
@@ -37,7 +37,7 @@ __all__ = [
 _HOMES = {
     "NUTS": "bayesastro.inference.nuts",
     "Problem": "bayesastro.problem",
-    "diagnose": "bayesastro.diagnose",
+    "diagnose": "bayesastro.diagnostics",
     "enable_compilation_cache": "bayesastro.compilation",
     "fit": "bayesastro.drive",
     "load": "bayesastro.result",

@@ -124,7 +124,9 @@ class Chart(ABC):
 
         return partial(handlers.condition, data=data.observed), partial(handlers.substitute, substitute_fn=place)
 
+    @partial(jax.jit, static_argnums=0)
     def _log_terms(self, z: jax.Array, data: Data) -> tuple[jax.Array, jax.Array]:
+        """Log-prior and log-likelihood. Jitted so that the program is traced once however often an engine asks."""
         latents = {name for name, _ in self.shapes}
         with traced(self.structure.program, data, *self._placed(z, data)) as trace:
             log_prior = self._base_log_prior(z)

@@ -11,7 +11,11 @@ import jax
 __all__ = ["CompileClock", "compile_clock", "enable_compilation_cache"]
 
 _BACKEND_COMPILE = "/jax/core/compile/backend_compile_duration"
-_COMPILE_EVENTS = ("/jax/core/compile/jaxpr_trace_duration", "/jax/core/compile/jaxpr_to_mlir_module_duration", _BACKEND_COMPILE)
+_COMPILE_EVENTS = (
+    "/jax/core/compile/jaxpr_trace_duration",
+    "/jax/core/compile/jaxpr_to_mlir_module_duration",
+    _BACKEND_COMPILE,
+)
 
 
 @dataclass
@@ -75,5 +79,7 @@ def enable_compilation_cache(folder: str | Path | None = None) -> Path:
     path = Path(folder) if folder is not None else user_cache_path("bayesastro") / "compiled"
     path.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(path))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    # JAX would keep only what took a second to compile; a run has a hundred small programs besides.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return path

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from bayesastro import plots
 from bayesastro.datasets import cosmic_chronometers, desi_dr2_bao
-from bayesastro.diagnose import diagnose
+from bayesastro.diagnostics import diagnose
 from bayesastro.drive import fit
 from bayesastro.inference.nuts import NUTS
 from bayesastro.models.cosmology import bao, expansion
@@ -81,7 +81,9 @@ def run(out: Path, *, seed: int, progress: bool = True, echo: Callable[[str], No
             ["Omega_m", "H0", "r_d"],
             labels=LABELS,
         ),
-        "dark_energy.png": plots.corner(results["joint_w0wa"], ["w0", "wa"], labels=LABELS, truths={"w0": -1.0, "wa": 0.0}),
+        "dark_energy.png": plots.corner(
+            results["joint_w0wa"], ["w0", "wa"], labels=LABELS, truths={"w0": -1.0, "wa": 0.0}
+        ),
         "distances.png": distances_figure(results),
     }
     for name, figure in pictures.items():
@@ -97,7 +99,9 @@ def _prepare(out: Path) -> None:
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
-        raise OSError(f"The output folder `{out}` cannot be written to ({error.strerror}). Choose another with `--out`.") from error
+        raise OSError(
+            f"The output folder `{out}` cannot be written to ({error.strerror}). Choose another with `--out`."
+        ) from error
 
 
 def _save_figure(figure: Figure, path: Path) -> None:
@@ -153,11 +157,28 @@ def distances_figure(results: dict[str, xr.DataTree]) -> Figure:
     for kind, marker, name in ((1, "o", "$D_M$"), (0, "s", "$D_V$"), (2, "^", "$D_H$")):
         of = table.kind == kind
         scale = 1 / np.sqrt(table.z[of])
-        top.errorbar(table.z[of], table.value[of] * scale, error[of] * scale, fmt=marker, color="k", ms=5, label=f"DESI DR2 {name}")
+        top.errorbar(
+            table.z[of],
+            table.value[of] * scale,
+            error[of] * scale,
+            fmt=marker,
+            color="k",
+            ms=5,
+            label=f"DESI DR2 {name}",
+        )
     top.set_ylabel(r"$D(z)\,/\,(r_\mathrm{d}\sqrt{z})$")
     top.legend(frameon=False, fontsize=9)
     total = np.sqrt(np.diag(clocks.covariance))
-    bottom.errorbar(clocks.z, clocks.H / (1 + clocks.z), total / (1 + clocks.z), fmt="o", color="k", ms=4, lw=1, label="cosmic chronometers")
+    bottom.errorbar(
+        clocks.z,
+        clocks.H / (1 + clocks.z),
+        total / (1 + clocks.z),
+        fmt="o",
+        color="k",
+        ms=4,
+        lw=1,
+        label="cosmic chronometers",
+    )
     bottom.set(xlabel="redshift $z$", ylabel=r"$H(z)\,/\,(1+z)$ [km s$^{-1}$ Mpc$^{-1}$]", xlim=(0, 2.5))
     bottom.legend(frameon=False, fontsize=9)
     return figure

@@ -89,7 +89,9 @@ def fit(
         If the checkpoint folder cannot be written to.
     """
     if not isinstance(problem, Problem):
-        raise TypeError(f"`fit` needs a `Problem`, but a {type(problem).__name__} came. Make one with `Problem(program, ...)`.")
+        raise TypeError(
+            f"`fit` needs a `Problem`, but a {type(problem).__name__} came. Make one with `Problem(program, ...)`."
+        )
     if not isinstance(engine, Engine):
         raise TypeError(f"`fit` needs an engine such as `NUTS()`, but {engine!r} came.")
     if time_limit is not None and not time_limit > 0:
@@ -106,7 +108,9 @@ def fit(
         status = run.go(None if time_limit is None else began + time_limit)
         draws = run.finish()
         attributes = _attributes(problem, engine, seed, precision) | {"status": status} | draws.attributes
-        result = build_result(problem, draws, attributes, deterministics=kept, log_likelihood=log_likelihood, precision=precision)
+        result = build_result(
+            problem, draws, attributes, deterministics=kept, log_likelihood=log_likelihood, precision=precision
+        )
         seconds = time.monotonic() - began
         result.attrs |= {"seconds_compiling": clock.seconds, "seconds_running": max(seconds - clock.seconds, 0.0)}
     return result
@@ -124,7 +128,9 @@ def _deterministics(problem: Problem, wanted: bool | Sequence[str]) -> tuple[str
         return known if wanted else ()
     unknown = [name for name in wanted if name not in known]
     if unknown:
-        raise ValueError(f"`deterministics` names `{unknown[0]}`, but the program's deterministic sites are {list(known)}.")
+        raise ValueError(
+            f"`deterministics` names `{unknown[0]}`, but the program's deterministic sites are {list(known)}."
+        )
     return tuple(wanted)
 
 

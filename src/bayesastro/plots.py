@@ -110,10 +110,14 @@ def _shared_scalars(results: Sequence[xr.DataTree]) -> list[str]:
 
 def _draws(result: xr.DataTree, name: str) -> np.ndarray:
     if name not in result["posterior"]:
-        raise ValueError(f"The result has no variable `{name}`; it has {', '.join(map(str, result['posterior'].data_vars))}.")
+        raise ValueError(
+            f"The result has no variable `{name}`; it has {', '.join(map(str, result['posterior'].data_vars))}."
+        )
     variable = result["posterior"][name]
     if variable.dims != ("chain", "draw"):
-        raise ValueError(f"`corner` shows scalars, but `{name}` has shape {variable.shape[2:]}. Select one entry of it.")
+        raise ValueError(
+            f"`corner` shows scalars, but `{name}` has shape {variable.shape[2:]}. Select one entry of it."
+        )
     return variable.values.ravel()
 
 

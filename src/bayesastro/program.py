@@ -63,7 +63,9 @@ class _Array:
 _ARRAY = _Array()
 
 
-def bind(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Program, tuple[np.ndarray, ...]]:
+def bind(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[Program, tuple[np.ndarray, ...]]:
     """Split a call ``function(*args, **kwargs)`` into its static half and its arrays.
 
     Raises
@@ -81,7 +83,9 @@ def bind(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[st
         bound = inspect.signature(function).bind(*args, **kwargs)
     except TypeError as error:
         name = getattr(function, "__name__", repr(function))
-        raise TypeError(f"The arguments do not fit the program `{name}{inspect.signature(function)}`: {error}.") from None
+        raise TypeError(
+            f"The arguments do not fit the program `{name}{inspect.signature(function)}`: {error}."
+        ) from None
     positional = [*bound.arguments][: len(args)]
     flat, treedef = jax.tree_util.tree_flatten_with_path((args, dict(kwargs)), is_leaf=_is_array)
     static, arrays, names = [], [], []

@@ -62,7 +62,11 @@ class Reporter:
     def _text(self, progress: Progress, now: float) -> str:
         began, done_first = self._first or (now, progress.done)
         rate = (progress.done - done_first) / (now - began) if now > began else 0.0
-        left = f", {(progress.total - progress.done) / rate:.0f} s to go" if rate > 0 and progress.done < progress.total else ""
+        left = (
+            f", {(progress.total - progress.done) / rate:.0f} s to go"
+            if rate > 0 and progress.done < progress.total
+            else ""
+        )
         speed = f", {rate:.3g} steps/s" if rate > 0 else ""
         figures = _figures(progress)
         return f"{progress.phase} {progress.done}/{progress.total}{speed}{left}{', ' + figures if figures else ''}"

@@ -56,9 +56,13 @@ def check_names(structure: Structure, data: Data, prior_factors: frozenset[str])
     factors = [s.name for s in structure.of_kind("factor")]
     for name in prior_factors:
         if name not in factors:
-            raise ValueError(_unknown(f"`prior_factors` names `{name}`", name, sites, factors, "a `numpyro.factor` site"))
+            raise ValueError(
+                _unknown(f"`prior_factors` names `{name}`", name, sites, factors, "a `numpyro.factor` site")
+            )
     if not structure.of_kind("latent"):
-        raise ValueError("The program has no latent site, so there is nothing to infer. Leave at least one site unobserved.")
+        raise ValueError(
+            "The program has no latent site, so there is nothing to infer. Leave at least one site unobserved."
+        )
 
 
 def _unknown(what: str, name: str, sites: Mapping[str, Site], known: Sequence[str], wanted: str) -> str:
@@ -73,7 +77,9 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"`{n}`" for n in names) or "none"
 
 
-def check_domains(structure: Structure, probes: Sequence[Mapping[str, Any]], observed: Mapping[str, np.ndarray]) -> None:
+def check_domains(
+    structure: Structure, probes: Sequence[Mapping[str, Any]], observed: Mapping[str, np.ndarray]
+) -> None:
     """Raise if a distribution's parameter, or an observed value, is outside its domain in every probe.
 
     Probes are draws from the prior: what fails in all of them, at the same place and with the same value, does not
@@ -121,7 +127,9 @@ def structural_lacks(structure: Structure, prior_factors: frozenset[str]) -> dic
             lack(site.name, f"{name} has the discrete prior `{site.family}`", remedy, *density)
         elif site.kind == "latent" and site.free_shape is None:
             remedy = "Write it in terms of sites with ordinary supports"
-            lack(site.name, f"{name} has support `{site.support}`, which has no bijection to the reals", remedy, *density)
+            lack(
+                site.name, f"{name} has support `{site.support}`, which has no bijection to the reals", remedy, *density
+            )
         if site.kind == "latent" and site.family == "ImproperUniform":
             remedy = "Give it a proper prior"
             lack(site.name, f"{name} has `ImproperUniform`", remedy, "proper_prior", "simulate", "white")
@@ -145,7 +153,12 @@ def structural_lacks(structure: Structure, prior_factors: frozenset[str]) -> dic
         lack(structure.subsampled, why, "Use the whole plate", *CAPABILITIES)
     if structure.draws_keys:
         remedy = "Make that noise a `numpyro.sample` site, or use simulation-based inference"
-        lack("prng_key", "the program draws random keys itself (`numpyro.prng_key`), so it has no density", remedy, *density)
+        lack(
+            "prng_key",
+            "the program draws random keys itself (`numpyro.prng_key`), so it has no density",
+            remedy,
+            *density,
+        )
     return lacks
 
 
@@ -156,7 +169,9 @@ def data_lacks(
     for site in structure.of_kind("observed"):
         if site.name in inline and np.shape(inline[site.name]) != site.shape:
             why = f"site `{site.name}` has shape {site.shape} but is observed with shape {np.shape(inline[site.name])}"
-            return {"simulate": Lack(site.name, why, "Give the distribution the shape of the data (a plate, or `.expand`)")}
+            return {
+                "simulate": Lack(site.name, why, "Give the distribution the shape of the data (a plate, or `.expand`)")
+            }
     names = structure.program.array_names
     for place, array in enumerate(data.arrays) if inline else ():
         with working_precision(structure.precision):
@@ -186,7 +201,9 @@ def _same(a: Any, b: Any) -> bool:
     return np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc")
 
 
-def checked_theta(parameters: Sequence[Site], theta: Mapping[str, np.ndarray], batch_ndims: int) -> dict[str, np.ndarray]:
+def checked_theta(
+    parameters: Sequence[Site], theta: Mapping[str, np.ndarray], batch_ndims: int
+) -> dict[str, np.ndarray]:
     """The latent sites' values out of `theta`.
 
     Raises
@@ -196,7 +213,9 @@ def checked_theta(parameters: Sequence[Site], theta: Mapping[str, np.ndarray], b
     """
     for site in parameters:
         if site.name not in theta:
-            raise ValueError(f"A value is needed for the latent site `{site.name}`; values came for {_listed(list(theta))}.")
+            raise ValueError(
+                f"A value is needed for the latent site `{site.name}`; values came for {_listed(list(theta))}."
+            )
         if theta[site.name].shape[batch_ndims:] != site.shape:
             raise ValueError(
                 f"Site `{site.name}` has shape {site.shape}, but its value has shape {theta[site.name].shape} with "

@@ -50,7 +50,9 @@ def build_result(
     tree = arviz_base.from_dict({k: v for k, v in groups.items() if v}, dims=dims, check_conventions=False)
     for name, (points, variables) in draws.points.items():
         values = _named(_replay(problem, views, draws.chart, (), points)) | variables
-        tree[name] = xr.DataTree(arviz_base.dict_to_dataset(values, dims=dims, sample_dims=["point"], check_conventions=False))
+        tree[name] = xr.DataTree(
+            arviz_base.dict_to_dataset(values, dims=dims, sample_dims=["point"], check_conventions=False)
+        )
     for name, (lower, upper) in problem.bounds.items():
         tree["posterior"][_legal(name)].attrs |= {"prior_lower": lower, "prior_upper": upper}
     tree.attrs = dict(attributes)
@@ -123,10 +125,12 @@ def summary(
         If the result has no draws.
     """
     if result["posterior"].sizes.get("draw", 0) == 0:
-        raise ValueError("The result has no draws: the run stopped in its warm-up. Go on from its checkpoint, or run it for longer.")
-    table = arviz_stats.summary(
-        result, var_names=var_names, ci_prob=ci_prob, ci_kind="eti", round_to="none"
-    ).apply(pd.to_numeric)
+        raise ValueError(
+            "The result has no draws: the run stopped in its warm-up. Go on from its checkpoint, or run it for longer."
+        )
+    table = arviz_stats.summary(result, var_names=var_names, ci_prob=ci_prob, ci_kind="eti", round_to="none").apply(
+        pd.to_numeric
+    )
     exact = [c for c in table.columns if c.startswith(("ess", "r_hat"))]
     scale = np.floor(np.log10(table["sd"].where(table["sd"] > 0, 1.0)))
     decimals = (digits - 1 - scale).clip(lower=0).astype(int)
@@ -187,10 +191,14 @@ def load(path: str | Path) -> xr.DataTree:
         raise FileNotFoundError(f"There is no result at `{path}`.")
     is_zarr = path.is_dir()
     try:
-        with xr.open_datatree(path, engine="zarr" if is_zarr else "h5netcdf", **({"consolidated": False} if is_zarr else {})) as tree:
+        with xr.open_datatree(
+            path, engine="zarr" if is_zarr else "h5netcdf", **({"consolidated": False} if is_zarr else {})
+        ) as tree:
             result = tree.load()
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(f"`{path}` cannot be read as a result: {error}. It is damaged, or not netCDF or zarr.") from error
+        raise ValueError(
+            f"`{path}` cannot be read as a result: {error}. It is damaged, or not netCDF or zarr."
+        ) from error
     if "program_fingerprint" not in result.attrs:
         raise ValueError(f"`{path}` is no result of bayesastro: it has no `program_fingerprint`.")
     return result

@@ -16,14 +16,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
 import numpyro.distributions as dist
 from numpyro import handlers
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import biject_to
 
 from bayesastro import transport
-from bayesastro.families import is_improper, unmasked, unwrapped
+from bayesastro.families import is_improper, unwrapped
 from bayesastro.precision import Precision, working_precision
 from bayesastro.program import Data, Program, traced
 

@@ -70,7 +70,7 @@ def _stripped(fn: dist.Distribution) -> dist.Distribution:
 
 
 def _is_served(fn: dist.Distribution) -> bool:
-    if is_improper(fn) or fn.is_discrete or fn.event_shape and not isinstance(fn, dist.MultivariateNormal):
+    if is_improper(fn) or fn.is_discrete or (fn.event_shape and not isinstance(fn, dist.MultivariateNormal)):
         return False
     if isinstance(fn, dist.MultivariateNormal | dist.Gamma | dist.Beta | dist.StudentT):
         return True

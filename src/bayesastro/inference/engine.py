@@ -154,4 +154,6 @@ def require_positive(engine: Engine, *names: str) -> None:
     for name in names:
         value = getattr(engine, name)
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"`{type(engine).__name__}` needs `{name}` to be a whole number of at least 1, but {value!r} came.")
+            raise ValueError(
+                f"`{type(engine).__name__}` needs `{name}` to be a whole number of at least 1, but {value!r} came."
+            )

@@ -132,7 +132,9 @@ class NUTS(Engine):
             (True, True, False, False, False),
         )
         chains, num_kept, rows = lanes(self._chain_keys(key), state.chains, state.count, num_steps, data)
-        return _State(state.count + num_steps, chains), Block(num_kept[0], {k: v.swapaxes(0, 1) for k, v in rows.items()})
+        return _State(state.count + num_steps, chains), Block(
+            num_kept[0], {k: v.swapaxes(0, 1) for k, v in rows.items()}
+        )
 
     def started(self, state: _State) -> np.ndarray:
         gradient_is_finite = np.isfinite(state.chains.hmc.logdensity_grad).all(-1)

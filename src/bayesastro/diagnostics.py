@@ -113,14 +113,18 @@ def _by_entry(data: xr.Dataset) -> Iterator[tuple[str, float]]:
             yield f"{name}[{', '.join(map(str, index))}]" if index else str(name), float(value)
 
 
-def _worst(id: str, entries: list[tuple[str, float]], threshold: float, sign: int, what: str, remedy: str) -> list[Finding]:
+def _worst(
+    id: str, entries: list[tuple[str, float]], threshold: float, sign: int, what: str, remedy: str
+) -> list[Finding]:
     """One finding for all the entries past a threshold, at the worst of them."""
     bad = [(name, value) for name, value in entries if not sign * value <= sign * threshold]
     if not bad:
         return []
     where, number = max(bad, key=lambda pair: sign * pair[1] if np.isfinite(pair[1]) else np.inf)
     more = f", and at {len(bad) - 1} more" if len(bad) > 1 else ""
-    return [Finding(id, where, number, threshold, f"{what} is {number:.4g}, where {threshold:g} is the limit{more}", remedy)]
+    return [
+        Finding(id, where, number, threshold, f"{what} is {number:.4g}, where {threshold:g} is the limit{more}", remedy)
+    ]
 
 
 def _rhat(result: xr.DataTree) -> list[Finding]:
@@ -135,7 +139,9 @@ def _ess(result: xr.DataTree) -> list[Finding]:
     found = []
     for method in ("bulk", "tail"):
         entries = _entries(result, lambda data, method=method: arviz_stats.ess(data, method=method))
-        found += _worst(f"ess_{method}", entries, least, -1, f"the {method} effective sample size", "Draw more, or reparametrise.")
+        found += _worst(
+            f"ess_{method}", entries, least, -1, f"the {method} effective sample size", "Draw more, or reparametrise."
+        )
     return found
 
 
@@ -165,7 +171,7 @@ def _tree_depth(result: xr.DataTree) -> list[Finding]:
         return []
     fraction = float(stats["reached_max_treedepth"].mean())
     text = f"{100 * fraction:.2g} % of trajectories reached the largest tree depth"
-    remedy = "Use `mass_matrix=\"dense\"`, rescale or reparametrise; or raise `max_tree_depth`."
+    remedy = 'Use `mass_matrix="dense"`, rescale or reparametrise; or raise `max_tree_depth`.'
     return [Finding("tree_depth", "sampler", fraction, 0.01, text, remedy)] if fraction > 0.01 else []
 
 
@@ -176,7 +182,9 @@ def _bfmi(result: xr.DataTree) -> list[Finding]:
     energy = stats["energy"].values
     values = (np.diff(energy, axis=1) ** 2).mean(1) / energy.var(1)
     entries = [(f"chain {i}", float(v)) for i, v in enumerate(values)]
-    return _worst("bfmi", entries, MIN_BFMI, -1, "BFMI", "Heavy tails or a funnel: use non-centred scales, or a longer warm-up.")
+    return _worst(
+        "bfmi", entries, MIN_BFMI, -1, "BFMI", "Heavy tails or a funnel: use non-centred scales, or a longer warm-up."
+    )
 
 
 def _stuck(result: xr.DataTree) -> list[Finding]:

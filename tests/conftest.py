@@ -1,4 +1,4 @@
-"""Files as published, against which the typed tables are checked."""
+"""Shared by all tests."""
 
 import os
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture

@@ -18,19 +18,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpyro
 from numpyro import handlers
 from numpyro.distributions.transforms import biject_to
 
 from bayesastro import transport
 from bayesastro.families import unmasked
-from bayesastro.program import Data, traced
+from bayesastro.program import Data, observing, traced
 from bayesastro.structure import Structure, generate
 
 __all__ = ["Chart", "Slice", "Unconstrained", "White"]
-
-_JACOBIAN = "__log_jacobian__"
-
 
 @dataclass(frozen=True)
 class Slice:
@@ -99,8 +95,9 @@ class Chart(ABC):
 
     def to_coordinates(self, theta: Mapping[str, Any], data: Data) -> jax.Array:
         """Coordinates of parameter values given by site name."""
-        outer = (partial(handlers.condition, data=data.observed), partial(handlers.substitute, data=dict(theta)))
-        with traced(self.structure.program, data, *outer) as trace:
+        values = {name: jnp.asarray(value) for name, value in theta.items()}  # a scan indexes them by a traced step
+        placed = partial(handlers.substitute, data=values)
+        with traced(self.structure.program, data, observing(data), placed) as trace:
             return self._coordinates(trace)
 
     def draw_prior(self, key: jax.Array, data: Data) -> jax.Array:
@@ -120,31 +117,31 @@ class Chart(ABC):
                 return None
             part, fn = parts[msg["name"]], unmasked(msg["fn"])
             step = msg["infer"].get("_scan_current_index")  # within a scan only entry `step` is wanted
-            return self._forward(msg["name"], fn, part if step is None else part[step])
+            return self._forward(fn, part if step is None else part[step])
 
-        return partial(handlers.condition, data=data.observed), partial(handlers.substitute, substitute_fn=place)
+        return observing(data), partial(handlers.substitute, substitute_fn=place)
 
     @partial(jax.jit, static_argnums=0)
     def _log_terms(self, z: jax.Array, data: Data) -> tuple[jax.Array, jax.Array]:
         """Log-prior and log-likelihood. Jitted so that the program is traced once however often an engine asks."""
-        latents = {name for name, _ in self.shapes}
+        parts = self.split(z)
         with traced(self.structure.program, data, *self._placed(z, data)) as trace:
             log_prior = self._base_log_prior(z)
             log_likelihood = jnp.zeros((), z.dtype)
             for name, site in trace.items():
                 if site["type"] != "sample":
                     continue
-                if name in latents:
-                    log_prior += self._site_log_prior(site)
-                elif name.endswith(_JACOBIAN) or name in self.prior_factors:
+                if name in parts:
+                    log_prior += self._site_log_prior(site, parts[name])
+                elif name in self.prior_factors:
                     log_prior += site_log_prob(site).sum()
                 else:
                     log_likelihood += site_log_prob(site).sum()
         return log_prior, log_likelihood
 
     @abstractmethod
-    def _forward(self, name: str, fn: Any, part: jax.Array) -> jax.Array:
-        """A site's value at its coordinates; may add a Jacobian factor."""
+    def _forward(self, fn: Any, part: jax.Array) -> jax.Array:
+        """A site's value at its coordinates."""
 
     @abstractmethod
     def _inverse(self, fn: Any, value: jax.Array) -> jax.Array:
@@ -155,20 +152,16 @@ class Chart(ABC):
         """The part of the log-prior that is a function of `z` alone."""
 
     @abstractmethod
-    def _site_log_prior(self, site: dict[str, Any]) -> jax.Array:
-        """The part of the log-prior that one latent site adds."""
+    def _site_log_prior(self, site: dict[str, Any], part: jax.Array) -> jax.Array:
+        """The part of the log-prior that one latent site adds at its coordinates, Jacobian included."""
 
 
 @dataclass(frozen=True)
 class Unconstrained(Chart):
     """Real coordinates by NumPyro's bijection of each site's support, with the Jacobian in the prior."""
 
-    def _forward(self, name: str, fn: Any, part: jax.Array) -> jax.Array:
-        transform = biject_to(fn.support)
-        value = transform(part)
-        log_jacobian = transform.log_abs_det_jacobian(part, value)
-        numpyro.factor(name + _JACOBIAN, jnp.sum(log_jacobian))
-        return value
+    def _forward(self, fn: Any, part: jax.Array) -> jax.Array:
+        return biject_to(fn.support)(part)
 
     def _inverse(self, fn: Any, value: jax.Array) -> jax.Array:
         return biject_to(fn.support).inv(value)
@@ -176,15 +169,17 @@ class Unconstrained(Chart):
     def _base_log_prior(self, z: jax.Array) -> jax.Array:
         return jnp.zeros((), z.dtype)
 
-    def _site_log_prior(self, site: dict[str, Any]) -> jax.Array:
-        return jnp.sum(unmasked(site["fn"]).log_prob(site["value"]))
+    def _site_log_prior(self, site: dict[str, Any], part: jax.Array) -> jax.Array:
+        fn = unmasked(site["fn"])
+        log_jacobian = biject_to(fn.support).log_abs_det_jacobian(part, site["value"])
+        return latent_log_prob(site).sum() + jnp.sum(log_jacobian)
 
 
 @dataclass(frozen=True)
 class White(Chart):
     """Standard normal coordinates ξ, carried to the parameters in trace order by :mod:`bayesastro.transport`."""
 
-    def _forward(self, name: str, fn: Any, part: jax.Array) -> jax.Array:
+    def _forward(self, fn: Any, part: jax.Array) -> jax.Array:
         return transport.from_normal(fn, part)
 
     def _inverse(self, fn: Any, value: jax.Array) -> jax.Array:
@@ -193,15 +188,22 @@ class White(Chart):
     def _base_log_prior(self, z: jax.Array) -> jax.Array:
         return -0.5 * jnp.sum(z**2) - 0.5 * self.size * jnp.log(2 * jnp.pi)
 
-    def _site_log_prior(self, site: dict[str, Any]) -> jax.Array:
+    def _site_log_prior(self, site: dict[str, Any], part: jax.Array) -> jax.Array:
         return jnp.zeros(())
 
 
 def site_log_prob(site: dict[str, Any]) -> jax.Array:
     """Pointwise log-probability of an observed or factor site, with the scale that handlers set."""
-    log_prob = site["fn"].log_prob(site["value"])
-    scale = site["scale"]
-    return log_prob if scale is None else scale * log_prob
+    return _scaled(site["fn"].log_prob(site["value"]), site)
+
+
+def latent_log_prob(site: dict[str, Any]) -> jax.Array:
+    """Log-probability of a latent site, with the scale that handlers set and without any mask."""
+    return _scaled(unmasked(site["fn"]).log_prob(site["value"]), site)
+
+
+def _scaled(log_prob: jax.Array, site: dict[str, Any]) -> jax.Array:
+    return log_prob if site["scale"] is None else site["scale"] * log_prob
 
 
 def _size(shape: tuple[int, ...]) -> int:

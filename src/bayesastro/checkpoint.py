@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,13 @@ __all__ = ["Checkpoint", "write_atomically"]
 
 _FORMAT = "bayesastro checkpoint 1"
 
+_UNFINISHED = ".unfinished"
+"""Ending of a file that is being written; a kill may leave one behind."""
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that at any moment it is either the old one or the new one, whole."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
     try:
         with open(beside, "wb") as file:
             file.write(content)
@@ -44,7 +47,7 @@ class Checkpoint:
     ----------
     folder : Path
     identity : mapping
-        What makes the run: program, data, engine, seed, versions. JSON-serialisable.
+        What makes the run: program, data, engine, seed, versions. JSON-serialisable; may hold mappings.
     """
 
     folder: Path
@@ -66,7 +69,7 @@ class Checkpoint:
             If the folder cannot be made or written to.
         """
         marker = self.folder / "run.json"
-        if not self.folder.exists() or not any(self.folder.iterdir()):
+        if not self.folder.exists() or all(_is_unfinished(path) for path in self.folder.iterdir()):
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(marker, json.dumps({"format": _FORMAT, **self.identity}, indent=1).encode())
             return None
@@ -74,6 +77,9 @@ class Checkpoint:
             raise ValueError(f"`{self.folder}` is not empty and holds no checkpoint. Give `checkpoint` another folder.")
         self._check_identity(marker)
         if not (self.folder / "state.npz").exists():
+            # The first rows may have been written without their state; later ones may not.
+            if (self.folder / _rows_name(2)).exists():
+                raise ValueError(f"The checkpoint `{self.folder}` is damaged: `state.npz` is missing. {_REMEDY}")
             return None
         return self._read()
 
@@ -86,10 +92,10 @@ class Checkpoint:
         if not is_ours:
             raise ValueError(f"The checkpoint `{self.folder}` is damaged: `run.json` cannot be read. {_REMEDY}")
         wanted = json.loads(json.dumps(self.identity))
-        differing = [key for key in wanted if found.get(key) != wanted[key]]
-        if differing:
-            what = ", ".join(f"{key} ({_short(found.get(key))} there, {_short(wanted[key])} here)" for key in differing)
-            raise ValueError(f"The checkpoint `{self.folder}` belongs to another run: it differs in {what}. {_REMEDY}")
+        if what := ", ".join(_differences(found, wanted)):
+            raise ValueError(
+                f"The checkpoint `{self.folder}` belongs to another run: its `run.json` differs in {what}. {_REMEDY}"
+            )
 
     def _read(self) -> tuple[list[np.ndarray], list[Rows]]:
         name = "state.npz"
@@ -128,6 +134,20 @@ _REMEDY = "Give `checkpoint` another folder, or delete that one."
 
 def _rows_name(number: int) -> str:
     return f"rows-{number:06d}.npz"
+
+
+def _is_unfinished(path: Path) -> bool:
+    return path.name.startswith(".") and path.name.endswith(_UNFINISHED)
+
+
+def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
+    """What differs, by name; the entries of a mapping one by one."""
+    for key, here in wanted.items():
+        there = found.get(key)
+        if isinstance(here, dict) and isinstance(there, dict):
+            yield from _differences(there, here)
+        elif here != there:
+            yield f"`{key}` ({_short(there)} there, {_short(here)} here)"
 
 
 def _short(value: Any) -> str:

@@ -1,8 +1,9 @@
 """Compilation: how long it took, how often, and JAX's persistent cache behind one switch."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -18,12 +19,13 @@ _COMPILE_EVENTS = (
 )
 
 
-@dataclass
+@dataclass(eq=False)
 class CompileClock:
-    """Seconds spent on tracing, lowering and compiling, and the number of programs compiled."""
+    """Seconds that one thread spent on tracing, lowering and compiling, and the number of programs compiled."""
 
     seconds: float = 0.0
     count: int = 0
+    thread: int = field(default_factory=threading.get_ident)
 
 
 _RUNNING: list[CompileClock] = []
@@ -35,7 +37,7 @@ def _listen() -> None:
 
     def on_duration(event: str, seconds: float, **_: object) -> None:
         if event in _COMPILE_EVENTS:
-            for clock in _RUNNING:
+            for clock in [c for c in _RUNNING if c.thread == threading.get_ident()]:
                 clock.seconds += seconds
                 clock.count += event == _BACKEND_COMPILE
 
@@ -44,7 +46,7 @@ def _listen() -> None:
 
 @contextmanager
 def compile_clock() -> Iterator[CompileClock]:
-    """Measure what JAX compiles within the context."""
+    """Measure what JAX compiles within the context, in the present thread."""
     _listen()
     clock = CompileClock()
     _RUNNING.append(clock)

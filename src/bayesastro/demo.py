@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -52,7 +53,8 @@ def run(out: Path, *, seed: int, progress: bool = True, echo: Callable[[str], No
     Parameters
     ----------
     out : Path
-        Folder for ``bao_lcdm.nc``, ``joint_lcdm.nc``, ``joint_w0wa.nc``, ``corner.png`` and ``distances.png``.
+        Folder for ``bao_lcdm.nc``, ``joint_lcdm.nc``, ``joint_w0wa.nc``, ``corner.png``, ``dark_energy.png`` and
+        ``distances.png``.
     seed : int
     progress : bool
     echo : callable
@@ -67,12 +69,16 @@ def run(out: Path, *, seed: int, progress: bool = True, echo: Callable[[str], No
     ------
     OSError
         If the folder cannot be written to; said before anything runs.
+    KeyboardInterrupt
+        If a fit was interrupted; what was written before stays, and the fit's own file as it was.
     """
     _prepare(out)
     matplotlib.use("Agg")
     results = {}
     for name, problem in problems().items():
         results[name] = fit(problem, ENGINE, seed=seed, progress=progress)
+        if results[name].attrs["status"] == "interrupted":
+            raise KeyboardInterrupt
         save(results[name], out / f"{name}.nc")
         echo(f"\n{name}: {problem}\n\n{summary(results[name]).to_string()}\n\n{diagnose(results[name])}")
     pictures = {
@@ -107,6 +113,7 @@ def _prepare(out: Path) -> None:
 def _save_figure(figure: Figure, path: Path) -> None:
     beside = path.with_name(f".{path.name}")
     figure.savefig(beside, dpi=130, bbox_inches="tight", format="png")
+    plt.close(figure)
     os.replace(beside, path)
 
 
@@ -142,8 +149,6 @@ def curves(result: xr.DataTree, z: np.ndarray, num_draws: int = 500) -> dict[str
 
 def distances_figure(results: dict[str, xr.DataTree]) -> Figure:
     """Distance–redshift and expansion-rate plots with posterior bands, data on top."""
-    import matplotlib.pyplot as plt
-
     z = np.linspace(0.05, 2.5, 120)
     table, clocks = desi_dr2_bao(), cosmic_chronometers()
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(7.5, 8.5), sharex=True, constrained_layout=True)

@@ -7,6 +7,8 @@ import arviz_stats
 import numpy as np
 import xarray as xr
 
+from bayesastro.result import real_variables
+
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
 MAX_RHAT = 1.01
@@ -147,14 +149,20 @@ def _ess(result: xr.DataTree) -> list[Finding]:
 
 def _entries(result: xr.DataTree, statistic: Callable[[xr.Dataset], xr.Dataset]) -> list[tuple[str, float]]:
     """A statistic of every scalar that varies; the corner of a Cholesky factor, say, is constant and has none."""
-    data = result["posterior"].to_dataset()
-    values = dict(_by_entry(statistic(data)))
+    data = real_variables(result)
+    with np.errstate(all="ignore"):
+        values = dict(_by_entry(statistic(data)))
     spread = dict(_by_entry(data.std(["chain", "draw"])))
     return [(name, value) for name, value in values.items() if spread[name] > 0]
 
 
+def _sample_stats(result: xr.DataTree) -> xr.Dataset:
+    """The engine's figures for each draw; not every engine has any."""
+    return result["sample_stats"].to_dataset() if "sample_stats" in result.children else xr.Dataset()
+
+
 def _divergences(result: xr.DataTree) -> list[Finding]:
-    stats = result["sample_stats"]
+    stats = _sample_stats(result)
     if "diverging" not in stats:
         return []
     number, total = int(stats["diverging"].sum()), stats["diverging"].size
@@ -166,7 +174,7 @@ def _divergences(result: xr.DataTree) -> list[Finding]:
 
 
 def _tree_depth(result: xr.DataTree) -> list[Finding]:
-    stats = result["sample_stats"]
+    stats = _sample_stats(result)
     if "reached_max_treedepth" not in stats:
         return []
     fraction = float(stats["reached_max_treedepth"].mean())
@@ -176,12 +184,13 @@ def _tree_depth(result: xr.DataTree) -> list[Finding]:
 
 
 def _bfmi(result: xr.DataTree) -> list[Finding]:
-    stats = result["sample_stats"]
+    stats = _sample_stats(result)
     if "energy" not in stats:
         return []
     energy = stats["energy"].values
-    values = (np.diff(energy, axis=1) ** 2).mean(1) / energy.var(1)
-    entries = [(f"chain {i}", float(v)) for i, v in enumerate(values)]
+    jumps, spread = (np.diff(energy, axis=1) ** 2).mean(1), energy.var(1)
+    # An energy that does not vary is that of a stuck chain.
+    entries = [(f"chain {i}", float(jumps[i] / spread[i])) for i in np.flatnonzero(spread > 0)]
     return _worst(
         "bfmi", entries, MIN_BFMI, -1, "BFMI", "Heavy tails or a funnel: use non-centred scales, or a longer warm-up."
     )
@@ -189,7 +198,7 @@ def _bfmi(result: xr.DataTree) -> list[Finding]:
 
 def _stuck(result: xr.DataTree) -> list[Finding]:
     """Chains that do not move, or stay where the density is far below that of the others."""
-    stats, found = result["sample_stats"], []
+    stats, found = _sample_stats(result), []
     if "lp" not in stats:
         return found
     lp = stats["lp"].values
@@ -214,7 +223,7 @@ def _edges(result: xr.DataTree) -> list[Finding]:
         lower, upper = (np.asarray(variable.attrs[f"prior_{end}"], float) for end in ("lower", "upper"))
         if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
             continue
-        place = _place(variable.values, lower, upper)
+        place = _place(variable.values, lower, upper, variable.attrs.get("prior_family", ""))
         for end, fraction in (("lower", np.mean(place < 0.01, (0, 1))), ("upper", np.mean(place > 0.99, (0, 1)))):
             worst = float(np.max(fraction))
             if worst > MAX_EDGE_FRACTION:
@@ -224,9 +233,9 @@ def _edges(result: xr.DataTree) -> list[Finding]:
     return found
 
 
-def _place(values: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Where values lie between the bounds, from 0 to 1; logarithmically if the bounds span a factor of a thousand."""
-    if (lower > 0).all() and (upper / lower > 1000).all():
+def _place(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, family: str) -> np.ndarray:
+    """Where values lie between the bounds, from 0 to 1; logarithmically if the prior spreads over scales."""
+    if family in ("LogUniform", "DoublyTruncatedPowerLaw") and (lower > 0).all():
         values, lower, upper = np.log(values), np.log(lower), np.log(upper)
     return (values - lower) / (upper - lower)
 

@@ -6,8 +6,8 @@ import platform
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -48,7 +48,7 @@ def fit(
     progress: bool = True,
     precision: Precision = "double",
     log_likelihood: bool = False,
-    deterministics: bool | Sequence[str] = True,
+    deterministics: bool | str | Sequence[str] = True,
 ) -> xr.DataTree:
     """Run an engine on a problem.
 
@@ -71,7 +71,7 @@ def fit(
         Floating-point precision of the run.
     log_likelihood : bool
         Add the pointwise log-likelihood, for `arviz.loo`.
-    deterministics : bool or sequence of str
+    deterministics : bool, str or sequence of str
         Which deterministic sites to compute for the draws: all, none, or those named.
 
     Returns
@@ -94,7 +94,7 @@ def fit(
         )
     if not isinstance(engine, Engine):
         raise TypeError(f"`fit` needs an engine such as `NUTS()`, but {engine!r} came.")
-    if time_limit is not None and not time_limit > 0:
+    if time_limit is not None and not (isinstance(time_limit, int | float | np.number) and time_limit > 0):
         raise ValueError(f"`time_limit` must be a positive number of seconds, but {time_limit!r} came.")
     validate_precision(precision)
     kept = _deterministics(problem, deterministics)
@@ -122,12 +122,14 @@ def _seed_key(seed: int) -> jax.Array:
     return jax.random.key(int(seed))
 
 
-def _deterministics(problem: Problem, wanted: bool | Sequence[str]) -> tuple[str, ...]:
+def _deterministics(problem: Problem, wanted: bool | str | Sequence[str]) -> tuple[str, ...]:
     known = problem.views().deterministics
     if isinstance(wanted, bool):
         return known if wanted else ()
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
+    if not isinstance(wanted, Iterable):
+        raise TypeError(f"`deterministics` must be True, False or names of sites, but {wanted!r} came.")
+    wanted = [wanted] if isinstance(wanted, str) else list(wanted)
+    if unknown := [name for name in wanted if name not in known]:
         raise ValueError(
             f"`deterministics` names `{unknown[0]}`, but the program's deterministic sites are {list(known)}."
         )
@@ -165,8 +167,7 @@ class _Run:
 
     def attach(self, folder: Path, seed: int) -> None:
         """Use a checkpoint folder, and go on from what it holds."""
-        attributes = _attributes(self.problem, self.engine, seed, self.precision)
-        self.checkpoint = Checkpoint(folder, {k: v for k, v in attributes.items() if k not in _NOT_IDENTITY})
+        self.checkpoint = Checkpoint(folder, _identity(self.problem, self.engine, seed, self.precision))
         found = self.checkpoint.open()
         if found is not None:
             leaves, self.rows = found
@@ -251,7 +252,8 @@ def _interruptions(reporter: Reporter) -> Iterator[Callable[[], bool]]:
         if pressed.is_set():
             raise KeyboardInterrupt
         pressed.set()
-        reporter.say("stopping after this block; press Ctrl-C again to stop at once")
+        with suppress(RuntimeError):  # the signal may have come in the middle of writing to the same stream
+            reporter.say("stopping after this block; press Ctrl-C again to stop at once")
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:
@@ -276,22 +278,27 @@ def _no_start(problem: Problem, started: np.ndarray) -> str:
     )
 
 
-_NOT_IDENTITY = ("exactness", "references", "device")
-
-
-def _attributes(problem: Problem, engine: Engine, seed: int, precision: Precision) -> dict[str, Any]:
-    """What makes a run: equal attributes, equal draws on the same machine."""
+def _identity(problem: Problem, engine: Engine, seed: int, precision: Precision) -> dict[str, Any]:
+    """What makes a run: equal identities, equal draws on the same machine. JSON-serialisable."""
+    settings = {k: v.item() if isinstance(v, np.generic) else v for k, v in engine.settings().items()}
     versions = {name: version(name) for name in ("jax", "jaxlib", "numpyro", "blackjax", "numpy")}
     return {
         "engine": type(engine).__name__,
-        "settings": json.dumps(engine.settings()),
-        "exactness": engine.exactness,
-        "references": json.dumps(engine.references),
+        "settings": settings,
         "seed": int(seed),
         "precision": precision,
         "program": getattr(problem.program, "__name__", type(problem.program).__name__),
         "program_fingerprint": problem.fingerprint,
         "data_fingerprint": data_fingerprint(problem.data),
-        "versions": json.dumps({"bayesastro": __version__, "python": platform.python_version(), **versions}),
+        "versions": {"bayesastro": __version__, "python": platform.python_version(), **versions},
+    }
+
+
+def _attributes(problem: Problem, engine: Engine, seed: int, precision: Precision) -> dict[str, Any]:
+    """The result's attributes that are known before the run; mappings and lists as JSON."""
+    identity = _identity(problem, engine, seed, precision)
+    return {name: json.dumps(v) if isinstance(v, dict) else v for name, v in identity.items()} | {
+        "exactness": engine.exactness,
+        "references": json.dumps(engine.references),
         "device": f"{jax.local_device_count()} × {jax.local_devices()[0].device_kind}",
     }

@@ -42,11 +42,15 @@ def corner(
     Raises
     ------
     ValueError
-        If a variable is missing from a result or is not a scalar.
+        If a variable is missing from a result or is not a scalar, or there is nothing to show.
     """
     named = {"": results} if isinstance(results, xr.DataTree) else dict(results)
     names = list(var_names) if var_names is not None else _shared_scalars(list(named.values()))
+    if not names:
+        raise ValueError("There is no scalar variable to show. Name some in `var_names`.")
     columns = {key: np.column_stack([_draws(result, name) for name in names]) for key, result in named.items()}
+    if (fewest := min(len(draws) for draws in columns.values())) <= len(names):
+        raise ValueError(f"`corner` needs more draws than variables, but there are {fewest} for {len(names)}.")
     ranges = [_range([draws[:, i] for draws in columns.values()]) for i in range(len(names))]
     figure = plt.figure(figsize=(2.2 * len(names) + 1, 2.2 * len(names) + 1))
     for color, draws in zip(_colors(len(columns)), columns.values(), strict=True):
@@ -105,7 +109,7 @@ def _colors(number: int) -> list[str]:
 
 def _shared_scalars(results: Sequence[xr.DataTree]) -> list[str]:
     scalars = [[n for n, v in r["posterior"].data_vars.items() if v.dims == ("chain", "draw")] for r in results]
-    return [str(name) for name in scalars[0] if all(name in others for others in scalars)]
+    return [str(name) for name in scalars[0] if all(name in others for others in scalars)] if scalars else []
 
 
 def _draws(result: xr.DataTree, name: str) -> np.ndarray:

@@ -11,9 +11,9 @@ import pandas as pd
 from numpyro import handlers
 
 from bayesastro import refusals
-from bayesastro.charts import Unconstrained, White, site_log_prob
+from bayesastro.charts import Unconstrained, White, latent_log_prob, site_log_prob
 from bayesastro.precision import Precision, native, to_numpy, validate_precision, working_precision
-from bayesastro.program import Data, Program, bind, checked_observed, traced
+from bayesastro.program import Data, Program, bind, checked_observed, observing, traced
 from bayesastro.refusals import Lack
 from bayesastro.structure import Site, Structure, avals_of, generate, structure_of
 
@@ -302,18 +302,19 @@ def _site_terms(views: Views, batch_ndims: int) -> Callable[..., Any]:
     latents = {site.name for site in views.structure.of_kind("latent")}
 
     def terms(theta: dict[str, Any], data: Data) -> tuple[dict[str, Any], ...]:
-        outer = (
-            functools.partial(handlers.condition, data=data.observed),
-            functools.partial(handlers.substitute, data=theta),
-        )
+        outer = (observing(data), functools.partial(handlers.substitute, data=theta))
         prior, likelihood, replayed = {}, {}, {}
         with traced(views.structure.program, data, *outer) as trace:
             for name, site in trace.items():
                 if site["type"] == "deterministic":
                     replayed[name] = site["value"]
-                elif site["type"] == "sample" and (name in latents or name in views.prior_factors):
+                elif site["type"] != "sample":
+                    continue
+                elif name in latents:
+                    prior[name] = latent_log_prob(site).sum()
+                elif name in views.prior_factors:
                     prior[name] = site_log_prob(site).sum()
-                elif site["type"] == "sample":
+                else:
                     likelihood[name] = site_log_prob(site)
         return prior, likelihood, replayed
 

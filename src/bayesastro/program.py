@@ -5,6 +5,7 @@ Python number) is static. The static half, :class:`Program`, is hashable and is 
 by; the other half, :class:`Data`, is an argument of those functions. Nothing of a data set is ever compiled in.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,13 +13,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro
 from numpyro import handlers
 
 from bayesastro.precision import native
 
-__all__ = ["Data", "Program", "bind", "traced"]
+__all__ = ["Data", "Program", "bind", "checked_observed", "observing", "traced"]
 
 
 class Data(NamedTuple):
@@ -168,6 +170,11 @@ def _leaf_name(path: Sequence[Any], positional: Sequence[str]) -> str:
     return ".".join([head, jax.tree_util.keystr(tuple(rest), simple=True, separator=".")] if rest else [head])
 
 
+def observing(data: Data) -> Callable[..., Any]:
+    """Handler that gives the observed sites their values; as JAX arrays, for a scan indexes them by a traced step."""
+    return functools.partial(handlers.condition, data=jax.tree.map(jnp.asarray, data.observed))
+
+
 @contextmanager
 def traced(program: Program, data: Data, *outer: Callable[..., Any]) -> Iterator[dict[str, Any]]:
     """The sites of one run of the program on `data`, under the `outer` handlers (innermost first).
@@ -178,4 +185,4 @@ def traced(program: Program, data: Data, *outer: Callable[..., Any]) -> Iterator
     for handler in outer:
         function = handler(function)
     with numpyro.validation_enabled(True):
-        yield handlers.trace(function).get_trace(data.arrays)
+        yield handlers.trace(function).get_trace(jax.tree.map(jnp.asarray, data.arrays))

@@ -20,7 +20,7 @@ from bayesastro.precision import Precision, to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.structure import Site
 
-__all__ = ["build_result", "load", "save", "summary"]
+__all__ = ["build_result", "load", "real_variables", "save", "summary"]
 
 REPLAY_BYTES = 2**27
 """Bound on the memory of the parameters and deterministic sites computed at once."""
@@ -53,8 +53,11 @@ def build_result(
         tree[name] = xr.DataTree(
             arviz_base.dict_to_dataset(values, dims=dims, sample_dims=["point"], check_conventions=False)
         )
-    for name, (lower, upper) in problem.bounds.items():
-        tree["posterior"][_legal(name)].attrs |= {"prior_lower": lower, "prior_upper": upper}
+    for site in problem.parameters:
+        if site.name in problem.bounds:
+            lower, upper = problem.bounds[site.name]
+            attrs = {"prior_family": site.family, "prior_lower": lower, "prior_upper": upper}
+            tree["posterior"][_legal(site.name)].attrs |= attrs
     tree.attrs = dict(attributes)
     return tree
 
@@ -99,9 +102,16 @@ def _dims(views: Views) -> dict[str, list[str]]:
 
 def _site_dims(site: Site) -> list[str]:
     plates = [_legal(plate) for plate in site.plates]
-    if len(set(plates)) != len(plates) or site.name in plates:
+    if len(set(plates)) != len(plates) or {site.name, "chain", "draw"} & set(plates):
         plates = []
     return plates + [f"{_legal(site.name)}_dim_{i}" for i in range(len(site.shape) - len(plates))]
+
+
+def real_variables(result: xr.DataTree) -> xr.Dataset:
+    """The posterior's variables that statistics can be made of: complex and empty ones left out, flags as numbers."""
+    posterior = result["posterior"].to_dataset()
+    kept = posterior[[name for name, v in posterior.items() if v.size and v.dtype.kind in "biuf"]]
+    return kept.assign({name: v.astype(float) for name, v in kept.items() if v.dtype.kind == "b"})
 
 
 def summary(
@@ -113,7 +123,7 @@ def summary(
     ----------
     result : xarray.DataTree
     var_names : sequence of str, optional
-        All variables of the posterior by default.
+        By default all variables of the posterior. Complex ones have no summary.
     ci_prob : float
         Probability of the equal-tailed interval.
     digits : int
@@ -128,9 +138,11 @@ def summary(
         raise ValueError(
             "The result has no draws: the run stopped in its warm-up. Go on from its checkpoint, or run it for longer."
         )
-    table = arviz_stats.summary(result, var_names=var_names, ci_prob=ci_prob, ci_kind="eti", round_to="none").apply(
-        pd.to_numeric
-    )
+    variables = xr.DataTree.from_dict({"posterior": real_variables(result)})
+    with np.errstate(all="ignore"):  # a variable that does not vary has no R̂
+        table = arviz_stats.summary(
+            variables, var_names=var_names, ci_prob=ci_prob, ci_kind="eti", round_to="none"
+        ).apply(pd.to_numeric)
     exact = [c for c in table.columns if c.startswith(("ess", "r_hat"))]
     scale = np.floor(np.log10(table["sd"].where(table["sd"] > 0, 1.0)))
     decimals = (digits - 1 - scale).clip(lower=0).astype(int)
@@ -169,10 +181,17 @@ def save(result: xr.DataTree, path: str | Path) -> None:
 
 
 def _swap_folder(new: Path, path: Path) -> None:
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+        os.replace(new, path)
+        return
     old = path.with_name(f".{uuid.uuid4().hex}.old")
-    if path.exists():
-        os.replace(path, old)
-    os.replace(new, path)
+    os.replace(path, old)
+    try:
+        os.replace(new, path)
+    except OSError:
+        os.replace(old, path)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -195,7 +214,7 @@ def load(path: str | Path) -> xr.DataTree:
             path, engine="zarr" if is_zarr else "h5netcdf", **({"consolidated": False} if is_zarr else {})
         ) as tree:
             result = tree.load()
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:  # h5py's and zarr's for damaged content
         raise ValueError(
             f"`{path}` cannot be read as a result: {error}. It is damaged, or not netCDF or zarr."
         ) from error

@@ -1,0 +1,48 @@
+# `make demo` and `make test` need Python 3.11 or newer (PYTHON=...) and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow lint bench clean help
+
+help:
+	@echo "make demo       install the core into .venv and fit real data; results in demo/"
+	@echo "make test       install what the tests need and run them"
+	@echo "make test-slow  run the slow statistical tests too"
+	@echo "make lint       formatting, lint, types"
+	@echo "make bench      time the workloads against their peers"
+
+$(VENV)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "bayesastro needs Python 3.11 or newer; '$(PYTHON)' was not found. Try 'make PYTHON=python3.12 ...'."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "bayesastro needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Try 'make PYTHON=python3.12 ...'."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "bayesastro needs Python's venv module; on Debian: apt-get install python3-venv."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) && touch $@
+
+# Stamps, one for each set of packages: installing again costs nothing until the requirements change.
+$(VENV)/core: $(VENV)/python pyproject.toml constraints.txt
+	@echo "installing bayesastro into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/test: $(VENV)/core
+	@echo "installing what the tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test]"
+	@touch $@
+
+demo: $(VENV)/core
+	@$(BIN)/bayesastro demo --out demo
+
+test: $(VENV)/test
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+
+test-slow: $(VENV)/test
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(VENV)/test
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: $(VENV)/test
+	@$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) demo .pytest_cache .ruff_cache

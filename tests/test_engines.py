@@ -1,0 +1,155 @@
+"""Every engine on every problem of the matrix: what it owes whatever its algorithm, and that it does what it claims."""
+
+import copy
+import functools
+
+import arviz_stats
+import jax
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+import xarray as xr
+from matrix import ENGINES, NUM_COMPARISONS, PROBLEMS, Truth, Z
+
+import bayesastro as ba
+from bayesastro.compilation import compile_clock
+
+
+@functools.cache
+def truth_of(problem: str) -> Truth:
+    return PROBLEMS[problem]()
+
+
+@functools.cache
+def result_of(engine: str, problem: str) -> xr.DataTree:
+    return ba.fit(truth_of(problem).problem, ENGINES[engine].engine, seed=20, progress=False)
+
+
+PAIRS = [(engine, problem) for engine in ENGINES for problem in PROBLEMS]
+
+
+@pytest.mark.parametrize(("engine", "problem"), PAIRS)
+def test_result_has_the_schema(engine, problem):
+    result, settings = result_of(engine, problem), ENGINES[engine].engine
+    parameters = truth_of(problem).problem.parameters
+    assert {"posterior", "sample_stats"} <= set(result.children)
+    for site in parameters:
+        shape = (settings.num_chains, settings.num_draws, *site.shape)
+        assert result["posterior"][site.name].shape == shape
+        assert result["posterior"][site.name].dtype == np.float64
+        assert np.isfinite(result["posterior"][site.name]).all()
+    assert {"diverging", "lp", "tree_depth", "reached_max_treedepth"} <= set(result["sample_stats"].data_vars)
+    assert result.attrs["status"] == "complete"
+    assert result.attrs["exactness"] == settings.exactness
+
+
+@pytest.mark.parametrize(("engine", "problem"), PAIRS)
+def test_lp_is_the_density_of_the_draws(engine, problem):
+    """`lp` is the log-density in coordinates: prior, likelihood and Jacobian at the parameters of the same draw."""
+    result, problem = result_of(engine, problem), truth_of(problem).problem
+    theta = {site.name: result["posterior"][site.name].values[:, -5:] for site in problem.parameters}
+    chart = problem.unconstrained
+    with jax.enable_x64(True):
+        to_z = jax.vmap(jax.vmap(chart.to_coordinates, in_axes=(0, None)), in_axes=(0, None))
+        density = jax.vmap(jax.vmap(chart.log_density, in_axes=(0, None)), in_axes=(0, None))
+        lp = np.asarray(density(to_z(theta, problem.data), problem.data))
+    np.testing.assert_allclose(result["sample_stats"]["lp"].values[:, -5:], lp, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_draws_respect_bounds_simplexes_and_dynamic_supports(engine):
+    posterior = result_of(engine, "bounded_hierarchy")["posterior"]
+    assert np.allclose(posterior["weights"].sum("weights_dim_0"), 1.0)
+    assert (posterior["weights"] > 0).all()
+    assert (posterior["rate"] > 0).all()
+    assert ((posterior["alpha"] > 0) & (posterior["alpha"] < 1)).all()
+    assert ((posterior["beta"] > 0) & (posterior["beta"] < 1 - posterior["alpha"])).all()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_same_seed_same_draws_without_compiling_again(engine):
+    problem = truth_of("eight_schools").problem
+    first = result_of(engine, "eight_schools")
+    other_data = {"y": problem.observed["y"] + 1.0}
+    ba.fit(problem.replace(observed=other_data), ENGINES[engine].engine, seed=1, progress=False)
+    with compile_clock() as clock:
+        again = ba.fit(problem, ENGINES[engine].engine, seed=20, progress=False)
+        other = ba.fit(problem.replace(observed=other_data), ENGINES[engine].engine, seed=1, progress=False)
+    assert clock.count == 0
+    assert again["posterior"].equals(first["posterior"])
+    assert not np.array_equal(other["posterior"]["mu"], first["posterior"]["mu"])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_blocks_and_interruptions_change_nothing(engine, tmp_path, monkeypatch):
+    """A run stopped after every block and continued from its checkpoint equals the uninterrupted one."""
+    monkeypatch.setattr("bayesastro.drive.BLOCK_SECONDS", 0.05)
+    problem, settings = truth_of("bounded_hierarchy").problem, ENGINES[engine].engine
+    for _ in range(300):
+        result = ba.fit(problem, settings, seed=20, progress=False, checkpoint=tmp_path / "run", time_limit=1e-3)
+        if result.attrs["status"] == "complete":
+            break
+    assert result.attrs["status"] == "complete"
+    uninterrupted = result_of(engine, "bounded_hierarchy")
+    assert result["posterior"].equals(uninterrupted["posterior"])
+    assert result["sample_stats"].equals(uninterrupted["sample_stats"])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_inputs_are_left_as_they_are(engine):
+    problem = truth_of("poisson_regression").problem
+    before = copy.deepcopy(problem.data)
+    result_of(engine, "poisson_regression")
+    jax.tree.map(np.testing.assert_array_equal, problem.data, before)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_unmet_need_is_refused_before_anything_compiles(engine):
+    def program():
+        n = numpyro.sample("n", dist.Poisson(3.0))
+        numpyro.sample("y", dist.Normal(n, 1.0))
+
+    problem = ba.Problem(program, observed={"y": np.array(2.0)})
+    with compile_clock() as clock, pytest.raises(ValueError, match=r"needs .* but site `n` has the discrete prior"):
+        ba.fit(problem, ENGINES[engine].engine, seed=1)
+    assert clock.count == 0
+
+
+def pairs():
+    found = []
+    for engine, row in ENGINES.items():
+        for problem in PROBLEMS:
+            reason = row.known_failures.get(problem)
+            marks = [pytest.mark.xfail(strict=True, reason=reason, raises=AssertionError)] if reason else []
+            found.append(pytest.param(engine, problem, marks=marks))
+    return found
+
+
+@pytest.mark.parametrize(("engine", "problem"), pairs())
+def test_moments_agree_with_the_truth_within_their_monte_carlo_error(engine, problem):
+    truth, posterior = truth_of(problem), result_of(engine, problem)["posterior"].to_dataset()
+    error = arviz_stats.mcse(posterior, method="mean"), arviz_stats.mcse(posterior, method="sd")
+    for name, mean in truth.mean.items():
+        off = np.abs(posterior[name].mean(("chain", "draw")) - mean) / error[0][name]
+        assert np.all(off < Z), f"mean of {name}: {off.values} Monte Carlo errors off"
+    for name, sd in truth.sd.items():
+        off = np.abs(posterior[name].std(("chain", "draw")) - sd) / error[1][name]
+        assert np.all(off < Z), f"sd of {name}: {off.values} Monte Carlo errors off"
+
+
+@pytest.mark.parametrize(("engine", "problem"), [p.values for p in pairs() if not p.marks])
+def test_chains_agree(engine, problem):
+    posterior = result_of(engine, problem)["posterior"].to_dataset()
+    rhat = arviz_stats.rhat(posterior[list(truth_of(problem).mean)])
+    assert all(float(value.max()) < 1.02 for value in rhat.values())
+
+
+def test_a_funnel_is_reported_and_not_passed_off_as_a_result():
+    assert "divergences" in ba.diagnose(result_of("nuts", "funnel")).ids
+
+
+def test_the_false_alarm_rate_covers_every_comparison():
+    moments = [v for p in PROBLEMS for group in (truth_of(p).mean, truth_of(p).sd) for v in group.values()]
+    number = len(ENGINES) * sum(np.size(v) for v in moments)
+    assert number <= NUM_COMPARISONS

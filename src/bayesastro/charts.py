@@ -28,6 +28,7 @@ from bayesastro.structure import Structure, generate
 
 __all__ = ["Chart", "Slice", "Unconstrained", "White"]
 
+
 @dataclass(frozen=True)
 class Slice:
     """Where a site's coordinates lie in the flat vector."""
@@ -72,6 +73,7 @@ class Chart(ABC):
 
     def split(self, z: jax.Array) -> dict[str, jax.Array]:
         """The flat vector's parts by site name."""
+        z = jnp.asarray(z)
         return {s.name: z[s.start : s.stop].reshape(s.shape) for s in self.slices}
 
     def log_prior(self, z: jax.Array, data: Data) -> jax.Array:

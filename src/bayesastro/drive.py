@@ -200,9 +200,10 @@ class _Run:
         while standing.done < standing.total:
             num_steps = min(num_steps, largest, standing.total - standing.done)
             began, compiled = time.monotonic(), self.clock.seconds
-            self.state, block = self.advance(self.key, self.state, self.data, jnp.asarray(num_steps))
+            self.state, block = self.advance(self.key, self.state, self.data, jnp.asarray(int(num_steps)))
             count = int(block.count)
-            self.rows.append({name: np.asarray(array[:count]) for name, array in block.rows.items()})
+            # Cut on the host: JAX would compile a slice for every new count.
+            self.rows.append({name: np.array(np.asarray(array)[:count]) for name, array in block.rows.items()})
             elapsed = time.monotonic() - began - (self.clock.seconds - compiled)
             num_steps = _next_block(num_steps, elapsed)
             standing = self.engine.progress(self.state)

@@ -2,7 +2,7 @@
 
 import numpyro.distributions as dist
 
-__all__ = ["is_improper", "unmasked", "unwrapped"]
+__all__ = ["has_point_mass", "is_improper", "unmasked", "unwrapped"]
 
 
 def unwrapped(fn: dist.Distribution) -> dist.Distribution:
@@ -25,6 +25,21 @@ def unmasked(fn: dist.Distribution) -> dist.Distribution:
     if isinstance(fn, dist.ExpandedDistribution):
         return unmasked(fn.base_dist).expand(fn.batch_shape)
     return fn
+
+
+def has_point_mass(fn: dist.Distribution) -> bool:
+    """Whether a family over the reals gives single values a probability, so that it has no density there."""
+    return isinstance(unwrapped(fn), _WITH_POINT_MASS)
+
+
+_WITH_POINT_MASS = (
+    dist.Delta,
+    dist.HurdleProbs,
+    dist.HurdleLogits,
+    dist.LeftCensoredDistribution,
+    dist.RightCensoredDistribution,
+    dist.IntervalCensoredDistribution,
+)
 
 
 def is_improper(fn: dist.Distribution) -> bool:

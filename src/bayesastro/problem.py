@@ -113,16 +113,22 @@ class Problem:
         self._prior_factors = frozenset([prior_factors] if isinstance(prior_factors, str) else prior_factors)
         structure = self.views().structure
         refusals.check_names(structure, self.data, self._prior_factors)
-        with working_precision("double"):
-            probes = [to_numpy(structure.probe(self.data, jax.random.key(i))) for i in (1, 2)]
+        probes = self._probes(1, 2)
         self._inline = {n: p["inline"] for n, p in probes[0].items() if p.get("inline") is not None}
         self.bounds = _fixed_bounds(probes)
         """Ends of the priors that were given both, by site; those that depend on other latents are left out."""
-        refusals.check_domains(structure, probes, self.observed)
+        if refusals.domain_error(structure, probes, self.observed) and (
+            reason := refusals.domain_error(structure, probes + self._probes(*range(3, 9)), self.observed)
+        ):  # more draws, lest a prior that often overflows be mistaken for a fault of the data
+            raise ValueError(reason)
         lacks = refusals.structural_lacks(structure, self._prior_factors)
         if "simulate" not in lacks:
             lacks |= refusals.data_lacks(structure, self.data, self._inline, probes[0])
         self.lacks: Mapping[str, Lack] = lacks
+
+    def _probes(self, *seeds: int) -> list[dict[str, Any]]:
+        with working_precision("double"):
+            return [to_numpy(self.views().structure.probe(self.data, jax.random.key(seed))) for seed in seeds]
 
     def __repr__(self) -> str:
         name = getattr(self.program, "__name__", repr(self.program))

@@ -46,6 +46,8 @@ class Program:
     treedef: Any
     static: tuple[Any, ...]
     array_names: tuple[str, ...]
+    types: tuple[type, ...]
+    """Of the static leaves: 1, 1.0 and True are equal, yet not the same program."""
 
     def __call__(self, arrays: Sequence[Any]) -> Any:
         """Run the NumPyro program with `arrays` put back into its arguments."""
@@ -93,14 +95,16 @@ def bind(
     static, arrays, names = [], [], []
     for path, leaf in flat:
         name = _leaf_name(path, positional)
+        if isinstance(leaf, float) and len(path) > 2 and isinstance(path[-1], jax.tree_util.SequenceKey):
+            raise TypeError(f"Argument `{name}` is part of a list of numbers. Pass it as an array, with `np.asarray`.")
         if _is_array(leaf):
             names.append(name)
             arrays.append(_checked_array(leaf, f"argument `{name}`"))
             static.append(_ARRAY)
         else:
-            _check_static(leaf, name, path)
+            _check_static(leaf, name)
             static.append(leaf)
-    return Program(function, treedef, tuple(static), tuple(names)), tuple(arrays)
+    return Program(function, treedef, tuple(static), tuple(names), tuple(map(type, static))), tuple(arrays)
 
 
 def _is_array(leaf: Any) -> bool:
@@ -112,7 +116,7 @@ def _checked_array(leaf: Any, what: str) -> np.ndarray:
     unit = getattr(leaf, "unit", None)
     if unit is not None and str(unit):
         raise TypeError(
-            f"{what.capitalize() if not what.startswith('argument') else 'A' + what[1:]} carries the unit `{unit}`. "
+            f"The {what} carries the unit `{unit}`. "
             "Pass plain numbers in the unit that the program expects, for example with `.to_value(unit)`."
         )
     if isinstance(leaf, np.ma.MaskedArray) and np.ma.is_masked(leaf):
@@ -120,9 +124,11 @@ def _checked_array(leaf: Any, what: str) -> np.ndarray:
             f"The {what} is a masked array. Fill it with finite numbers, and pass the mask as an argument of its own "
             "for `numpyro.handlers.mask` in the program."
         )
+    if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        raise TypeError(f"The {what} is a random key. A program's randomness must come from `numpyro.sample` sites.")
     array = native(leaf)
-    if array.dtype.kind not in "biufc":
-        raise TypeError(f"The {what} has dtype `{array.dtype}`. Pass numbers.")
+    if array.dtype.kind not in "biufc" or array.dtype in (np.longdouble, np.clongdouble):
+        raise TypeError(f"The {what} has dtype `{array.dtype}`. Pass numbers of at most double precision.")
     bad = ~np.isfinite(array)
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])
@@ -139,7 +145,7 @@ def checked_observed(observed: Mapping[str, Any] | None) -> dict[str, np.ndarray
     Raises
     ------
     TypeError
-        If `observed` is not a mapping, or a value is masked, carries a unit or is no number.
+        If `observed` is not a mapping, or a value is masked, carries a unit, is complex or is no number.
     ValueError
         If a value is not finite.
     """
@@ -147,13 +153,17 @@ def checked_observed(observed: Mapping[str, Any] | None) -> dict[str, np.ndarray
         return {}
     if not isinstance(observed, Mapping):
         raise TypeError(f"`observed` must map site names to arrays, but a {type(observed).__name__} came.")
-    return {name: _checked_array(value, f"observed `{name}`") for name, value in observed.items()}
+    arrays = {name: _checked_array(value, f"observed `{name}`") for name, value in observed.items()}
+    for name, array in arrays.items():
+        if np.iscomplexobj(array):
+            raise TypeError(
+                f"The observed `{name}` is complex, but distributions are real. Give real and imaginary parts along an "
+                "axis of their own."
+            )
+    return arrays
 
 
-def _check_static(leaf: Any, name: str, path: Sequence[Any]) -> None:
-    inside_list = len(path) > 2 and isinstance(path[-1], jax.tree_util.SequenceKey)
-    if isinstance(leaf, float) and inside_list:
-        raise TypeError(f"Argument `{name}` is part of a list of numbers. Pass it as an array, with `np.asarray`.")
+def _check_static(leaf: Any, name: str) -> None:
     try:
         hash(leaf)
     except TypeError:
@@ -176,13 +186,14 @@ def observing(data: Data) -> Callable[..., Any]:
 
 
 @contextmanager
-def traced(program: Program, data: Data, *outer: Callable[..., Any]) -> Iterator[dict[str, Any]]:
+def traced(program: Program, data: Data, *outer: Callable[..., Any], validate: bool = True) -> Iterator[dict[str, Any]]:
     """The sites of one run of the program on `data`, under the `outer` handlers (innermost first).
 
-    Argument validation is switched on meanwhile: only then is the log-density −inf outside a support.
+    NumPyro's validation is switched on meanwhile: only then is the log-density −inf outside a support. With
+    ``validate=False`` it is off: a wrong parameter then does not stop the run, and can be reported with its site.
     """
     function: Callable[..., Any] = program
     for handler in outer:
         function = handler(function)
-    with numpyro.validation_enabled(True):
+    with numpyro.validation_enabled(validate):
         yield handlers.trace(function).get_trace(jax.tree.map(jnp.asarray, data.arrays))

@@ -12,7 +12,7 @@ from bayesastro.precision import to_numpy, working_precision
 from bayesastro.program import Data
 from bayesastro.structure import Site, Structure
 
-__all__ = ["CAPABILITIES", "Lack", "check_domains", "check_names", "checked_theta", "data_lacks", "structural_lacks"]
+__all__ = ["CAPABILITIES", "Lack", "check_names", "checked_theta", "data_lacks", "domain_error", "structural_lacks"]
 
 CAPABILITIES = {
     "density": "a log-density",
@@ -77,35 +77,34 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"`{n}`" for n in names) or "none"
 
 
-def check_domains(
-    structure: Structure, probes: Sequence[Mapping[str, Any]], observed: Mapping[str, np.ndarray]
-) -> None:
-    """Raise if a distribution's parameter, or an observed value, is outside its domain in every probe.
+def domain_error(structure: Structure, probes: Sequence[Mapping[str, Any]], observed: Mapping[str, np.ndarray]) -> str:
+    """What to say of a distribution's parameter, or an observed value, that is outside its domain in every probe.
 
     Probes are draws from the prior: what fails in all of them, at the same place and with the same value, does not
-    depend on the latents but on the data.
-
-    Raises
-    ------
-    ValueError
+    depend on the latents but on the data. Empty if nothing does.
     """
     for site in structure.of_kind("latent", "observed"):
         for name, first in probes[0][site.name]["checks"].items():
             others = [probe[site.name]["checks"][name] for probe in probes]
             values = [float(np.real(other["value"])) for other in others]
+            what = f"with least entry {values[0]:g}" if first["is_event"] else f"{values[0]:g}"
             if any(o["count"] == 0 or o["first"] != first["first"] for o in others):
                 continue
-            if name == "__value__" and site.name in observed:
-                raise ValueError(
+            if name == "__value__":
+                supports = [probe[site.name]["support"] for probe in probes]
+                if not all(all(map(_same, support, supports[0])) for support in supports):
+                    continue  # a support that moves with the latents may hold the value elsewhere
+                return (
                     f"Observed `{site.name}` has {int(first['count'])} value(s) outside the support "
-                    f"({site.support}) of its `{site.family}`, the first {values[0]:g}. Correct the data or the family."
+                    f"({site.support}) of its `{site.family}`, the first {what}. Correct the data or the family."
                 )
             if all(np.isclose(v, values[0], equal_nan=True) for v in values):
-                raise ValueError(
+                return (
                     f"Site `{site.name}`: `{name}` of its `{site.family}` has {int(first['count'])} value(s) outside "
-                    f"its domain, the first {values[0]:g} at flat index {int(first['first'])}. Errors and scales must "
-                    "be positive and covariances positive definite; correct the data or mask them."
+                    f"its domain, the first {what} at flat index {int(first['first'])}. Errors and scales must be "
+                    "positive and covariances positive definite; correct the data or mask them."
                 )
+    return ""
 
 
 def structural_lacks(structure: Structure, prior_factors: frozenset[str]) -> dict[str, Lack]:
@@ -125,6 +124,9 @@ def structural_lacks(structure: Structure, prior_factors: frozenset[str]) -> dic
         if site.kind == "latent" and site.is_discrete:
             remedy = "Sum it out, for example with `MixtureSameFamily`, or use simulation-based inference"
             lack(site.name, f"{name} has the discrete prior `{site.family}`", remedy, *density)
+        elif site.kind == "latent" and site.has_point_mass:
+            remedy = "Make a fixed value a `numpyro.deterministic` site, or use simulation-based inference"
+            lack(site.name, f"{name} has `{site.family}`, which has point masses and so no density", remedy, *density)
         elif site.kind == "latent" and site.free_shape is None:
             remedy = "Write it in terms of sites with ordinary supports"
             lack(
@@ -142,9 +144,6 @@ def structural_lacks(structure: Structure, prior_factors: frozenset[str]) -> dic
         if site.name in prior_factors:
             remedy = "Put the term into the priors of the sites it acts on"
             lack(site.name, f"{name} leaves the prior without normalisation", remedy, "proper_prior", "white")
-        if site.is_fixed:
-            remedy = "Drop `obs=` there and name the site in `observed`"
-            lack(site.name, f"{name} is observed by `obs=` within a `scan`", remedy, "simulate")
         if site.is_scaled and structure.subsampled is None:
             remedy = "Drop `numpyro.handlers.scale`"
             lack(site.name, f"{name} has a scaled log-density", remedy, "simulate", "proper_prior", "white")

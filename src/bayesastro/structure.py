@@ -22,7 +22,7 @@ from numpyro.distributions import constraints
 from numpyro.distributions.transforms import biject_to
 
 from bayesastro import transport
-from bayesastro.families import is_improper, unwrapped
+from bayesastro.families import has_point_mass, is_improper, unwrapped
 from bayesastro.precision import Precision, working_precision
 from bayesastro.program import Data, Program, traced
 
@@ -68,11 +68,10 @@ class Site:
     free_shape: tuple[int, ...] | None = None
     white_shape: tuple[int, ...] | None = None
     is_discrete: bool = False
+    has_point_mass: bool = False
     is_scaled: bool = False
     is_inline: bool = False
     """Observed by `obs=` within the program."""
-    is_fixed: bool = False
-    """Observed within a `scan`, where an observation cannot be taken away."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +147,7 @@ def generate(program: Program, data: Data, key: jax.Array, notes: dict[str, Any]
         handlers.uncondition,
         functools.partial(handlers.substitute, substitute_fn=start),
         functools.partial(handlers.seed, rng_seed=key),
+        validate=False,
     )
 
 
@@ -160,7 +160,7 @@ def _site(name: str, site: dict[str, Any], conditioned: frozenset[str]) -> Site:
     fn, inner = site["fn"], unwrapped(site["fn"])
     if isinstance(inner, dist.Unit):
         return Site(name=name, kind="factor", family="Unit")
-    inline = site["infer"].get("was_observed", False) or site["is_observed"]
+    inline = site["infer"].get("was_observed", False)
     scale = site["scale"]
     return Site(
         name=name,
@@ -173,9 +173,9 @@ def _site(name: str, site: dict[str, Any], conditioned: frozenset[str]) -> Site:
         free_shape=_shape_or_none(lambda: biject_to(fn.support).inverse_shape(fn.shape())),
         white_shape=_shape_or_none(lambda: transport.normal_shape(fn)),
         is_discrete=bool(fn.is_discrete),
+        has_point_mass=has_point_mass(fn),
         is_scaled=not (scale is None or (isinstance(scale, int | float) and scale == 1)),
         is_inline=bool(inline),
-        is_fixed=bool(site["is_observed"]),
     )
 
 
@@ -189,7 +189,7 @@ def _shape_or_none(shape: Callable[[], tuple[int, ...]]) -> tuple[int, ...] | No
 def _support_name(support: constraints.Constraint) -> str:
     while isinstance(support, constraints.independent):
         support = support.base_constraint
-    return type(support).__name__.strip("_").lower().replace("_", " ")
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(support).__name__.strip("_")).lower()
 
 
 def _plate_axes(frames: list[Any], batch_shape: tuple[int, ...]) -> tuple[str, ...]:
@@ -201,11 +201,15 @@ def _plate_axes(frames: list[Any], batch_shape: tuple[int, ...]) -> tuple[str, .
     return tuple(f.name for f in axes)
 
 
-def _violations(ok: Any, value: Any) -> dict[str, Any]:
-    """How many entries fail, where the first is, and its value."""
-    ok, value = jnp.broadcast_arrays(ok, value) if jnp.ndim(ok) <= jnp.ndim(value) else (ok, jnp.zeros_like(ok))
+def _violations(ok: Any, value: Any, event_dim: int = 0) -> dict[str, Any]:
+    """How many values fail, where the first is, and what it is; of an event (a vector, a matrix) its least entry."""
+    value = jnp.asarray(value)
+    for _ in range(event_dim):
+        value = value.min(-1)
+    ok, value = jnp.broadcast_arrays(ok, value)
     bad = ~ok.ravel()
-    return {"count": bad.sum(), "first": jnp.argmax(bad), "value": value.ravel()[jnp.argmax(bad)]}
+    first = jnp.argmax(bad)
+    return {"count": bad.sum(), "first": first, "value": value.ravel()[first], "is_event": event_dim > 0}
 
 
 def _domain_checks(fn: dist.Distribution, observed: Any) -> dict[str, Any]:
@@ -215,11 +219,14 @@ def _domain_checks(fn: dist.Distribution, observed: Any) -> dict[str, Any]:
         value = inner.__dict__.get(name)
         if value is None or constraints.is_dependent(constraint):
             continue
+        while isinstance(constraint, constraints.independent):
+            constraint = constraint.base_constraint
         value = jnp.asarray(value)
-        checks[name] = _violations(constraint(value) & _all_finite(value, constraint), value)
+        checks[name] = _violations(constraint(value) & _no_nan(value, constraint), value, constraint.event_dim)
+    if (bounds := _bounds(fn)) is not None:
+        checks["high - low"] = _violations(bounds[0] < bounds[1], bounds[1] - bounds[0])
     if observed is not None:
-        inside = _support_mask(fn, observed)
-        checks["__value__"] = _violations(inside, jnp.asarray(observed))
+        checks["__value__"] = _violations(_support_mask(fn, observed), observed, inner.event_dim)
     return checks
 
 
@@ -234,9 +241,8 @@ def _bounds(fn: dist.Distribution) -> Any:
 _BOUNDED = ("Uniform", "LogUniform", "TwoSidedTruncatedDistribution", "DoublyTruncatedPowerLaw")
 
 
-def _all_finite(value: jax.Array, constraint: constraints.Constraint) -> jax.Array:
-    axes = tuple(range(value.ndim - getattr(constraint, "event_dim", 0), value.ndim))
-    return jnp.all(~jnp.isnan(value), axis=axes)
+def _no_nan(value: jax.Array, constraint: constraints.Constraint) -> jax.Array:
+    return jnp.all(~jnp.isnan(value), axis=tuple(range(-constraint.event_dim, 0)))
 
 
 def _support_mask(fn: dist.Distribution, value: Any) -> jax.Array:
@@ -275,13 +281,14 @@ def structure_of(program: Program, avals: Avals, precision: Precision) -> Struct
                 if site.kind == "factor":
                     found[site.name] = {"factor": jnp.asarray(unwrapped(message["fn"]).log_factor)}
                 elif site.kind in ("latent", "observed"):
-                    inline = message["infer"].get("obs", message["value"] if site.is_fixed else None)
+                    inline = message["infer"].get("obs")
                     observed = data.observed.get(site.name, inline)
                     fits = observed is not None and _fits(jnp.shape(observed), site.shape)
                     found[site.name] = {
                         "value": message["value"],
                         "inline": inline,
                         "bounds": _bounds(message["fn"]),
+                        "support": jax.tree.leaves(message["fn"].support),
                         "checks": _domain_checks(message["fn"], observed if fits else None),
                         "parameters": jax.tree.leaves(unwrapped(message["fn"])),
                     }
@@ -320,7 +327,10 @@ def _explained(program: Program, avals: Avals) -> Iterator[None]:
     except Exception as error:
         shapes = ", ".join(f"`{name}` {shape}" for name, (shape, _) in zip(program.array_names, avals[0], strict=True))
         name = getattr(program.function, "__name__", repr(program.function))
-        error.add_note(f"This came from the program `{name}`, run on the arguments {shapes or 'without arrays'}.")
+        error.add_note(
+            f"This came from the program `{name}`, run on the arguments {shapes or 'without arrays'}. Arrays are traced "
+            "by JAX there: pass sizes and flags as Python numbers."
+        )
         raise
 
 

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax.scipy.special import log_ndtr, ndtr, ndtri
+from numpyro.distributions import transforms
 
 from bayesastro import quantiles
 from bayesastro.families import is_improper, unmasked
@@ -31,12 +32,11 @@ def normal_shape(fn: dist.Distribution) -> tuple[int, ...]:
         If the family has neither an affine form, an inverse distribution function nor a base that has.
     """
     inner = _stripped(fn)
-    if isinstance(inner, dist.TransformedDistribution):
-        base_shape = normal_shape(inner.base_dist)
-        extra = len(fn.shape()) - len(inner.shape())
-        return tuple(fn.shape())[:extra] + base_shape
     if not _is_served(inner):
         raise NotImplementedError(f"`{type(inner).__name__}` has no map from a standard normal")
+    if isinstance(inner, dist.TransformedDistribution):
+        batch_ndims = len(fn.shape()) - len(inner.event_shape)
+        return tuple(fn.shape())[:batch_ndims] + normal_shape(inner.base_dist)[len(inner.batch_shape) :]
     return tuple(fn.shape())
 
 
@@ -48,7 +48,7 @@ def from_normal(fn: dist.Distribution, xi: jax.Array) -> jax.Array:
         for transform in inner.transforms:
             value = transform(value)
         return value
-    return jnp.broadcast_to(_forward(inner, xi), fn.shape())
+    return _forward(inner, xi)
 
 
 def to_normal(fn: dist.Distribution, value: Any) -> jax.Array:
@@ -69,7 +69,15 @@ def _stripped(fn: dist.Distribution) -> dist.Distribution:
     return fn
 
 
+def _is_bijective(transform: Any) -> bool:
+    if isinstance(transform, transforms.ComposeTransform):
+        return all(map(_is_bijective, transform.parts))
+    return not isinstance(transform, transforms.AbsTransform)
+
+
 def _is_served(fn: dist.Distribution) -> bool:
+    if isinstance(fn, dist.TransformedDistribution):
+        return all(map(_is_bijective, fn.transforms))
     if is_improper(fn) or fn.is_discrete or (fn.event_shape and not isinstance(fn, dist.MultivariateNormal)):
         return False
     if isinstance(fn, dist.MultivariateNormal | dist.Gamma | dist.Beta | dist.StudentT):

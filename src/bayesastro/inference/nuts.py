@@ -11,18 +11,25 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from blackjax.adaptation.mass_matrix import MassMatrixAdaptationState, mass_matrix_adaptation
 from blackjax.adaptation.step_size import (
     DualAveragingAdaptationState,
     dual_averaging_adaptation,
     find_reasonable_step_size,
 )
-from blackjax.adaptation.window_adaptation import build_schedule
 from blackjax.mcmc import hmc, metrics
 from blackjax.mcmc import nuts as kernels
 
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
 from bayesastro.inference.lanes import over_lanes
+from bayesastro.inference.metric import (
+    NOTHING,
+    Moments,
+    first_metric,
+    metric_of,
+    no_moments,
+    schedule,
+    updated,
+)
 from bayesastro.inference.starts import best_of_prior
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
@@ -43,7 +50,8 @@ class _Chain(NamedTuple):
 
     hmc: hmc.HMCState
     step_size: DualAveragingAdaptationState
-    mass: MassMatrixAdaptationState
+    moments: Moments
+    inverse_mass: jax.Array
     has_diverged: jax.Array
     """Since the last draw kept."""
     num_divergences: jax.Array
@@ -167,36 +175,41 @@ class NUTS(Engine):
     def _chain_keys(self, key: jax.Array) -> jax.Array:
         return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(self.num_chains))
 
-    def _adapters(self) -> tuple[Any, Any]:
-        return mass_matrix_adaptation(self.mass_matrix == "diagonal"), dual_averaging_adaptation(self.target_accept)
-
     def _start(self, views: Views, key: jax.Array, data: Data) -> _Chain:
         """A chain at the best of its prior draws, with a step size that a single leapfrog step accepts."""
-        chart = views.unconstrained
+        chart, is_dense = views.unconstrained, self.mass_matrix == "dense"
         log_density = lambda z: chart.log_density(z, data)  # noqa: E731
-        key_start, key_step = jax.random.split(jax.random.fold_in(key, 0))
+        key_start, key_metric, key_step = jax.random.split(jax.random.fold_in(key, 0), 3)
         start = best_of_prior(chart, key_start, data, self.num_starts)
         first = hmc.init(start.position, log_density)
-        (mass_init, _, _), (step_init, _, _) = self._adapters()
-        mass = mass_init(chart.size)
+        inverse_mass = first_metric(chart, key_metric, data, self.num_starts)
+        inverse_mass = jnp.diag(inverse_mass) if is_dense else inverse_mass
         kernel = hmc.build_kernel(divergence_threshold=DIVERGENCE_THRESHOLD)
 
         def one_step(step_size: jax.Array) -> Any:
-            return lambda key, state: kernel(key, state, log_density, step_size, mass.inverse_mass_matrix, 1)
+            return lambda key, state: kernel(key, state, log_density, step_size, inverse_mass, 1)
 
         one = jnp.ones((), first.logdensity.dtype)
         step_size = find_reasonable_step_size(key_step, one_step, first, one, self.target_accept)
         # Where no step was acceptable, or every one, the search runs into the limits of the floats.
         step_size = jnp.where(jnp.isfinite(step_size) & (step_size > 0), step_size, one)
+        step_init, _, _ = dual_averaging_adaptation(self.target_accept)
         zero = jnp.zeros((), int)
-        state = first._replace(logdensity=start.log_density)
-        return _Chain(state, step_init(step_size), mass, jnp.zeros((), bool), zero, zero)
+        return _Chain(
+            hmc=first._replace(logdensity=start.log_density),
+            step_size=step_init(step_size),
+            moments=no_moments(chart.size, is_dense),
+            inverse_mass=inverse_mass,
+            has_diverged=jnp.zeros((), bool),
+            num_divergences=zero,
+            num_gradients=zero,
+        )
 
     def _run_chain(
         self, views: Views, key: jax.Array, chain: _Chain, count: jax.Array, num_steps: jax.Array, data: Data
     ) -> tuple[_Chain, jax.Array, dict[str, jax.Array]]:
         """`num_steps` transitions of one chain from step `count` on; rows of the draws kept."""
-        stages = jnp.asarray(build_schedule(self.num_warmup))
+        stages = jnp.asarray(schedule(self.num_warmup))
         empty = _empty_row(views.unconstrained.size, chain.hmc.position.dtype)
         rows = jax.tree.map(lambda a: jnp.zeros((self.block_size(views), *a.shape), a.dtype), empty)
 
@@ -216,7 +229,7 @@ class NUTS(Engine):
         self, views: Views, key: jax.Array, chain: _Chain, stages: jax.Array, t: jax.Array, data: Data
     ) -> tuple[_Chain, dict[str, jax.Array]]:
         """One NUTS transition, and adaptation while `t` is in the warm-up."""
-        (_, mass_update, mass_final), (step_init, step_update, step_final) = self._adapters()
+        step_init, step_update, step_final = dual_averaging_adaptation(self.target_accept)
         is_warmup = t < self.num_warmup
         step_size = jnp.where(is_warmup, jnp.exp(chain.step_size.log_step_size), step_final(chain.step_size))
         kernel = kernels.build_kernel(divergence_threshold=DIVERGENCE_THRESHOLD)
@@ -225,32 +238,33 @@ class NUTS(Engine):
             chain.hmc,
             lambda z: views.unconstrained.log_density(z, data),
             step_size,
-            chain.mass.inverse_mass_matrix,
+            chain.inverse_mass,
             self.max_tree_depth,
         )
 
-        def fast(step: Any, mass: Any) -> tuple[Any, Any]:
-            return step_update(step, info.acceptance_rate), mass
+        def step_only(chain: _Chain) -> _Chain:
+            return chain._replace(step_size=step_update(chain.step_size, info.acceptance_rate))
 
-        def slow(step: Any, mass: Any) -> tuple[Any, Any]:
-            return step_update(step, info.acceptance_rate), mass_update(mass, state.position)
+        def moments_too(chain: _Chain) -> _Chain:
+            moments = updated(chain.moments, state.position, state.logdensity_grad)
+            return step_only(chain)._replace(moments=moments)
 
-        def window_end(step: Any, mass: Any) -> tuple[Any, Any]:
-            step, mass = slow(step, mass)
-            return step_init(step_final(step)), mass_final(mass)
+        def window_end(chain: _Chain) -> _Chain:
+            chain = moments_too(chain)
+            inverse_mass = metric_of(chain.moments, chain.inverse_mass)
+            step = step_init(step_final(chain.step_size))
+            empty = jax.tree.map(jnp.zeros_like, chain.moments)
+            return chain._replace(inverse_mass=inverse_mass, step_size=step, moments=empty)
 
-        stage = stages[jnp.minimum(t, self.num_warmup - 1)]
-        action = jnp.where(is_warmup, 1 + stage[0] + stage[1], 0)
-        step, mass = jax.lax.switch(action, [lambda s, m: (s, m), fast, slow, window_end], chain.step_size, chain.mass)
-        chain = _Chain(
-            state,
-            step,
-            mass,
-            chain.has_diverged | info.is_divergent,
-            chain.num_divergences + (info.is_divergent & ~is_warmup),
-            chain.num_gradients + info.num_integration_steps,
+        row = _row(state, info, step_size, chain.inverse_mass)
+        stage = jnp.where(is_warmup, stages[jnp.minimum(t, self.num_warmup - 1)], NOTHING)
+        chain = jax.lax.switch(stage, [lambda chain: chain, step_only, moments_too, window_end], chain)
+        chain = chain._replace(
+            hmc=state,
+            has_diverged=chain.has_diverged | info.is_divergent,
+            num_divergences=chain.num_divergences + (info.is_divergent & ~is_warmup),
+            num_gradients=chain.num_gradients + info.num_integration_steps,
         )
-        row = _row(state, info, step_size, chain.mass.inverse_mass_matrix)
         return chain, {**row, "diverging": chain.has_diverged}
 
 

@@ -1,0 +1,211 @@
+"""Results: ArviZ's schema, what the attributes say, and the way to disk and back."""
+
+import json
+from dataclasses import replace
+
+import arviz_stats
+import child
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+import xarray as xr
+from numpyro.handlers import scope
+
+import bayesastro as ba
+
+ENGINE = ba.NUTS(num_chains=2, num_warmup=100, num_draws=150)
+FORMATS = pytest.mark.parametrize("name", ["result.nc", "result.zarr"])
+
+
+def stars(x, mass):
+    """Plates, vectors, scopes, bounds, and deterministic sites of every dtype."""
+    level = numpyro.sample("level", dist.Uniform(-10.0, 10.0))
+    with numpyro.plate("star", 3), numpyro.plate("band", 2):
+        color = numpyro.sample("color", dist.Normal(0.0, 1.0))
+    with numpyro.plate("draw", 4):
+        numpyro.sample("nuisance", dist.Normal(0.0, 1.0))
+    with scope(prefix="disk"):
+        radius = numpyro.sample("radius", dist.LogUniform(np.full((2, 2), 0.1), 10.0).to_event(2))
+    mean = numpyro.deterministic("mean", level + color.sum(0) * mass + radius.sum())
+    numpyro.deterministic("is_bright", level > 0)
+    numpyro.deterministic("visibility", jnp.exp(1j * level))
+    numpyro.deterministic("nothing", jnp.zeros((0,)))
+    numpyro.deterministic("fixed", jnp.ones(()))
+    numpyro.sample("spectrum", dist.MultivariateNormal(mean, jnp.eye(3)))
+    with numpyro.plate("epoch", 5):
+        numpyro.sample("disk/flux", dist.TruncatedNormal(level * x, 1.0, low=-50.0, high=50.0))
+
+
+@pytest.fixture(scope="module")
+def problem():
+    observed = {"spectrum": np.arange(3.0), "disk/flux": np.linspace(0.0, 1.0, 5)}
+    return ba.Problem(stars, np.linspace(0.0, 1.0, 5), np.ones(3), observed=observed)
+
+
+@pytest.fixture(scope="module")
+def result(problem):
+    return ba.fit(problem, ENGINE, seed=3, progress=False, log_likelihood=True)
+
+
+def test_groups_and_dimensions_are_arviz_ones(result):
+    assert set(result.children) >= {"posterior", "sample_stats", "log_likelihood", "observed_data", "constant_data"}
+    shapes = {name: dict(v.sizes) for name, v in result["posterior"].data_vars.items()}
+    sample = {"chain": 2, "draw": 150}
+    assert shapes["level"] == sample
+    assert shapes["color"] == sample | {"band": 2, "star": 3}
+    assert shapes["nuisance"] == sample | {"nuisance_dim_0": 4}
+    assert shapes["disk.radius"] == sample | {"disk.radius_dim_0": 2, "disk.radius_dim_1": 2}
+    assert result["posterior"]["color"].dims == ("chain", "draw", "band", "star")
+    assert result["observed_data"]["disk.flux"].dims == ("epoch",)
+    np.testing.assert_array_equal(result["observed_data"]["spectrum"], np.arange(3.0))
+    assert set(result["constant_data"].data_vars) == {"x", "mass"}
+
+
+def test_sample_stats_have_arviz_names(result):
+    names = {"lp", "diverging", "energy", "tree_depth", "n_steps", "acceptance_rate", "step_size"}
+    stats = result["sample_stats"]
+    assert set(stats.data_vars) == names | {"reached_max_treedepth"}
+    assert all(v.dims == ("chain", "draw") for v in stats.data_vars.values())
+    assert stats["diverging"].dtype == stats["reached_max_treedepth"].dtype == bool
+
+
+def test_attributes_tell_what_was_run(problem, result):
+    attrs = result.attrs
+    assert (attrs["engine"], attrs["seed"], attrs["precision"], attrs["exactness"]) == ("NUTS", 3, "double", "exact")
+    assert (attrs["status"], attrs["device"]) == ("complete", "1 × cpu")
+    assert json.loads(attrs["settings"])["num_draws"] == 150
+    assert json.loads(attrs["versions"])["bayesastro"] == ba.__version__
+    assert {"jax", "numpyro", "blackjax", "python"} <= set(json.loads(attrs["versions"]))
+    assert attrs["program_fingerprint"] == problem.fingerprint
+    assert attrs["seconds_compiling"] > 0
+    assert attrs["seconds_running"] > 0
+    assert "log_evidence" not in attrs
+
+
+def test_deterministic_sites_and_densities_equal_those_of_the_problem(problem, result):
+    draws = result["posterior"].to_dataset().isel(draw=slice(0, 7))
+    theta = {site.name: draws[site.name.replace("/", ".")].values for site in problem.parameters}
+    for name, value in problem.replay(theta, batch_ndims=2).items():
+        np.testing.assert_allclose(draws[name], value, rtol=1e-12, err_msg=name)
+    for name, value in problem.log_likelihood(theta, batch_ndims=2).items():
+        stored = result["log_likelihood"][name.replace("/", ".")].isel(draw=slice(0, 7))
+        np.testing.assert_allclose(stored, value, rtol=1e-12, err_msg=name)
+
+
+def test_log_likelihood_serves_leave_one_out():
+    result = ba.fit(child.problem(), child.SMALL, seed=1, progress=False, log_likelihood=True)
+    assert result["log_likelihood"]["y"].dims == ("chain", "draw", "point")
+    loo = arviz_stats.loo(result)
+    assert loo.n_data_points == len(child.Y)
+    assert 1 < loo.p < 4
+
+
+def test_only_priors_of_parameters_have_bounds(result):
+    attrs = result["posterior"]["disk.radius"].attrs
+    assert attrs["prior_family"] == "LogUniform"
+    np.testing.assert_allclose(attrs["prior_lower"], np.full((2, 2), 0.1))
+    assert result["posterior"]["level"].attrs == {
+        "prior_family": "Uniform",
+        "prior_lower": -10.0,
+        "prior_upper": 10.0,
+    }
+    assert "prior_lower" not in result["posterior"]["color"].attrs
+
+
+def test_summary_and_diagnosis_take_every_dtype(result):
+    table = ba.summary(result)
+    assert {"level", "is_bright", "fixed", "color[0, 1]", "disk.radius[1, 1]"} <= set(table.index)
+    assert not any("visibility" in row or "nothing" in row for row in table.index)
+    assert set(ba.summary(result, ["level"]).index) == {"level"}
+    assert not {"fixed", "visibility"} & {finding.where for finding in ba.diagnose(result)}
+
+
+def test_thinned_draws_are_every_kth():
+    whole = ba.fit(child.problem(), replace(child.SMALL, num_draws=60), seed=1, progress=False)
+    thinned = ba.fit(child.problem(), replace(child.SMALL, num_draws=20, thin=3), seed=1, progress=False)
+    np.testing.assert_array_equal(thinned["posterior"]["a"], whole["posterior"]["a"][:, 2::3])
+
+
+@FORMATS
+def test_round_trip_changes_nothing(result, name, tmp_path):
+    ba.save(result, tmp_path / name)
+    back = ba.load(tmp_path / name)
+    assert back.identical(result)
+    for group in result.children:
+        for variable, values in result[group].data_vars.items():
+            assert back[group][variable].dtype == values.dtype, variable
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert ba.diagnose(back).ids == ba.diagnose(result).ids
+
+
+@FORMATS
+def test_saving_again_replaces_the_old_result(result, name, tmp_path):
+    ba.save(result, tmp_path / name)
+    other = result.copy()
+    other.attrs["seed"] = 99
+    ba.save(other, tmp_path / name)
+    assert ba.load(tmp_path / name).attrs["seed"] == 99
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@FORMATS
+def test_failed_write_keeps_the_old_result(result, name, tmp_path):
+    ba.save(result, tmp_path / name)
+    unwritable = result.copy()
+    unwritable["posterior"] = xr.DataTree(xr.Dataset({"level": ("chain", np.array([object(), object()]))}))
+    with pytest.raises((TypeError, ValueError)):
+        ba.save(unwritable, tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert ba.load(tmp_path / name).identical(result)
+
+
+def test_zarr_takes_the_place_of_a_file(result, tmp_path):
+    (tmp_path / "result.zarr").write_text("a file")
+    ba.save(result, tmp_path / "result.zarr")
+    assert ba.load(tmp_path / "result.zarr").identical(result)
+    assert [path.name for path in tmp_path.iterdir()] == ["result.zarr"]
+
+
+@pytest.mark.parametrize("name", ["result.pkl", "result", "result.nc.gz"])
+def test_other_formats_are_refused(result, name, tmp_path):
+    with pytest.raises(ValueError, match=r"saved as `\.nc` or `\.zarr`"):
+        ba.save(result, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_places_are_named(result, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        ba.save(result, tmp_path / "nowhere" / "result.nc")
+    with pytest.raises(FileNotFoundError, match="nothing.nc"):
+        ba.load(tmp_path / "nothing.nc")
+
+
+def test_what_is_no_result_is_refused(tmp_path):
+    xr.Dataset({"x": ("t", np.ones(2))}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    (tmp_path / "text.nc").write_text("no netCDF at all")
+    (tmp_path / "empty.nc").write_bytes(b"")
+    (tmp_path / "folder.zarr").mkdir()
+    for name in ("other.nc", "text.nc", "empty.nc", "folder.zarr"):
+        with pytest.raises(ValueError, match=name):
+            ba.load(tmp_path / name)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # h5netcdf, on files it cannot open
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.99])
+def test_truncated_file_is_refused(result, kept, tmp_path):
+    path = tmp_path / "result.nc"
+    ba.save(result, path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(ValueError, match=r"cannot be read as a result.*damaged"):
+        ba.load(path)
+
+
+def test_damaged_zarr_chunk_is_refused(result, tmp_path):
+    ba.save(result, tmp_path / "result.zarr")
+    chunk = max((tmp_path / "result.zarr").rglob("c/*/*"), key=lambda path: path.stat().st_size)
+    chunk.write_bytes(chunk.read_bytes()[: chunk.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"cannot be read as a result.*damaged"):
+        ba.load(tmp_path / "result.zarr")

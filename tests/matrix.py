@@ -31,12 +31,16 @@ Z = float(stats.norm.isf(FALSE_ALARM_RATE / (2 * NUM_COMPARISONS)))
 
 @dataclass(frozen=True)
 class Truth:
-    """A problem, and the exact means and sds of the scalars of its posterior."""
+    """A problem, and the exact means and sds of the scalars of its posterior.
+
+    With `is_hard`, engines are known to fail: they must be right, or say that they are not.
+    """
 
     problem: Problem
     mean: dict[str, np.ndarray]
     sd: dict[str, np.ndarray]
     log_evidence: float | None = None
+    is_hard: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,13 +90,13 @@ def banana() -> Truth:
 
 
 def funnel() -> Truth:
-    """Neal's funnel, centred. Chains cannot enter its neck; what is asked is that they say so."""
+    """Neal's funnel, centred: chains cannot enter its neck."""
 
     def program():
         v = numpyro.sample("v", dist.Normal(0.0, 3.0))
         numpyro.sample("x", dist.Normal(0.0, jnp.exp(v / 2)).expand([9]).to_event(1))
 
-    return Truth(ba.Problem(program), {"v": 0.0}, {"v": 3.0}, 0.0)
+    return Truth(ba.Problem(program), {"v": 0.0}, {"v": 3.0}, 0.0, is_hard=True)
 
 
 def mixture() -> Truth:

@@ -128,25 +128,32 @@ def pairs():
 
 @pytest.mark.parametrize(("engine", "problem"), pairs())
 def test_moments_agree_with_the_truth_within_their_monte_carlo_error(engine, problem):
-    truth, posterior = truth_of(problem), result_of(engine, problem)["posterior"].to_dataset()
-    error = arviz_stats.mcse(posterior, method="mean"), arviz_stats.mcse(posterior, method="sd")
-    for name, mean in truth.mean.items():
-        off = np.abs(posterior[name].mean(("chain", "draw")) - mean) / error[0][name]
-        assert np.all(off < Z), f"mean of {name}: {off.values} Monte Carlo errors off"
-    for name, sd in truth.sd.items():
-        off = np.abs(posterior[name].std(("chain", "draw")) - sd) / error[1][name]
-        assert np.all(off < Z), f"sd of {name}: {off.values} Monte Carlo errors off"
+    truth, result = truth_of(problem), result_of(engine, problem)
+    if truth.is_hard and ba.diagnose(result):
+        return
+    posterior = result["posterior"].to_dataset()[list(truth.mean)]
+    assert_mean(posterior, truth.mean, "mean")
+    # The error of an sd has no estimate that holds for skewed posteriors; that of a mean square deviation has.
+    deviations = posterior[list(truth.sd)] - {name: truth.mean[name] for name in truth.sd}
+    assert_mean(deviations**2, {name: np.square(sd) for name, sd in truth.sd.items()}, "variance")
+
+
+def assert_mean(draws, expected, what):
+    error = arviz_stats.mcse(draws, method="mean")
+    for name, value in expected.items():
+        off = np.abs(draws[name].mean(("chain", "draw")) - value) / error[name]
+        assert np.all(off < Z), f"{what} of {name}: {off.values} Monte Carlo errors off"
 
 
 @pytest.mark.parametrize(("engine", "problem"), [p.values for p in pairs() if not p.marks])
-def test_chains_agree(engine, problem):
-    posterior = result_of(engine, problem)["posterior"].to_dataset()
-    rhat = arviz_stats.rhat(posterior[list(truth_of(problem).mean)])
-    assert all(float(value.max()) < 1.02 for value in rhat.values())
+def test_the_result_is_diagnosed_as_good_unless_it_is_hard(engine, problem):
+    if not truth_of(problem).is_hard:
+        assert ba.diagnose(result_of(engine, problem)).ids == ()
 
 
-def test_a_funnel_is_reported_and_not_passed_off_as_a_result():
-    assert "divergences" in ba.diagnose(result_of("nuts", "funnel")).ids
+@pytest.mark.parametrize("engine", ["nuts", "nuts_dense"])
+def test_a_funnel_is_reported_and_not_passed_off_as_a_result(engine):
+    assert ba.diagnose(result_of(engine, "funnel"))
 
 
 def test_the_false_alarm_rate_covers_every_comparison():

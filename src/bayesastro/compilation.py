@@ -1,6 +1,7 @@
 """Compilation: how long it took, how often, and JAX's persistent cache behind one switch."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,9 +24,21 @@ _COMPILE_EVENTS = (
 class CompileClock:
     """Seconds that one thread spent on tracing, lowering and compiling, and the number of programs compiled."""
 
-    seconds: float = 0.0
     count: int = 0
     thread: int = field(default_factory=threading.get_ident)
+    _spans: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return sum(end - start for start, end in self._spans)
+
+    def add(self, end: float, seconds: float) -> None:
+        """Note an event that ended now. Those within it (one program traced while another is) are swallowed."""
+        start = end - seconds
+        while self._spans and self._spans[-1][1] > start:
+            start = min(start, self._spans.pop()[0])
+        self._spans.append((start, end))
 
 
 _RUNNING: list[CompileClock] = []
@@ -38,7 +51,7 @@ def _listen() -> None:
     def on_duration(event: str, seconds: float, **_: object) -> None:
         if event in _COMPILE_EVENTS:
             for clock in [c for c in _RUNNING if c.thread == threading.get_ident()]:
-                clock.seconds += seconds
+                clock.add(time.monotonic(), seconds)
                 clock.count += event == _BACKEND_COMPILE
 
     jax.monitoring.register_event_duration_secs_listener(on_duration)

@@ -152,8 +152,15 @@ def _entries(result: xr.DataTree, statistic: Callable[[xr.Dataset], xr.Dataset])
     data = real_variables(result)
     with np.errstate(all="ignore"):
         values = dict(_by_entry(statistic(data)))
-    spread = dict(_by_entry(data.std(["chain", "draw"])))
+        spread = dict(_by_entry(data.std(["chain", "draw"])))
     return [(name, value) for name, value in values.items() if spread[name] > 0]
+
+
+def _not_finite(result: xr.DataTree) -> list[Finding]:
+    """Values that are infinite or not a number; the other checks pass over them."""
+    number = (~np.isfinite(real_variables(result))).sum(["chain", "draw"])
+    remedy = "Look for overflows and divisions by zero in the program, or use precision double."
+    return _worst("not_finite", list(_by_entry(number)), 0, 1, "the number of non-finite draws", remedy)
 
 
 def _sample_stats(result: xr.DataTree) -> xr.Dataset:
@@ -240,4 +247,4 @@ def _place(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, family: str
     return (values - lower) / (upper - lower)
 
 
-_CHECKS = (_rhat, _ess, _divergences, _tree_depth, _bfmi, _stuck, _edges)
+_CHECKS = (_not_finite, _rhat, _ess, _divergences, _tree_depth, _bfmi, _stuck, _edges)

@@ -97,14 +97,15 @@ def fit(
     if time_limit is not None and not (isinstance(time_limit, int | float | np.number) and time_limit > 0):
         raise ValueError(f"`time_limit` must be a positive number of seconds, but {time_limit!r} came.")
     validate_precision(precision)
+    seed = _checked_seed(seed)
     kept = _deterministics(problem, deterministics)
     engine.validate(problem)
     reporter = Reporter(type(engine).__name__, shown=progress)
     with working_precision(precision), compile_clock() as clock:
         began = time.monotonic()
-        run = _Run(problem, engine, _seed_key(seed), precision, reporter, clock)
+        run = _Run(problem, engine, seed, precision, reporter, clock)
         if checkpoint is not None:
-            run.attach(Path(checkpoint), seed)
+            run.attach(Path(checkpoint))
         status = run.go(None if time_limit is None else began + time_limit)
         draws = run.finish()
         attributes = _attributes(problem, engine, seed, precision) | {"status": status} | draws.attributes
@@ -116,10 +117,10 @@ def fit(
     return result
 
 
-def _seed_key(seed: int) -> jax.Array:
+def _checked_seed(seed: int) -> int:
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise ValueError(f"`seed` must be a whole number from 0 to 2⁶³ − 1, but {seed!r} came.")
-    return jax.random.key(int(seed))
+    return int(seed)
 
 
 def _deterministics(problem: Problem, wanted: bool | str | Sequence[str]) -> tuple[str, ...]:
@@ -151,7 +152,7 @@ class _Run:
 
     problem: Problem
     engine: Engine
-    key: jax.Array
+    seed: int
     precision: Precision
     reporter: Reporter
     clock: CompileClock
@@ -165,9 +166,14 @@ class _Run:
         self.data: Data = jax.device_put(self.problem.data)
         self.init, self.advance = _compiled(self.engine, self.views)
 
-    def attach(self, folder: Path, seed: int) -> None:
+    @functools.cached_property
+    def key(self) -> jax.Array:
+        """The key that all others are made from; not before it is needed, for making it compiles."""
+        return jax.random.key(self.seed)
+
+    def attach(self, folder: Path) -> None:
         """Use a checkpoint folder, and go on from what it holds."""
-        self.checkpoint = Checkpoint(folder, _identity(self.problem, self.engine, seed, self.precision))
+        self.checkpoint = Checkpoint(folder, _identity(self.problem, self.engine, self.seed, self.precision))
         found = self.checkpoint.open()
         if found is not None:
             leaves, self.rows = found
@@ -286,7 +292,7 @@ def _identity(problem: Problem, engine: Engine, seed: int, precision: Precision)
     return {
         "engine": type(engine).__name__,
         "settings": settings,
-        "seed": int(seed),
+        "seed": seed,
         "precision": precision,
         "program": getattr(problem.program, "__name__", type(problem.program).__name__),
         "program_fingerprint": problem.fingerprint,

@@ -286,8 +286,9 @@ class Problem:
 def _fixed_bounds(probes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, Any]]:
     bounds = {}
     for name, found in probes[0].items():
-        if found.get("bounds") is not None and np.array_equal(found["bounds"], probes[1][name]["bounds"]):
-            bounds[name] = tuple(end if end.ndim else float(end) for end in found["bounds"])
+        ends = found.get("bounds")
+        if ends is not None and all(map(np.array_equal, ends, probes[1][name]["bounds"])):
+            bounds[name] = tuple(end if end.ndim else float(end) for end in ends)
     return bounds
 
 

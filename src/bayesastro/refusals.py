@@ -177,8 +177,8 @@ def data_lacks(
             other = to_numpy(structure.probe(_disturbed(data, place, array), jax.random.key(1)))
         carried = [n for n in inline if not _same(other[n]["inline"], probe[n]["inline"])]
         for site in structure.of_kind("latent", "observed") if carried else ():
-            pairs = zip(other[site.name]["parameters"], probe[site.name]["parameters"], strict=True)
-            if not all(_same(a, b) for a, b in pairs):
+            pairs = (jax.tree.leaves(found[site.name]["parameters"]) for found in (other, probe))
+            if not all(map(_same, *pairs)):
                 why = f"site `{site.name}` is computed from argument `{names[place]}`, which holds the observed `{carried[0]}`"
                 remedy = "Compute it from sampled values (`numpyro.contrib.control_flow.scan`) or pass the parts as arguments of their own"
                 return {"simulate": Lack(site.name, why, remedy)}

@@ -241,6 +241,17 @@ def _bounds(fn: dist.Distribution) -> Any:
 _BOUNDED = ("Uniform", "LogUniform", "TwoSidedTruncatedDistribution", "DoublyTruncatedPowerLaw")
 
 
+def _parameters(fn: dist.Distribution) -> Any:
+    """A distribution's arrays by name: as a pytree, NumPyro gives them in the order of a set, other in each process."""
+
+    def by_name(leaf: Any) -> Any:
+        return _parameters(leaf) if isinstance(leaf, dist.Distribution) else leaf
+
+    fn = unwrapped(fn)
+    fields = {name: fn.__dict__.get(name) for name in type(fn).gather_pytree_data_fields()}
+    return jax.tree.map(by_name, fields, is_leaf=lambda leaf: isinstance(leaf, dist.Distribution))
+
+
 def _no_nan(value: jax.Array, constraint: constraints.Constraint) -> jax.Array:
     return jnp.all(~jnp.isnan(value), axis=tuple(range(-constraint.event_dim, 0)))
 
@@ -290,7 +301,7 @@ def structure_of(program: Program, avals: Avals, precision: Precision) -> Struct
                         "bounds": _bounds(message["fn"]),
                         "support": jax.tree.leaves(message["fn"].support),
                         "checks": _domain_checks(message["fn"], observed if fits else None),
-                        "parameters": jax.tree.leaves(unwrapped(message["fn"])),
+                        "parameters": _parameters(message["fn"]),
                     }
         return found
 

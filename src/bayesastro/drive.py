@@ -1,6 +1,7 @@
 """The driver: runs any engine in blocks, with progress, checkpoints, time limits and interruption."""
 
 import functools
+import hashlib
 import json
 import platform
 import signal
@@ -27,7 +28,7 @@ from bayesastro.precision import Precision, to_numpy, validate_precision, workin
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
 from bayesastro.progress import Reporter
-from bayesastro.result import build_result
+from bayesastro.result import build_result, start_points
 
 __all__ = ["fit"]
 
@@ -43,6 +44,7 @@ def fit(
     engine: Engine,
     *,
     seed: int,
+    start: xr.DataTree | None = None,
     checkpoint: str | Path | None = None,
     time_limit: float | None = None,
     progress: bool = True,
@@ -61,6 +63,8 @@ def fit(
     engine : Engine
     seed : int
         The same seed gives the same draws, whatever the blocks, interruptions and checkpoints.
+    start : xarray.DataTree, optional
+        A result of another engine, or of another data set, whose draws to start from instead of the prior's.
     checkpoint : path, optional
         Folder to keep the run in. If it holds this run's checkpoint, the run goes on from there.
     time_limit : float, optional
@@ -103,7 +107,8 @@ def fit(
     reporter = Reporter(type(engine).__name__, shown=progress)
     with working_precision(precision), compile_clock() as clock:
         began = time.monotonic()
-        run = _Run(problem, engine, seed, precision, reporter, clock)
+        points = None if start is None else start_points(problem, engine, start, precision)
+        run = _Run(problem, engine, seed, points, precision, reporter, clock)
         if checkpoint is not None:
             run.attach(Path(checkpoint))
         status = run.go(None if time_limit is None else began + time_limit)
@@ -140,10 +145,8 @@ def _deterministics(problem: Problem, wanted: bool | str | Sequence[str]) -> tup
 @functools.lru_cache(maxsize=32)
 def _compiled(engine: Engine, views: Views) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The engine's functions as JAX compiles them, one pair for all data sets of equal shapes."""
-    return (
-        jax.jit(functools.partial(engine.init, views)),
-        jax.jit(functools.partial(engine.advance, views), donate_argnums=1),
-    )
+    init, advance = functools.partial(engine.init, views), functools.partial(engine.advance, views)
+    return (jax.jit(init), jax.jit(advance, donate_argnums=1)) if engine.is_traced else (init, advance)
 
 
 @dataclass
@@ -153,6 +156,7 @@ class _Run:
     problem: Problem
     engine: Engine
     seed: int
+    start: np.ndarray | None
     precision: Precision
     reporter: Reporter
     clock: CompileClock
@@ -173,14 +177,20 @@ class _Run:
 
     def attach(self, folder: Path) -> None:
         """Use a checkpoint folder, and go on from what it holds."""
-        self.checkpoint = Checkpoint(folder, _identity(self.problem, self.engine, self.seed, self.precision))
+        identity = _identity(self.problem, self.engine, self.seed, self.precision)
+        start = "prior" if self.start is None else hashlib.sha256(self.start.tobytes()).hexdigest()
+        self.checkpoint = Checkpoint(folder, identity | {"start": start})
         found = self.checkpoint.open()
         if found is not None:
             leaves, self.rows = found
             self.num_saved = len(self.rows)
-            example = jax.eval_shape(self.init, self.key, self.data)
-            self.state = jax.tree.unflatten(jax.tree.structure(example), leaves)
+            self.state = jax.tree.unflatten(self._state_structure(), leaves)
             self.reporter.say(f"going on from `{folder}`")
+
+    def _state_structure(self) -> Any:
+        """The tree of a state; an engine that JAX cannot trace has to make one."""
+        make = jax.eval_shape if self.engine.is_traced else lambda init, *args: init(*args)
+        return jax.tree.structure(make(self.init, self.key, self.data, self.start))
 
     def go(self, deadline: float | None) -> str:
         """Advance until done, interrupted or out of time; the status in words."""
@@ -194,7 +204,7 @@ class _Run:
 
     def _start(self) -> None:
         self.reporter.compiling()
-        self.state = self.init(self.key, self.data)
+        self.state = self.init(self.key, self.data, self.start)
         started = self.engine.started(to_numpy(self.state))
         if not started.all():
             raise ValueError(_no_start(self.problem, started))

@@ -2,7 +2,7 @@
 
 An engine is a frozen dataclass of settings with pure functions
 
-    init(views, key, data)                          -> state
+    init(views, key, data, start)                   -> state
     advance(views, key, state, data, num_steps)     -> state, block
     finish(views, state, rows)                      -> Draws
 
@@ -13,6 +13,9 @@ uninterrupted one bit by bit.
 
 A block is a count and a dict of arrays whose first `count` rows are new. The driver gathers the rows on the host, shows
 progress, writes checkpoints and stops on request; an engine does none of that.
+
+The functions are compiled by JAX and work on arrays alone. An engine over another library sets ``is_traced = False``:
+they then run as they are, on NumPy arrays, and the state is still a pytree of arrays, generators' states included.
 """
 
 from abc import ABC, abstractmethod
@@ -88,11 +91,17 @@ class Engine(ABC):
         ``"exact"``, ``"biased"``, ``"variational"``, ``"amortised"`` or ``"amortised+is"``.
     references : tuple of str
         Papers to cite.
+    chart : str
+        The coordinates that the engine walks in.
+    is_traced : bool
+        Whether JAX can trace `init` and `advance`.
     """
 
     needs: ClassVar[frozenset[str]]
     exactness: ClassVar[str]
     references: ClassVar[tuple[str, ...]]
+    chart: ClassVar[ChartName] = "unconstrained"
+    is_traced: ClassVar[bool] = True
 
     @classmethod
     def refusal(cls, problem: Problem) -> str:
@@ -124,8 +133,14 @@ class Engine(ABC):
         """The largest number of steps one call of `advance` may make; bounds its memory."""
 
     @abstractmethod
-    def init(self, views: Views, key: jax.Array, data: Data) -> Any:
-        """The state before the first step: a pytree of arrays."""
+    def init(self, views: Views, key: jax.Array, data: Data, start: jax.Array | None) -> Any:
+        """The state before the first step: a pytree of arrays.
+
+        Parameters
+        ----------
+        start : array, shape (num_points, size), or None
+            Draws of another engine, in the coordinates of `chart`, to start from instead of the prior.
+        """
 
     @abstractmethod
     def advance(self, views: Views, key: jax.Array, state: Any, data: Data, num_steps: jax.Array) -> tuple[Any, Block]:
@@ -137,7 +152,7 @@ class Engine(ABC):
 
     @abstractmethod
     def progress(self, state: Any) -> Progress:
-        """Where the run stands; finished when ``done == total``."""
+        """Where the run stands; finished when ``done == total``. An engine that cannot know `total` estimates it."""
 
     @abstractmethod
     def finish(self, views: Views, state: Any, rows: Rows) -> Draws:

@@ -22,9 +22,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesastro.charts import Chart
-from bayesastro.program import Data
-
 __all__ = [
     "METRIC",
     "NOTHING",
@@ -116,14 +113,19 @@ def metric_of(moments: Moments, previous: jax.Array) -> jax.Array:
     return correlation * jnp.sqrt(variance[:, None] * variance)
 
 
-def first_metric(chart: Chart, key: jax.Array, data: Data, num_draws: int) -> jax.Array:
+def first_metric(positions: jax.Array, gradients: jax.Array) -> jax.Array:
     """A diagonal inverse mass matrix before any step, from gradients at draws of the prior.
 
     The same ratio with median absolute deviations, as a prior may reach where gradients are beyond all bounds.
+
+    Parameters
+    ----------
+    positions, gradients : array, shape (num_draws, size)
+
+    Returns
+    -------
+    array, shape (size,)
     """
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(num_draws))
-    positions = jax.lax.map(lambda key: chart.draw_prior(key, data), keys)
-    gradients = jax.lax.map(lambda z: jax.grad(chart.log_density)(z, data), positions)
     ratio = _deviation(positions) / _deviation(gradients)
     return jnp.where(jnp.isfinite(ratio) & (ratio > 0), ratio, 1.0)
 

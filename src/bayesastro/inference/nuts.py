@@ -30,7 +30,7 @@ from bayesastro.inference.metric import (
     schedule,
     updated,
 )
-from bayesastro.inference.starts import best_of_prior
+from bayesastro.inference.starts import best, points_at, prior_points
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
 
@@ -84,7 +84,8 @@ class NUTS(Engine):
     max_tree_depth : int
         A trajectory has at most ``2**max_tree_depth - 1`` leapfrog steps.
     num_starts : int
-        Draws from the prior for each chain, the best of which it starts from.
+        Draws from the prior for each chain, the best of which it starts from, and from whose gradients the first mass
+        matrix is made. With ``fit(..., start=result)``, draws of that result, the first of which it starts from.
 
     References
     ----------
@@ -127,9 +128,11 @@ class NUTS(Engine):
         row = 8 * self.num_chains * (2 * views.unconstrained.size + 8)
         return int(np.clip(BLOCK_BYTES // row, 1, MAX_BLOCK))
 
-    def init(self, views: Views, key: jax.Array, data: Data) -> _State:
-        lanes = over_lanes(lambda key, data: self._start(views, key, data), self.num_chains, (True, False))
-        return _State(jnp.zeros((), int), lanes(self._chain_keys(key), data))
+    def init(self, views: Views, key: jax.Array, data: Data, start: jax.Array | None) -> _State:
+        lanes = over_lanes(
+            lambda key, data, start: self._start(views, key, data, start), self.num_chains, (True, False, False)
+        )
+        return _State(jnp.zeros((), int), lanes(self._chain_keys(key), data, start))
 
     def advance(
         self, views: Views, key: jax.Array, state: _State, data: Data, num_steps: jax.Array
@@ -145,8 +148,7 @@ class NUTS(Engine):
         )
 
     def started(self, state: _State) -> np.ndarray:
-        gradient_is_finite = np.isfinite(state.chains.hmc.logdensity_grad).all(-1)
-        return np.isfinite(state.chains.hmc.logdensity) & gradient_is_finite
+        return np.isfinite(state.chains.hmc.logdensity)
 
     def progress(self, state: _State) -> Progress:
         done, total = int(state.count), self.num_warmup + self.num_draws * self.thin
@@ -175,14 +177,18 @@ class NUTS(Engine):
     def _chain_keys(self, key: jax.Array) -> jax.Array:
         return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(self.num_chains))
 
-    def _start(self, views: Views, key: jax.Array, data: Data) -> _Chain:
-        """A chain at the best of its prior draws, with a step size that a single leapfrog step accepts."""
+    def _start(self, views: Views, key: jax.Array, data: Data, start: jax.Array | None) -> _Chain:
+        """A chain at the best of its prior draws or at one of `start`, and a step size that one leapfrog step accepts."""
         chart, is_dense = views.unconstrained, self.mass_matrix == "dense"
         log_density = lambda z: chart.log_density(z, data)  # noqa: E731
-        key_start, key_metric, key_step = jax.random.split(jax.random.fold_in(key, 0), 3)
-        start = best_of_prior(chart, key_start, data, self.num_starts)
-        first = hmc.init(start.position, log_density)
-        inverse_mass = first_metric(chart, key_metric, data, self.num_starts)
+        key_start, key_step = jax.random.split(jax.random.fold_in(key, 0))
+        if start is None:
+            points = prior_points(chart, key_start, data, self.num_starts)
+            first = hmc.HMCState(*best(points))
+        else:
+            points = points_at(chart, jax.random.choice(key_start, start, (self.num_starts,)), data)
+            first = hmc.HMCState(*jax.tree.map(lambda array: array[0], points))
+        inverse_mass = first_metric(points.position, points.gradient)
         inverse_mass = jnp.diag(inverse_mass) if is_dense else inverse_mass
         kernel = hmc.build_kernel(divergence_threshold=DIVERGENCE_THRESHOLD)
 
@@ -196,7 +202,7 @@ class NUTS(Engine):
         step_init, _, _ = dual_averaging_adaptation(self.target_accept)
         zero = jnp.zeros((), int)
         return _Chain(
-            hmc=first._replace(logdensity=start.log_density),
+            hmc=first,
             step_size=step_init(step_size),
             moments=no_moments(chart.size, is_dense),
             inverse_mass=inverse_mass,

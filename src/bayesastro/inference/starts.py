@@ -1,4 +1,4 @@
-"""Starting points: the best of several draws from the prior."""
+"""Starting points: draws from the prior with their densities and gradients, and the best of them."""
 
 from typing import NamedTuple
 
@@ -8,30 +8,39 @@ import jax.numpy as jnp
 from bayesastro.charts import Chart
 from bayesastro.program import Data
 
-__all__ = ["Start", "best_of_prior"]
+__all__ = ["Points", "best", "points_at", "prior_points"]
 
 
-class Start(NamedTuple):
-    """A point in chart coordinates and its log-density, −inf if no finite one was found."""
+class Points(NamedTuple):
+    """Points in chart coordinates with the log-density there and its gradient; without a leading axis, one of them."""
 
     position: jax.Array
     log_density: jax.Array
+    gradient: jax.Array
 
 
-def best_of_prior(chart: Chart, key: jax.Array, data: Data, num_draws: int) -> Start:
-    """The draw of highest log-density among `num_draws` from the prior.
+def points_at(chart: Chart, positions: jax.Array, data: Data) -> Points:
+    """Densities and gradients at the given positions, one after another.
 
-    The draws are made one after another, so that memory holds two points and not `num_draws`. A draw whose density
-    or coordinates are not finite (a prior draw on the very edge of its support, an overflow) is never chosen.
+    Where the density, its gradient or a coordinate is not finite (a prior draw on the very edge of its support, an
+    overflow), the log-density is −inf.
     """
 
-    def better(i: jax.Array, best: Start) -> Start:
-        position = chart.draw_prior(jax.random.fold_in(key, i), data)
-        log_density = chart.log_density(position, data)
-        fine = jnp.isfinite(log_density) & jnp.all(jnp.isfinite(position))
-        log_density = jnp.where(fine, log_density, -jnp.inf)
-        better = log_density > best.log_density
-        return Start(jnp.where(better, position, best.position), jnp.maximum(log_density, best.log_density))
+    def point(position: jax.Array) -> Points:
+        log_density, gradient = jax.value_and_grad(chart.log_density)(position, data)
+        fine = jnp.isfinite(log_density) & jnp.all(jnp.isfinite(position)) & jnp.all(jnp.isfinite(gradient))
+        return Points(position, jnp.where(fine, log_density, -jnp.inf), gradient)
 
-    dtype = jnp.zeros(()).dtype
-    return jax.lax.fori_loop(0, num_draws, better, Start(jnp.zeros(chart.size, dtype), jnp.asarray(-jnp.inf, dtype)))
+    return jax.lax.map(point, positions)
+
+
+def prior_points(chart: Chart, key: jax.Array, data: Data, num_draws: int) -> Points:
+    """Draws from the prior, as :func:`points_at` gives them."""
+    keys = jax.random.split(key, num_draws)
+    return points_at(chart, jax.lax.map(lambda key: chart.draw_prior(key, data), keys), data)
+
+
+def best(points: Points) -> Points:
+    """The point of highest log-density; the origin if none is finite."""
+    first = jax.tree.map(lambda array: array[jnp.argmax(points.log_density)], points)
+    return first._replace(position=jnp.where(jnp.isfinite(first.log_density), first.position, 0.0))

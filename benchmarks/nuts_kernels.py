@@ -9,8 +9,7 @@ import jax
 import numpy as np
 import xarray as xr
 from numpyro.handlers import condition
-from numpyro.infer import MCMC
-from numpyro.infer import NUTS as NumPyroNUTS
+from numpyro import infer
 
 from bayesastro import NUTS, Problem, fit
 from benchmarks.problems import PROBLEMS
@@ -49,8 +48,8 @@ def ours(problem: Problem) -> Timing:
 def numpyros(problem: Problem) -> Timing:
     with jax.enable_x64(True):
         program = condition(problem.static_program, data=problem.data.observed)
-        kernel = NumPyroNUTS(program, target_accept_prob=TARGET)
-        mcmc = MCMC(
+        kernel = infer.NUTS(program, target_accept_prob=TARGET)
+        mcmc = infer.MCMC(
             kernel,
             num_warmup=NUM_WARMUP,
             num_samples=NUM_DRAWS,

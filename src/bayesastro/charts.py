@@ -204,7 +204,7 @@ def latent_log_prob(site: dict[str, Any]) -> jax.Array:
     return _scaled(unmasked(site["fn"]).log_prob(site["value"]), site)
 
 
-def _scaled(log_prob: jax.Array, site: dict[str, Any]) -> jax.Array:
+def _scaled(log_prob: Any, site: dict[str, Any]) -> jax.Array:
     return log_prob if site["scale"] is None else site["scale"] * log_prob
 
 

@@ -1,11 +1,13 @@
 """The demonstration: what dark energy do the newest distances and clocks ask for? Real data, two minutes to read."""
 
+import functools
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -140,8 +142,8 @@ def curves(result: xr.DataTree, z: np.ndarray, num_draws: int = 500) -> dict[str
         universes = jax.vmap(lambda p: Cosmology(**p))(draw)
 
         def of_kind(kind: int) -> np.ndarray:
-            kinds = np.full(z.shape, kind)
-            return np.asarray(jax.jit(jax.vmap(lambda c, r: bao_ratios(z, kinds, c, r)))(universes, r_d))
+            ratios = functools.partial(bao_ratios, jnp.asarray(z), jnp.full(z.shape, kind))
+            return np.asarray(jax.jit(jax.vmap(ratios))(universes, r_d))
 
         H = np.asarray(jax.jit(jax.vmap(lambda c: hubble_parameter(z, c)))(universes))
         return {"D_V/r_d": of_kind(0), "D_M/r_d": of_kind(1), "D_H/r_d": of_kind(2), "H": H}

@@ -51,8 +51,8 @@ class Program:
 
     def __call__(self, arrays: Sequence[Any]) -> Any:
         """Run the NumPyro program with `arrays` put back into its arguments."""
-        arrays = iter(arrays)
-        leaves = [next(arrays) if leaf is _ARRAY else leaf for leaf in self.static]
+        remaining = iter(arrays)
+        leaves = [next(remaining) if leaf is _ARRAY else leaf for leaf in self.static]
         args, kwargs = jax.tree.unflatten(self.treedef, leaves)
         return self.function(*args, **kwargs)
 
@@ -176,8 +176,9 @@ def _check_static(leaf: Any, name: str) -> None:
 def _leaf_name(path: Sequence[Any], positional: Sequence[str]) -> str:
     """The name under which a user knows an argument leaf: ``time``, or ``lens.theta_E`` within a dict."""
     group, place, *rest = path
-    head = positional[min(place.idx, len(positional) - 1)] if group.idx == 0 else str(place.key)
-    return ".".join([head, jax.tree_util.keystr(tuple(rest), simple=True, separator=".")] if rest else [head])
+    inner = jax.tree_util.keystr(tuple(rest), simple=True, separator=".")
+    head = str(positional[min(place.idx, len(positional) - 1)]) if group.idx == 0 else str(place.key)
+    return f"{head}.{inner}" if rest else head
 
 
 def observing(data: Data) -> Callable[..., Any]:

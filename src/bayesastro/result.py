@@ -144,7 +144,7 @@ def _named(variables: Mapping[str, Any]) -> dict[str, Any]:
     return {_legal(name): value for name, value in variables.items()}
 
 
-def _dims(views: Views) -> dict[str, list[str]]:
+def _dims(views: Views) -> Any:
     """Dimension names: the plates, then a numbered name for each other axis."""
     return {_legal(site.name): _site_dims(site) for site in views.structure.sites if site.kind != "factor"}
 
@@ -189,9 +189,8 @@ def summary(
         )
     variables = xr.DataTree.from_dict({"posterior": real_variables(result)})
     with np.errstate(all="ignore"):  # a variable that does not vary has no R̂
-        table = arviz_stats.summary(
-            variables, var_names=var_names, ci_prob=ci_prob, ci_kind="eti", round_to="none"
-        ).apply(pd.to_numeric)
+        settings: dict[str, Any] = {"ci_prob": ci_prob, "ci_kind": "eti", "round_to": "none"}
+        table: Any = arviz_stats.summary(variables, var_names=var_names, **settings).apply(pd.to_numeric)
     exact = [c for c in table.columns if c.startswith(("ess", "r_hat"))]
     scale = np.floor(np.log10(table["sd"].where(table["sd"] > 0, 1.0)))
     decimals = (digits - 1 - scale).clip(lower=0).astype(int)
@@ -259,9 +258,8 @@ def load(path: str | Path) -> xr.DataTree:
         raise FileNotFoundError(f"There is no result at `{path}`.")
     is_zarr = path.is_dir()
     try:
-        with xr.open_datatree(
-            path, engine="zarr" if is_zarr else "h5netcdf", **({"consolidated": False} if is_zarr else {})
-        ) as tree:
+        options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if is_zarr else {"engine": "h5netcdf"}
+        with xr.open_datatree(path, **options) as tree:
             result = tree.load()
     except (OSError, ValueError, KeyError, RuntimeError) as error:  # h5py's and zarr's for damaged content
         raise ValueError(

@@ -195,10 +195,10 @@ def _support_name(support: constraints.Constraint) -> str:
 def _plate_axes(frames: list[Any], batch_shape: tuple[int, ...]) -> tuple[str, ...]:
     """Plate names by axis, where plates fill the batch axes exactly; otherwise none."""
     by_axis = {frame.dim: frame for frame in frames}
-    axes = [by_axis.get(dim) for dim in range(-len(batch_shape), 0)]
-    if any(f is None or f.size != n for f, n in zip(axes, batch_shape, strict=True)):
+    axes = [by_axis[dim] for dim in range(-len(batch_shape), 0) if dim in by_axis]
+    if [frame.size for frame in axes] != list(batch_shape):
         return ()
-    return tuple(f.name for f in axes)
+    return tuple(frame.name for frame in axes)
 
 
 def _violations(ok: Any, value: Any, event_dim: int = 0) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def _bounds(fn: dist.Distribution) -> Any:
     """Ends of the support where the user chose both; the ends of a natural support (of a `Beta`) are no choice."""
     if type(unwrapped(fn)).__name__ not in _BOUNDED:
         return None
-    support = unwrapped(fn).support
+    support: Any = unwrapped(fn).support
     return jnp.asarray(support.lower_bound), jnp.asarray(support.upper_bound)
 
 
@@ -263,7 +263,8 @@ def _support_mask(fn: dist.Distribution, value: Any) -> jax.Array:
     if isinstance(fn, dist.Independent | dist.ExpandedDistribution):
         return _support_mask(fn.base_dist, value)
     with handlers.block():
-        return jnp.asarray(fn.support(value))
+        support: Any = fn.support
+        return jnp.asarray(support(value))
 
 
 def _fingerprint(jaxpr: Any, sites: tuple[Site, ...]) -> str:
@@ -284,25 +285,9 @@ def structure_of(program: Program, avals: Avals, precision: Precision) -> Struct
     conditioned = frozenset(name for name, _, _ in observed)
 
     def probe(data: Data, key: jax.Array) -> dict[str, Any]:
-        found: dict[str, Any] = {}
         with generate(program, data, key, notes) as trace:
             sites[:] = [_site(name, site, conditioned) for name, site in trace.items() if site["type"] in _TYPES]
-            for site in sites:
-                message = trace[site.name]
-                if site.kind == "factor":
-                    found[site.name] = {"factor": jnp.asarray(unwrapped(message["fn"]).log_factor)}
-                elif site.kind in ("latent", "observed"):
-                    inline = message["infer"].get("obs")
-                    observed = data.observed.get(site.name, inline)
-                    fits = observed is not None and _fits(jnp.shape(observed), site.shape)
-                    found[site.name] = {
-                        "value": message["value"],
-                        "inline": inline,
-                        "bounds": _bounds(message["fn"]),
-                        "support": jax.tree.leaves(message["fn"].support),
-                        "checks": _domain_checks(message["fn"], observed if fits else None),
-                        "parameters": _parameters(message["fn"]),
-                    }
+            found = {site.name: _report(site, trace[site.name], data) for site in sites}
         return found
 
     example = Data(
@@ -328,6 +313,24 @@ def structure_of(program: Program, avals: Avals, precision: Precision) -> Struct
         draws_keys=notes["draws_keys"],
         probe=lambda data, key: compiled()(data, key),
     )
+
+
+def _report(site: Site, message: dict[str, Any], data: Data) -> dict[str, Any]:
+    """What the checks need to know of a site in one draw."""
+    if site.kind not in ("latent", "observed"):
+        # The value of a factor is its distribution's; that it depends on the arguments belongs into the fingerprint.
+        return {"factor": jax.tree.leaves(message["fn"])} if site.kind == "factor" else {}
+    fn, inline = message["fn"], message["infer"].get("obs")
+    observed = data.observed.get(site.name, inline)
+    fits = observed is not None and _fits(jnp.shape(observed), site.shape)
+    return {
+        "value": message["value"],
+        "inline": inline,
+        "bounds": _bounds(fn),
+        "support": jax.tree.leaves(fn.support),
+        "checks": _domain_checks(fn, observed if fits else None),
+        "parameters": _parameters(fn),
+    }
 
 
 @contextmanager

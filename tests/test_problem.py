@@ -232,27 +232,32 @@ def test_views_are_numpy_arrays_of_double_precision(problem, draws):
 
 
 def masked(mask, latent_mask):
-    mu = numpyro.sample("mu", dist.Gamma(2.0, 1.0))
+    mu = numpyro.sample("mu", dist.HalfNormal(2.0))
     with numpyro.plate("star", 3):
         with handlers.mask(mask=latent_mask):
             numpyro.sample("theta", dist.Normal(mu, 1.0))
         with handlers.mask(mask=mask):
-            numpyro.sample("count", dist.Poisson(mu))
+            numpyro.sample("wait", dist.Exponential(mu))
 
 
 def test_masks_drop_observed_points_and_leave_latent_ones():
     mask = np.array([True, False, True])
-    problem = ba.Problem(masked, mask, mask, observed={"count": np.array([2, -7, 0])})
+    problem = ba.Problem(masked, mask, mask, observed={"wait": np.array([2.0, -7.0, 0.5])})
     theta = {"mu": np.array([0.5, 3.0]), "theta": np.array([[1.0, 2.0, 3.0], [0.0, -1.0, 0.5]])}
     mu = theta["mu"][:, None]
-    expected = np.where(mask, stats.poisson.logpmf([2, 0, 0], mu), 0.0)
-    assert_same(problem.log_likelihood(theta, batch_ndims=1), {"count": expected})
-    prior = {"mu": stats.gamma.logpdf(theta["mu"], 2.0), "theta": stats.norm.logpdf(theta["theta"], mu).sum(-1)}
+    expected = np.where(mask, stats.expon.logpdf([2.0, 0.0, 0.5], scale=1 / mu), 0.0)
+    assert_same(problem.log_likelihood(theta, batch_ndims=1), {"wait": expected})
+    prior = {
+        "mu": stats.halfnorm.logpdf(theta["mu"], scale=2.0),
+        "theta": stats.norm.logpdf(theta["theta"], mu).sum(-1),
+    }
     assert_same(problem.log_prior(theta, batch_ndims=1), prior)
 
-    unmasked = problem.replace(np.ones(3, bool), ~mask, observed={"count": np.array([2, 1, 0])})
+    unmasked = problem.replace(np.ones(3, bool), ~mask, observed={"wait": np.array([2.0, 1.0, 0.5])})
     assert_same(unmasked.log_prior(theta, batch_ndims=1), prior)
-    assert_same(unmasked.log_likelihood(theta, batch_ndims=1), {"count": stats.poisson.logpmf([2, 1, 0], mu)})
+    assert_same(
+        unmasked.log_likelihood(theta, batch_ndims=1), {"wait": stats.expon.logpdf([2.0, 1.0, 0.5], scale=1 / mu)}
+    )
     parameters = [p.simulate(50, key=jax.random.key(0)).parameters for p in (problem, unmasked)]
     assert_same(*parameters)
 
@@ -412,18 +417,21 @@ def test_arguments_may_be_nested():
     ids=["big-endian", "strided", "unmasked", "jax", "int16", "uint8"],
 )
 def test_arrays_of_every_kind_are_accepted(convert):
-    x, sigma, flux = np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]), np.array([3.0, 0.0, 2.0])
-    problem = ba.Problem(stars, convert(x), convert(sigma), observed={"flux": convert(flux), "color": COLOR})
-    theta = theta_of_shape()
-    expected = stars_by_hand(**theta, flux=flux, x=x, sigma=sigma)[1]
+    x, sigma, y = np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]), np.array([3.0, 0.0, 2.0])
+
+    def program(x, sigma):
+        a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+        numpyro.sample("y", dist.Normal(a * x, sigma))
+
+    problem = ba.Problem(program, convert(x), convert(sigma), observed={"y": convert(y)})
     in_single = convert(x).dtype == np.float32  # then their logarithms are in single precision too
-    assert_same(problem.log_likelihood(theta), expected, rtol=1e-7 if in_single else 1e-12)
-    assert all(np.isfinite(v).all() for v in problem.simulate(5, key=jax.random.key(0)).observables.values())
+    expected = {"y": stats.norm.logpdf(y, 0.7 * x, sigma)}
+    assert_same(problem.log_likelihood({"a": 0.7}), expected, rtol=1e-7 if in_single else 1e-12)
 
 
 def test_observed_values_may_be_lists_flags_and_series():
     def program():
-        p = numpyro.sample("p", dist.Beta(1.0, 1.0))
+        p = numpyro.sample("p", dist.Uniform(0.0, 1.0))
         numpyro.sample("seen", dist.Bernoulli(p).expand([3]))
 
     for value in ([1, 0, 1], np.array([True, False, True]), pd.Series([1.0, 0.0, 1.0])):
@@ -435,9 +443,8 @@ def test_a_data_set_may_be_empty():
     def program(x):
         a = numpyro.sample("a", dist.Normal(0.0, 1.0))
         numpyro.sample("y", dist.Normal(a * x, 1.0))
-        numpyro.sample("v", dist.MultivariateNormal(a * x[:, None] * jnp.ones(2), jnp.eye(2)))
 
-    problem = ba.Problem(program, np.zeros(0), observed={"y": np.zeros(0), "v": np.zeros((0, 2))})
+    problem = ba.Problem(program, np.zeros(0), observed={"y": np.zeros(0)})
     assert problem.log_likelihood({"a": 1.0})["y"].shape == (0,)
     assert problem.unconstrained.log_likelihood(np.zeros(1), problem.data) == 0.0
 
@@ -529,14 +536,14 @@ def test_simulated_data_belong_to_the_parameters_beside_them(draws):
 # Fingerprints
 
 
-def mixed(scale=0.5, table=(0.3, 0.7)):
+def mixed():
     """A program whose distributions hold others: NumPyro keeps their parameters in sets, in an order by hash."""
-    components = dist.Normal(jnp.array([0.0, 3.0]), jnp.array([1.0, scale]))
-    numpyro.sample("a", dist.MixtureSameFamily(dist.Categorical(probs=jnp.array(table)), components))
-    numpyro.sample("b", dist.TransformedDistribution(dist.Beta(2.0, 3.0), transforms.AffineTransform(-1.0, 2.0)))
+    components = dist.Normal(jnp.array([0.0, 3.0]), jnp.array([1.0, 0.5]))
+    numpyro.sample("a", dist.MixtureSameFamily(dist.Categorical(probs=jnp.array([0.3, 0.7])), components))
+    numpyro.sample("b", dist.TransformedDistribution(dist.Gumbel(2.0, 3.0), transforms.AffineTransform(-1.0, 2.0)))
     numpyro.sample("c", dist.TwoSidedTruncatedDistribution(dist.Cauchy(0.0, 1.0), -2.0, 3.0))
     numpyro.sample("d", dist.LogUniform(0.1, 10.0).expand([3]).to_event(1))
-    numpyro.sample("e", dist.StudentT(3.0, 0.0, 1.0))
+    numpyro.sample("e", dist.MultivariateNormal(jnp.zeros(2), jnp.eye(2)))
 
 
 def test_fingerprint_is_the_same_in_every_process():

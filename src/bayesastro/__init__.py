@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bayesastro.diagnostics import diagnose
     from bayesastro.drive import fit
     from bayesastro.inference.nuts import NUTS
+    from bayesastro.many import fit_many
     from bayesastro.problem import Problem
     from bayesastro.result import load, save, summary
 
@@ -28,6 +29,7 @@ __all__ = [
     "diagnose",
     "enable_compilation_cache",
     "fit",
+    "fit_many",
     "load",
     "plot",
     "save",
@@ -40,6 +42,7 @@ _HOMES = {
     "diagnose": "bayesastro.diagnostics",
     "enable_compilation_cache": "bayesastro.compilation",
     "fit": "bayesastro.drive",
+    "fit_many": "bayesastro.many",
     "load": "bayesastro.result",
     "save": "bayesastro.result",
     "summary": "bayesastro.result",

@@ -20,7 +20,7 @@ from numpyro import handlers
 
 from bayesastro.precision import native
 
-__all__ = ["Data", "Program", "bind", "checked_observed", "observing", "traced"]
+__all__ = ["Data", "Program", "bind", "checked_array", "checked_observed", "observing", "traced"]
 
 
 class Data(NamedTuple):
@@ -51,10 +51,13 @@ class Program:
 
     def __call__(self, arrays: Sequence[Any]) -> Any:
         """Run the NumPyro program with `arrays` put back into its arguments."""
-        remaining = iter(arrays)
-        leaves = [next(remaining) if leaf is _ARRAY else leaf for leaf in self.static]
-        args, kwargs = jax.tree.unflatten(self.treedef, leaves)
+        args, kwargs = self.arguments(arrays)
         return self.function(*args, **kwargs)
+
+    def arguments(self, arrays: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional and keyword arguments with `arrays` put back into them."""
+        remaining = iter(arrays)
+        return jax.tree.unflatten(self.treedef, [next(remaining) if leaf is _ARRAY else leaf for leaf in self.static])
 
 
 class _Array:
@@ -99,7 +102,7 @@ def bind(
             raise TypeError(f"Argument `{name}` is part of a list of numbers. Pass it as an array, with `np.asarray`.")
         if _is_array(leaf):
             names.append(name)
-            arrays.append(_checked_array(leaf, f"argument `{name}`"))
+            arrays.append(checked_array(leaf, f"argument `{name}`"))
             static.append(_ARRAY)
         else:
             _check_static(leaf, name)
@@ -111,7 +114,7 @@ def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, np.ndarray | np.generic | jax.Array)
 
 
-def _checked_array(leaf: Any, what: str) -> np.ndarray:
+def checked_array(leaf: Any, what: str) -> np.ndarray:
     """`leaf` as a finite NumPy array in native byte order; `what` names it in errors."""
     unit = getattr(leaf, "unit", None)
     if unit is not None and str(unit):
@@ -153,7 +156,7 @@ def checked_observed(observed: Mapping[str, Any] | None) -> dict[str, np.ndarray
         return {}
     if not isinstance(observed, Mapping):
         raise TypeError(f"`observed` must map site names to arrays, but a {type(observed).__name__} came.")
-    arrays = {name: _checked_array(value, f"observed `{name}`") for name, value in observed.items()}
+    arrays = {name: checked_array(value, f"observed `{name}`") for name, value in observed.items()}
     for name, array in arrays.items():
         if np.iscomplexobj(array):
             raise TypeError(

@@ -86,7 +86,10 @@ class Structure:
     fingerprint: str
     subsampled: str | None
     draws_keys: bool
+    report: Callable[[Data, jax.Array], dict[str, Any]]
+    """One draw from the prior predictive, and what the checks need to know of it, by site."""
     probe: Callable[[Data, jax.Array], dict[str, Any]]
+    """The same, compiled."""
 
     def __hash__(self) -> int:
         return hash((self.program, self.avals, self.precision))
@@ -337,6 +340,7 @@ def structure_of(program: Program, avals: Avals, precision: Precision) -> Struct
         fingerprint=_fingerprint(stage.jaxpr, known),
         subsampled=notes["subsampled"],
         draws_keys=notes["draws_keys"],
+        report=probe,
         probe=lambda data, key: compiled()(data, key),
     )
 

@@ -173,9 +173,15 @@ def test_fixed_bounds_are_known_and_those_that_move_are_not():
         a = numpyro.sample("a", dist.Uniform(low, 2.0))
         numpyro.sample("b", dist.Uniform(0.0, 3.0 - a))
         numpyro.sample("c", dist.TruncatedNormal(0.0, 1.0, low=-1.0, high=4.0))
-        numpyro.sample("d", dist.Beta(1.0, 1.0))
+        numpyro.sample("d", dist.Kumaraswamy(2.0, 3.0))
+        numpyro.sample("e", dist.Uniform(np.array([[-1.0], [-2.0]]), 5.0))
 
-    assert ba.Problem(program, np.array(-0.5)).bounds == {"a": (-0.5, 2.0), "c": (-1.0, 4.0)}
+    bounds = ba.Problem(program, np.array(-0.5)).bounds
+    lower, upper = bounds.pop("e")
+    np.testing.assert_array_equal(lower, [[-1.0], [-2.0]])
+    assert isinstance(upper, float)  # and no array of one entry, which a file would not give back as it was
+    assert upper == 5.0
+    assert bounds == {"a": (-0.5, 2.0), "c": (-1.0, 4.0)}
 
 
 def test_repr_names_program_parameters_and_data(problem):
@@ -207,12 +213,16 @@ def test_all_observed_sites_count_in_the_charts(problem):
     np.testing.assert_allclose(density, sum(parts) + np.log(theta["tau"]), rtol=1e-12)
 
 
-def test_values_outside_the_support_have_no_density(problem):
-    theta = theta_of_shape() | {"tau": np.array(-0.5)}
-    assert problem.log_prior(theta)["tau"] == -np.inf
-    assert np.isfinite(problem.log_prior(theta)["mu"])
-    with numpyro.validation_enabled(False):  # with NumPyro's checks off, its own log-density would be finite
-        assert problem.log_prior(theta)["tau"] == -np.inf
+@pytest.mark.parametrize("is_validating", [True, False])
+def test_values_outside_the_support_have_no_density(is_validating):
+    def program():
+        numpyro.sample("a", dist.Uniform(0.0, 1.0))
+        numpyro.sample("y", dist.Uniform(0.0, 2.0))
+
+    with numpyro.validation_enabled(is_validating):  # with its checks off, NumPyro's own log-densities would be finite
+        problem = ba.Problem(program, observed={"y": 0.5})
+        assert_same(problem.log_prior({"a": np.array([0.5, 1.5])}, batch_ndims=1), {"a": np.array([0.0, -np.inf])})
+        assert problem.unconstrained.log_likelihood(np.zeros(1), problem.data) == pytest.approx(-np.log(2.0))
 
 
 def test_parameter_values_may_be_numbers_lists_and_foreign_bytes(problem):

@@ -41,6 +41,7 @@ FOUNDATION = (
     "families",
     "quantiles",
     "precision",
+    "batch",
 )
 """Modules below the engines: they import nothing above themselves."""
 

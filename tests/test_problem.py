@@ -682,3 +682,34 @@ def test_global_precision_changes_no_value(problem):
         found = problem.log_likelihood(theta), problem.simulate(3, key=key).parameters
     for one, other in zip(found, expected, strict=True):
         assert_same(one, other, rtol=0)
+
+
+def test_a_tuple_of_numbers_is_a_setting():
+    def program(x, bounds):
+        level = numpyro.sample("level", dist.Uniform(*bounds))
+        numpyro.sample("y", dist.Normal(level * x, 1.0).to_event(1))
+
+    problem = ba.Problem(program, np.ones(3), (0.0, 2.0), observed={"y": np.ones(3)})
+    assert problem.bounds == {"level": (0.0, 2.0)}
+
+
+def test_data_are_the_problems_own():
+    x = np.ones(3, np.float32)
+
+    def program(x):
+        level = numpyro.sample("level", dist.Normal(0.0, 1.0))
+        numpyro.sample("y", dist.Normal(level * x, 0.1).to_event(1))
+
+    problem = ba.Problem(program, x, observed={"y": np.ones(3)})
+    before = problem.log_likelihood({"level": 1.0})["y"]
+    assert before.dtype == problem.data.arrays[0].dtype == np.float64
+    x[0] = 7.0
+    assert problem.log_likelihood({"level": 1.0})["y"] == before
+
+
+def test_prior_factors_belong_to_the_fingerprint():
+    def program():
+        level = numpyro.sample("level", dist.Normal(0.0, 1.0))
+        numpyro.factor("tilt", -level)
+
+    assert ba.Problem(program).fingerprint != ba.Problem(program, prior_factors=["tilt"]).fingerprint

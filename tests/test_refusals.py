@@ -185,6 +185,7 @@ def nested(lens):
 
 ARGUMENTS = {
     "list": (line, (list(X), SIGMA), TypeError, r"`x.0` is part of a list of numbers\. .*`np.asarray`"),
+    "list of whole numbers": (line, ([1, 2], SIGMA), TypeError, "`x.0` is part of a list of numbers"),
     "nested list": (line, (X, [[0.1, 0.2]]), TypeError, "`sigma.0.0` is part of a list of numbers"),
     "set": (line, (X, SIGMA, {1, 2}), TypeError, "`settings` is a set, neither an array nor hashable"),
     "series": (line, (pd.Series(X), SIGMA), TypeError, "`x` is a Series, neither .*`np.asarray`"),

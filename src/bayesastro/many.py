@@ -113,7 +113,8 @@ class _Work:
     """The data sets still to do, and what the finished chunks gave."""
 
     def __init__(self, batch: Batch, engine: Engine, seed: int, precision: Precision, reporter: Reporter) -> None:
-        self.batch, self.engine, self.seed, self.precision, self.reporter = batch, engine, seed, precision, reporter
+        self.batch, self.engine, self.seed, self.reporter = batch, engine, seed, reporter
+        self.precision: Precision = precision
         self.done: list[Rows] = []
         self.checkpoint: Checkpoint | None = None
 

@@ -19,7 +19,7 @@ COLORS = ("#1b5e9b", "#d1602d", "#3a8f5c", "#7a4b9a", "#8a6d3b")
 
 def corner(
     results: xr.DataTree | Mapping[str, xr.DataTree],
-    var_names: Sequence[str] | None = None,
+    var_names: str | Sequence[str] | None = None,
     *,
     labels: Mapping[str, str] | None = None,
     truths: Mapping[str, float] | None = None,
@@ -45,6 +45,7 @@ def corner(
         If a variable is missing from a result or is not a real scalar with finite draws, or there is nothing to show.
     """
     named = {"": results} if isinstance(results, xr.DataTree) else dict(results)
+    var_names = [var_names] if isinstance(var_names, str) else var_names
     names = list(var_names) if var_names is not None else _shared_scalars(list(named.values()))
     if not names:
         raise ValueError("There is no scalar variable to show. Name some in `var_names`.")

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -174,8 +175,11 @@ class Problem:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the traced program and the shapes of its data; the same in every process."""
-        return self.views().structure.fingerprint
+        """SHA-256 of the traced program, the shapes of its data and the prior factors; the same in every process."""
+        traced = self.views().structure.fingerprint
+        if not self._prior_factors:
+            return traced
+        return hashlib.sha256(f"{traced} {sorted(self._prior_factors)}".encode()).hexdigest()
 
     def views(self, precision: Precision = "double") -> Views:
         """The data-free views at a working precision.
@@ -287,8 +291,8 @@ class Problem:
         """
         if "simulate" in self.lacks:
             raise ValueError(f"`simulate` needs {refusals.CAPABILITIES['simulate']}, but {self.lacks['simulate']}.")
-        if num < 1:
-            raise ValueError(f"`num` must be at least 1, but {num} came.")
+        if not isinstance(num, int | np.integer) or num < 1:
+            raise ValueError(f"`num` must be a whole number of at least 1, but {num!r} came.")
         with working_precision("double"):
             keys = jax.random.split(key, num)
             return Simulations(*to_numpy(_simulator(self.views().structure)(self.data, keys)))

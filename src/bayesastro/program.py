@@ -98,7 +98,7 @@ def bind(
     static, arrays, names = [], [], []
     for path, leaf in flat:
         name = _leaf_name(path, positional)
-        if isinstance(leaf, float) and len(path) > 2 and isinstance(path[-1], jax.tree_util.SequenceKey):
+        if isinstance(leaf, int | float) and len(path) > 2 and isinstance(_container((args, kwargs), path), list):
             raise TypeError(f"Argument `{name}` is part of a list of numbers. Pass it as an array, with `np.asarray`.")
         if _is_array(leaf):
             names.append(name)
@@ -108,6 +108,16 @@ def bind(
             _check_static(leaf, name)
             static.append(leaf)
     return Program(function, treedef, tuple(static), tuple(names), tuple(map(type, static))), tuple(arrays)
+
+
+def _container(tree: Any, path: Sequence[Any]) -> Any:
+    """What directly holds the leaf at `path`; a list of numbers was meant as an array, a tuple is a setting."""
+    for step in path[:-1]:
+        if isinstance(step, jax.tree_util.GetAttrKey):
+            tree = getattr(tree, step.name)
+        else:
+            tree = tree[step.idx if isinstance(step, jax.tree_util.SequenceKey) else step.key]
+    return tree
 
 
 def _is_array(leaf: Any) -> bool:

@@ -52,6 +52,7 @@ def test_groups_and_attributes(together):
     assert together["sample_stats"]["diverging"].shape == (NUM, 2, 200)
 
 
+@pytest.mark.slow
 def test_draws_do_not_depend_on_the_chunks(together):
     """Chunks of other sizes are other programs, which round differently; the first transitions still agree."""
     other = ba.fit_many(child.problem(), {"y": Y}, ENGINE, seed=3, chunk=3, progress=False)

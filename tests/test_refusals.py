@@ -667,7 +667,7 @@ def test_values_of_parameters_that_are_right(pair):
 
 @pytest.mark.parametrize("num", [0, -3])
 def test_number_of_simulations(pair, num):
-    refused(ValueError, f"`num` must be at least 1, but {num} came", pair.simulate, num, key=KEY)
+    refused(ValueError, f"`num` must be a whole number of at least 1, but {num} came", pair.simulate, num, key=KEY)
     assert pair.simulate(1, key=KEY).parameters["a"].shape == (1,)
 
 

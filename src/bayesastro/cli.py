@@ -53,7 +53,7 @@ def main() -> None:
     """Run the command line; an expected error is one line on standard error and exit code 1."""
     debug = "--debug" in sys.argv
     try:
-        sys.exit(cli.main(standalone_mode=False))
+        sys.exit(cli.main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

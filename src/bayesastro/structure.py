@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -72,6 +72,8 @@ class Site:
     is_scaled: bool = False
     is_inline: bool = False
     """Observed by `obs=` within the program."""
+    distribution: type | None = field(default=None, repr=False)
+    """The class that `family` names."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ def _site(name: str, site: dict[str, Any], conditioned: frozenset[str]) -> Site:
         has_point_mass=has_point_mass(fn),
         is_scaled=not (scale is None or (isinstance(scale, int | float) and scale == 1)),
         is_inline=bool(inline),
+        distribution=type(inner),
     )
 
 

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from bayesastro.compilation import enable_compilation_cache
     from bayesastro.diagnostics import diagnose
     from bayesastro.drive import fit
+    from bayesastro.fisher import register_fisher
+    from bayesastro.inference.geovi import GeoVI
     from bayesastro.inference.nuts import NUTS
     from bayesastro.problem import Problem
     from bayesastro.result import load, save, summary
 
 __all__ = [
+    "GeoVI",
     "NUTS",
     "Problem",
     "__version__",
@@ -30,17 +33,20 @@ __all__ = [
     "fit",
     "load",
     "plot",
+    "register_fisher",
     "save",
     "summary",
 ]
 
 _HOMES = {
+    "GeoVI": "bayesastro.inference.geovi",
     "NUTS": "bayesastro.inference.nuts",
     "Problem": "bayesastro.problem",
     "diagnose": "bayesastro.diagnostics",
     "enable_compilation_cache": "bayesastro.compilation",
     "fit": "bayesastro.drive",
     "load": "bayesastro.result",
+    "register_fisher": "bayesastro.fisher",
     "save": "bayesastro.result",
     "summary": "bayesastro.result",
 }

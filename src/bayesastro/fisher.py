@@ -32,7 +32,7 @@ from bayesastro.program import Data, traced
 from bayesastro.quantiles import student_t_to_normal
 from bayesastro.structure import Structure
 
-__all__ = ["Fisher", "FisherRule", "has_rule", "register_fisher", "rules_of"]
+__all__ = ["Fisher", "FisherRule", "register_fisher", "rule_of", "rules_of"]
 
 Coordinates = Callable[[Any, Any], tuple[jax.Array, ...]]
 Residual = Callable[[Any, jax.Array], jax.Array]
@@ -86,16 +86,15 @@ def register_fisher(family: type, coordinates: Coordinates, *, residual: Residua
     _RULES[family] = FisherRule(coordinates, residual)
 
 
-def has_rule(family: type | None) -> bool:
-    """Whether the family's Fisher metric is known."""
-    return family in _RULES
+def rule_of(family: type | None) -> FisherRule | None:
+    """What is known of a class of distributions; None if nothing."""
+    return _RULES.get(family) if family is not None else None
 
 
 def rules_of(structure: Structure) -> tuple[tuple[str, FisherRule], ...]:
     """The rule of each observed site whose family has one."""
-    return tuple(
-        (site.name, _RULES[site.distribution]) for site in structure.of_kind("observed") if site.distribution in _RULES
-    )
+    rules = ((site.name, rule_of(site.distribution)) for site in structure.of_kind("observed"))
+    return tuple((name, rule) for name, rule in rules if rule is not None)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from bayesastro.fisher import has_rule
+from bayesastro.fisher import rule_of
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.program import Data
 from bayesastro.structure import Site, Structure
@@ -145,7 +145,7 @@ def structural_lacks(structure: Structure, prior_factors: frozenset[str]) -> dic
             lack(site.name, f"{name} is a `numpyro.factor`, which generates nothing", remedy, "simulate")
             if site.name not in prior_factors:
                 lack(site.name, f"{name} is a `numpyro.factor`, which has no Fisher metric", remedy, "fisher")
-        if site.kind == "observed" and not has_rule(site.distribution):
+        if site.kind == "observed" and rule_of(site.distribution) is None:
             remedy = "Make its metric known with `bayesastro.register_fisher`, and the `Problem` after that"
             lack(site.name, f"{name} has `{site.family}`, whose Fisher metric is not known", remedy, "fisher")
         if site.name in prior_factors:

@@ -22,7 +22,7 @@ from numpyro.distributions import constraints
 from numpyro.distributions.transforms import biject_to
 
 from bayesastro import transport
-from bayesastro.families import has_point_mass, is_improper, unwrapped
+from bayesastro.families import has_point_mass, is_improper, mask_of, unwrapped
 from bayesastro.precision import Precision, working_precision
 from bayesastro.program import Data, Program, traced
 
@@ -261,12 +261,10 @@ def _no_nan(value: jax.Array, constraint: constraints.Constraint) -> jax.Array:
 
 def _support_mask(fn: dist.Distribution, value: Any) -> jax.Array:
     """Where `value` is in the support, or masked away."""
-    if isinstance(fn, dist.MaskedDistribution):
-        return _support_mask(fn.base_dist, value) | ~jnp.asarray(fn._mask)
-    if isinstance(fn, dist.Independent | dist.ExpandedDistribution):
-        return _support_mask(fn.base_dist, value)
     with handlers.block():
-        return jnp.asarray(fn.support(value))
+        inside = jnp.asarray(unwrapped(fn).support(value))
+    mask = mask_of(fn)
+    return inside if mask is None else inside | ~mask
 
 
 def _fingerprint(jaxpr: Any, sites: tuple[Site, ...]) -> str:

@@ -17,6 +17,7 @@ References
 Knollmüller & Enßlin 2019, arXiv:1901.11033 (MGVI); Frank, Leike & Enßlin 2021, arXiv:2105.10470 (geoVI, eqs. 21–33).
 """
 
+import warnings
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -29,9 +30,11 @@ from bayesastro.problem import Views
 from bayesastro.program import Data
 
 try:
-    from nifty8.re.evi import nonlinearly_update_residual, sample_likelihood
-    from nifty8.re.likelihood import Likelihood
-    from nifty8.re.tree_math import ShapeWithDtype, random_like
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # NIFTy imports names that JAX has moved
+        from nifty8.re.evi import nonlinearly_update_residual, sample_likelihood
+        from nifty8.re.likelihood import Likelihood
+        from nifty8.re.tree_math import ShapeWithDtype, random_like
 except ImportError as error:
     raise ImportError("`GeoVI` needs nifty8: install it with `pip install 'bayesastro[fields]'`.") from error
 
@@ -102,9 +105,9 @@ def draw_pair(
     array, shape (2, size); Effort with a leading axis of 2
     """
     # NIFTy's own split of the key: the nonlinear update draws the same η from it.
-    _, prior_key = jax.random.split(key)
+    data_key, prior_key = jax.random.split(key)
     prior = random_like(prior_key, point)
-    eta = sample_likelihood(likelihood, point, jax.random.split(key)[0]) + prior
+    eta = sample_likelihood(likelihood, point, data_key) + prior
     push = jax.linearize(likelihood.transformation, point)[1]
     pull = jax.linear_transpose(push, point)
     linear = conjugate_gradient(

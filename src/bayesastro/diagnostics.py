@@ -24,11 +24,11 @@ MIN_BFMI = 0.3
 MAX_EDGE_FRACTION = 0.02
 """Within the outer hundredth of the prior's width a flat posterior has a fraction of 0.01."""
 
-MAX_PARETO_K = 0.7
-"""Vehtari et al. 2024, JMLR 25, 72 (arXiv:1507.02646): beyond it, importance weights are of no use."""
-
 MAX_SHIFT = 0.2
 """Of the expansion point between the last iterations, in posterior sds: a fifth adds 2 % to an error in quadrature."""
+
+MAX_APPROXIMATION_ERROR = 0.2
+"""As for `MAX_SHIFT`."""
 
 MAX_CHI2_DEVIATION = 5.0
 """Of reduced χ² from one, in its expected sds √(2/n); and by a factor of 1.5 too, for with 10⁶ data all models fail."""
@@ -259,10 +259,11 @@ def _place(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, family: str
     return (values - lower) / (upper - lower)
 
 
-def _pareto_k(result: xr.DataTree) -> list[Finding]:
-    k = result.attrs.get("pareto_k", 0.0)
-    remedy = "The approximation misses part of the posterior: compare with `NUTS` started from this result (`start=result`), or reparametrise."
-    return _worst("pareto_k", [("approximation", float(k))], MAX_PARETO_K, 1, "Pareto k̂", remedy)
+def _approximation(result: xr.DataTree) -> list[Finding]:
+    error = result.attrs.get("approximation_error", 0.0)
+    what = "the approximation's error by its importance weights, in posterior sds for each unknown,"
+    remedy = "Compare with `NUTS` started from this result (`start=result`), raise `num_samples`, or reparametrise."
+    return _worst("approximation", [("posterior", float(error))], MAX_APPROXIMATION_ERROR, 1, what, remedy)
 
 
 def _solves(result: xr.DataTree) -> list[Finding]:
@@ -299,4 +300,4 @@ def _minisanity(result: xr.DataTree) -> list[Finding]:
     return found
 
 
-_CHECKS = (_not_finite, _rhat, _ess, _divergences, _tree_depth, _bfmi, _stuck, _edges, _pareto_k, _solves, _minisanity)
+_CHECKS = (_not_finite, _rhat, _ess, _divergences, _tree_depth, _bfmi, _stuck, _edges, _approximation, _solves, _minisanity)

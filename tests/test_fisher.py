@@ -157,7 +157,7 @@ def test_a_factor_is_refused_by_site():
         m = numpyro.sample("m", dist.Normal(0.0, 1.0))
         numpyro.factor("penalty", -(m**2))
 
-    with pytest.raises(ValueError, match="site `penalty` is a `numpyro.factor`, which has no Fisher metric"):
+    with pytest.raises(ValueError, match=r"site `penalty` is a `numpyro.factor`, which has no Fisher metric"):
         ba.fit(ba.Problem(program), ba.GeoVI(), seed=1)
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from bayesastro.result import load, save, summary
 
 __all__ = [
-    "GeoVI",
     "NUTS",
+    "GeoVI",
     "Problem",
     "__version__",
     "diagnose",

@@ -300,4 +300,16 @@ def _minisanity(result: xr.DataTree) -> list[Finding]:
     return found
 
 
-_CHECKS = (_not_finite, _rhat, _ess, _divergences, _tree_depth, _bfmi, _stuck, _edges, _approximation, _solves, _minisanity)
+_CHECKS = (
+    _not_finite,
+    _rhat,
+    _ess,
+    _divergences,
+    _tree_depth,
+    _bfmi,
+    _stuck,
+    _edges,
+    _approximation,
+    _solves,
+    _minisanity,
+)

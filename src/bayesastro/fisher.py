@@ -131,7 +131,9 @@ class Fisher:
             a square root of the Fisher metric at `xi`.
         """
         found = self._coordinates(xi, data, at)
-        return {name: tuple(a for a, moves in zip(found[name], kept, strict=True) if moves) for name, kept in self._kept}
+        return {
+            name: tuple(a for a, moves in zip(found[name], kept, strict=True) if moves) for name, kept in self._kept
+        }
 
     def residuals(self, xi: jax.Array, data: Data) -> dict[str, tuple[jax.Array, jax.Array, jax.Array]]:
         """Sum and sum of squares over a site's normalised residuals, and their number, masked ones left out."""

@@ -34,7 +34,7 @@ try:
         warnings.simplefilter("ignore", DeprecationWarning)  # NIFTy imports names that JAX has moved
         from nifty8.re.evi import nonlinearly_update_residual, sample_likelihood
         from nifty8.re.likelihood import Likelihood
-        from nifty8.re.tree_math import ShapeWithDtype, random_like
+        from nifty8.re.tree_math import random_like
 except ImportError as error:
     raise ImportError("`GeoVI` needs nifty8: install it with `pip install 'bayesastro[fields]'`.") from error
 
@@ -58,11 +58,8 @@ class SiteLikelihood(Likelihood):
     def __init__(self, views: Views, data: Data, point: jax.Array, anchor: jax.Array | None = None) -> None:
         self._views, self._data = views, data
         self._anchor = None if anchor is None else views.fisher.distributions(anchor, data)
-        shapes = jax.eval_shape(self.transformation, point)
-        super().__init__(
-            domain=ShapeWithDtype(point.shape, point.dtype),
-            lsm_tangents_shape=jax.tree.map(lambda a: ShapeWithDtype(a.shape, a.dtype), shapes),
-        )
+        domain: Any = jax.ShapeDtypeStruct(point.shape, point.dtype)
+        super().__init__(domain=domain, lsm_tangents_shape=jax.eval_shape(self.transformation, point))
 
     def energy(self, primals: jax.Array) -> jax.Array:
         return -self._views.white.log_likelihood(primals, self._data)
@@ -118,8 +115,8 @@ def draw_pair(
         twice = partial(jnp.broadcast_to, shape=(2,))
         return both, Effort(twice(linear.iterations), twice(0), twice(linear.converged))
 
-    def curved(residual: jax.Array, sign: jax.Array) -> tuple[jax.Array, Any]:
-        minimize = partial(
+    def curved(residual: jax.Array, sign: Any) -> tuple[jax.Array, Any]:
+        minimize: Any = partial(
             newton_cg,
             tolerance=tolerance,
             max_iterations=max_newton_iterations,

@@ -54,7 +54,7 @@ def conjugate_gradient(
     *,
     tolerance: Any,
     truncation: float = 0.0,
-    max_iterations: int,
+    max_iterations: Any,
 ) -> Solution:
     """Solve ``matvec(x) = b`` for a symmetric matrix with no eigenvalue below one.
 

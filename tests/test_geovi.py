@@ -14,7 +14,7 @@ from fields import linear_problem, poisson_problem, wiener_filter
 
 import bayesastro as ba
 from bayesastro.compilation import compile_clock
-from bayesastro.inference import geovi
+from bayesastro.inference import appraisal
 
 SHORT = ba.GeoVI(num_iterations=3, num_samples=2, num_draws=8)
 
@@ -115,7 +115,7 @@ def test_residuals_tell_noise_that_is_not_as_the_program_says():
 
 
 def test_the_bound_is_left_out_and_said_so_where_it_would_cost_too_much(monkeypatch):
-    monkeypatch.setattr(geovi, "MAX_DENSE", 10)
+    monkeypatch.setattr(appraisal, "MAX_DENSE", 10)
     engine = ba.GeoVI(num_iterations=1, num_samples=2, num_draws=4, geometric=False)
     result = ba.fit(poisson_problem(24, 1), engine, seed=1, progress=False)
     assert "elbo" not in result.attrs

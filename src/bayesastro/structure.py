@@ -262,7 +262,8 @@ def _no_nan(value: jax.Array, constraint: constraints.Constraint) -> jax.Array:
 def _support_mask(fn: dist.Distribution, value: Any) -> jax.Array:
     """Where `value` is in the support, or masked away."""
     with handlers.block():
-        inside = jnp.asarray(unwrapped(fn).support(value))
+        support: Any = unwrapped(fn).support
+        inside = jnp.asarray(support(value))
     mask = mask_of(fn)
     return inside if mask is None else inside | ~mask
 

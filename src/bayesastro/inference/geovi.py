@@ -13,14 +13,16 @@ over the root of the number of unknowns: were q off by δ posterior sds in every
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from arviz_stats.base import array_stats
 
+from bayesastro.inference import appraisal
+from bayesastro.inference.appraisal import bound, minisanity, num_weighed, residual_sums
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
 from bayesastro.inference.newton import newton_cg
 from bayesastro.inference.starts import best, points_at
@@ -33,12 +35,6 @@ BLOCK_BYTES = 2**27
 """Bound on the memory of one block's draws."""
 
 MAX_BLOCK = 100
-
-MAX_DENSE = 2000
-"""Most unknowns for which the approximation's density is computed, with matrices of their number squared."""
-
-MIN_WEIGHTS = 100
-"""Fewest draws whose weights have a tail to fit."""
 
 NUM_STARTS = 8
 START_SD = 0.1
@@ -182,7 +178,7 @@ class GeoVI(Engine):
         iterations = {name: array[:done] for name, array in state.iterations._asdict().items()}
         attributes: dict[str, Any] = {"num_pairs": len(rows["xi"]) // 2}
         if len(rows["xi"]):
-            attributes |= {"minisanity": json.dumps(_minisanity(views, rows))} | _bound(views, rows)
+            attributes |= {"minisanity": json.dumps(minisanity(views, rows))} | bound(views, rows)
         return Draws(
             coordinates=rows["xi"][None],
             chart="white",
@@ -276,57 +272,25 @@ class GeoVI(Engine):
         from bayesastro.inference import fisher_likelihood as nifty
 
         def judged(_: None) -> dict[str, jax.Array]:
-            lp = jax.lax.map(lambda z: views.white.log_density(z, data), xi)
-            found = {"lp": lp, "residuals": jax.lax.map(lambda z: _residuals(views, z, data), xi)}
-            if views.white.size <= MAX_DENSE:
-                log_q = nifty.log_density(likelihood, state.point, xi, geometric=self.geometric)
-                found["log_weight"] = lp - log_q
+            def one(z: jax.Array) -> dict[str, jax.Array]:
+                return {"lp": views.white.log_density(z, data), "residuals": residual_sums(views, z, data)}
+
+            return jax.lax.map(one, xi)
+
+        found = _if(is_drawing, judged)
+        if views.white.size > appraisal.MAX_DENSE:
             return found
 
-        shapes = jax.eval_shape(judged, None)
-        nothing = lambda _: jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)  # noqa: E731
-        return jax.lax.cond(is_drawing, judged, nothing, None)
+        def weighed(_: None) -> jax.Array:
+            return found["lp"] - nifty.log_density(likelihood, state.point, xi, geometric=self.geometric)
+
+        num_drawn = 2 * self.num_samples * (state.count - self.num_iterations)
+        return found | {"log_weight": _if(is_drawing & (num_drawn < num_weighed(views)), weighed)}
 
 
-def _residuals(views: Views, xi: jax.Array, data: Data) -> jax.Array:
-    """Sum, sum of squares and number of the normalised residuals, by observed site."""
-    sums = views.fisher.residuals(xi, data)
-    return jnp.array([sums[name] for name, _ in views.fisher.rules], xi.dtype).reshape(-1, 3)
-
-
-def _minisanity(views: Views, rows: Rows) -> dict[str, dict[str, Any]]:
-    """NIFTy's table: mean and reduced χ² of the residuals of each site, with their spreads over the draws.
-
-    About zero and one where the model holds: for the data if the noise is as the program says, for the latents'
-    standard normal coordinates if the prior is.
-    """
-    table: dict[str, dict[str, Any]] = {}
-    for i, (name, _) in enumerate(views.fisher.rules):
-        total, squares, number = rows["residuals"][:, i].T
-        table[name] = _row("data", total / np.maximum(number, 1), squares / np.maximum(number, 1), number[0])
-    for part in views.white.slices:
-        xi = rows["xi"][:, part.start : part.stop]
-        table[part.name] = _row("latent", xi.mean(1), (xi**2).mean(1), xi.shape[1])
-    return table
-
-
-def _row(kind: str, mean: np.ndarray, chi2: np.ndarray, number: float) -> dict[str, Any]:
-    figures = {"mean": mean.mean(), "mean_sd": mean.std(), "reduced_chi2": chi2.mean(), "reduced_chi2_sd": chi2.std()}
-    return {"kind": kind, **{name: float(value) for name, value in figures.items()}, "num": int(number)}
-
-
-def _bound(views: Views, rows: Rows) -> dict[str, Any]:
-    """Evidence lower bound, the mean log-weight, with its error; and how far the weights are from equal."""
-    size = views.white.size
-    if "log_weight" not in rows:
-        return {"elbo_absent": f"{size} unknowns; the bound is computed for at most {MAX_DENSE}"}
-    log_weight = rows["log_weight"].astype(float)
-    pairs = log_weight.reshape(-1, 2).mean(1)
-    with np.errstate(all="ignore"):
-        error = pairs.std(ddof=1) / np.sqrt(len(pairs)) if len(pairs) > 1 else np.nan
-        spread = log_weight.std()
-        found = {"elbo": log_weight.mean(), "elbo_err": error, "approximation_error": spread / np.sqrt(size)}
-        if len(log_weight) >= MIN_WEIGHTS and np.isfinite(log_weight).all():
-            # Equal weights, of an exact approximation, have no tail to fit.
-            found["pareto_k"] = 0.0 if spread < 1e-6 else array_stats.psislw(log_weight)[1]
-    return {name: float(value) for name, value in found.items()}
+def _if(condition: jax.Array, function: Callable[[None], Any]) -> Any:
+    """What the function gives, or NaN in its place."""
+    shapes = jax.eval_shape(function, None)
+    return jax.lax.cond(
+        condition, function, lambda _: jax.tree.map(lambda a: jnp.full(a.shape, jnp.nan, a.dtype), shapes), None
+    )

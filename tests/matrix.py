@@ -50,7 +50,19 @@ class Row:
     engine: Engine
     known_failures: dict[str, str] = field(default_factory=dict)
     """Problem → why this engine cannot do it."""
+    tolerance: float = 0.0
+    """Of an approximation, beyond Monte Carlo errors: of means in posterior sds, and of sds as a fraction."""
+    rough: frozenset[str] = frozenset()
+    """Problems that an approximation does badly, and must say so."""
+    stats: frozenset[str] = frozenset({"diverging", "lp", "tree_depth", "reached_max_treedepth"})
+    """What it reports of each draw, at least."""
 
+    @property
+    def num_chains(self) -> int:
+        return getattr(self.engine, "num_chains", 1)
+
+
+VARIATIONAL_STATS = frozenset({"lp", "log_weight", "converged", "cg_iterations", "newton_iterations"})
 
 ENGINES: dict[str, Row] = {
     "nuts": Row(
@@ -58,6 +70,18 @@ ENGINES: dict[str, Row] = {
     ),
     "nuts_dense": Row(
         ba.NUTS(num_warmup=500, num_draws=1000, target_accept=0.9, mass_matrix="dense"),
+    ),
+    "geovi": Row(
+        ba.GeoVI(num_draws=2000),
+        rough=frozenset({"eight_schools"}),
+        tolerance=0.05,
+        stats=VARIATIONAL_STATS,
+    ),
+    "mgvi": Row(
+        ba.GeoVI(num_draws=2000, geometric=False),
+        rough=frozenset({"eight_schools"}),
+        tolerance=0.1,
+        stats=VARIATIONAL_STATS,
     ),
 }
 

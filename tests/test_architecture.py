@@ -39,6 +39,7 @@ FOUNDATION = (
     "refusals",
     "transport",
     "families",
+    "fisher",
     "quantiles",
     "precision",
     "batch",

@@ -26,30 +26,45 @@ def result_of(engine: str, problem: str) -> xr.DataTree:
     return ba.fit(truth_of(problem).problem, ENGINES[engine].engine, seed=20, progress=False)
 
 
-PAIRS = [(engine, problem) for engine in ENGINES for problem in PROBLEMS]
+def runs(engine: str, problem: str) -> bool:
+    """Whether the problem meets the engine's needs."""
+    return not ENGINES[engine].engine.refusal(truth_of(problem).problem)
+
+
+PAIRS = [(engine, problem) for engine in ENGINES for problem in PROBLEMS if runs(engine, problem)]
+
+
+def bounded_problem(engine: str) -> str:
+    """The problem with bounds of every kind, where the engine can run it, or else one with a bound."""
+    return "bounded_hierarchy" if runs(engine, "bounded_hierarchy") else "eight_schools"
+
+
+def test_every_engine_runs_most_problems():
+    for engine in ENGINES:
+        assert sum(e == engine for e, _ in PAIRS) >= 5
 
 
 @pytest.mark.parametrize(("engine", "problem"), PAIRS)
 def test_result_has_the_schema(engine, problem):
-    result, settings = result_of(engine, problem), ENGINES[engine].engine
+    result, row = result_of(engine, problem), ENGINES[engine]
     parameters = truth_of(problem).problem.parameters
     assert {"posterior", "sample_stats"} <= set(result.children)
     for site in parameters:
-        shape = (settings.num_chains, settings.num_draws, *site.shape)
+        shape = (row.num_chains, row.engine.num_draws, *site.shape)
         assert result["posterior"][site.name].shape == shape
         assert result["posterior"][site.name].dtype == np.float64
         assert np.isfinite(result["posterior"][site.name]).all()
-    assert {"diverging", "lp", "tree_depth", "reached_max_treedepth"} <= set(result["sample_stats"].data_vars)
+    assert row.stats <= set(result["sample_stats"].data_vars)
     assert result.attrs["status"] == "complete"
-    assert result.attrs["exactness"] == settings.exactness
+    assert result.attrs["exactness"] == row.engine.exactness
 
 
 @pytest.mark.parametrize(("engine", "problem"), PAIRS)
 def test_lp_is_the_density_of_the_draws(engine, problem):
-    """`lp` is the log-density in coordinates: prior, likelihood and Jacobian at the parameters of the same draw."""
+    """`lp` is the log-density in the engine's coordinates at the parameters of the same draw, Jacobian included."""
     result, problem = result_of(engine, problem), truth_of(problem).problem
     theta = {site.name: result["posterior"][site.name].values[:, -5:] for site in problem.parameters}
-    chart = problem.unconstrained
+    chart = getattr(problem, ENGINES[engine].engine.chart)
     with jax.enable_x64(True):
         to_z = jax.vmap(jax.vmap(chart.to_coordinates, in_axes=(0, None)), in_axes=(0, None))
         density = jax.vmap(jax.vmap(chart.log_density, in_axes=(0, None)), in_axes=(0, None))
@@ -57,7 +72,7 @@ def test_lp_is_the_density_of_the_draws(engine, problem):
     np.testing.assert_allclose(result["sample_stats"]["lp"].values[:, -5:], lp, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [e for e, p in PAIRS if p == "bounded_hierarchy"])
 def test_draws_respect_bounds_simplexes_and_dynamic_supports(engine):
     posterior = result_of(engine, "bounded_hierarchy")["posterior"]
     assert np.allclose(posterior["weights"].sum("weights_dim_0"), 1.0)
@@ -85,13 +100,14 @@ def test_same_seed_same_draws_without_compiling_again(engine):
 def test_blocks_and_interruptions_change_nothing(engine, tmp_path, monkeypatch):
     """A run stopped after every block and continued from its checkpoint equals the uninterrupted one."""
     monkeypatch.setattr("bayesastro.drive.BLOCK_SECONDS", 0.05)
-    problem, settings = truth_of("bounded_hierarchy").problem, ENGINES[engine].engine
+    name, settings = bounded_problem(engine), ENGINES[engine].engine
+    problem = truth_of(name).problem
     for _ in range(300):
         result = ba.fit(problem, settings, seed=20, progress=False, checkpoint=tmp_path / "run", time_limit=1e-3)
         if result.attrs["status"] == "complete":
             break
     assert result.attrs["status"] == "complete"
-    uninterrupted = result_of(engine, "bounded_hierarchy")
+    uninterrupted = result_of(engine, name)
     assert result["posterior"].equals(uninterrupted["posterior"])
     assert result["sample_stats"].equals(uninterrupted["sample_stats"])
 
@@ -118,44 +134,59 @@ def test_an_unmet_need_is_refused_before_anything_compiles(engine):
 
 def pairs():
     found = []
-    for engine, row in ENGINES.items():
-        for problem in PROBLEMS:
-            reason = row.known_failures.get(problem)
-            marks = [pytest.mark.xfail(strict=True, reason=reason, raises=AssertionError)] if reason else []
-            found.append(pytest.param(engine, problem, marks=marks))
+    for engine, problem in PAIRS:
+        reason = ENGINES[engine].known_failures.get(problem)
+        marks = [pytest.mark.xfail(strict=True, reason=reason, raises=AssertionError)] if reason else []
+        found.append(pytest.param(engine, problem, marks=marks))
     return found
 
 
 @pytest.mark.parametrize(("engine", "problem"), pairs())
 def test_moments_agree_with_the_truth_within_their_monte_carlo_error(engine, problem):
-    truth, result = truth_of(problem), result_of(engine, problem)
-    if truth.is_hard and ba.diagnose(result):
+    truth, result, tolerance = truth_of(problem), result_of(engine, problem), ENGINES[engine].tolerance
+    if (truth.is_hard or problem in ENGINES[engine].rough) and ba.diagnose(result):
         return
     posterior = result["posterior"].to_dataset()[list(truth.mean)]
-    assert_mean(posterior, truth.mean, "mean")
+    sd = {name: truth.sd.get(name, float(posterior[name].std())) for name in truth.mean}
+    assert_mean(posterior, truth.mean, "mean", {name: tolerance * sd[name] for name in sd})
     # The error of an sd has no estimate that holds for skewed posteriors; that of a mean square deviation has.
     deviations = posterior[list(truth.sd)] - {name: truth.mean[name] for name in truth.sd}
-    assert_mean(deviations**2, {name: np.square(sd) for name, sd in truth.sd.items()}, "variance")
+    variance = {name: np.square(sd) for name, sd in truth.sd.items()}
+    slack = {name: ((1 + tolerance) ** 2 - 1) * value for name, value in variance.items()}
+    assert_mean(deviations**2, variance, "variance", slack)
 
 
-def assert_mean(draws, expected, what):
+def assert_mean(draws, expected, what, slack):
     error = arviz_stats.mcse(draws, method="mean")
     for name, value in expected.items():
-        off = np.abs(draws[name].mean(("chain", "draw")) - value) / error[name]
-        assert np.all(off < Z), f"{what} of {name}: {off.values} Monte Carlo errors off"
+        off = np.abs(draws[name].mean(("chain", "draw")) - value)
+        allowed = Z * error[name] + slack[name]
+        assert np.all(off <= allowed), f"{what} of {name}: {(off / allowed).values} of what is allowed"
 
 
 @pytest.mark.parametrize(("engine", "problem"), [p.values for p in pairs() if not p.marks])
-def test_chains_agree(engine, problem):
-    truth, posterior = truth_of(problem), result_of(engine, problem)["posterior"].to_dataset()
-    if not truth.is_hard:
-        rhat = arviz_stats.rhat(posterior[list(truth.mean)])
-        assert all(float(value.max()) < 1.02 for value in rhat.values())
+def test_the_result_is_diagnosed_as_good_unless_it_is_not(engine, problem):
+    """Short runs may miss a threshold by a little, and no more."""
+    found = ba.diagnose(result_of(engine, problem))
+    if problem in ENGINES[engine].rough:
+        assert found
+    elif not truth_of(problem).is_hard:
+        mild = {"rhat": 1.02, "divergences": 5}
+        assert not [finding for finding in found if finding.number > mild.get(finding.id, -np.inf)]
 
 
 @pytest.mark.parametrize("engine", ["nuts", "nuts_dense"])
 def test_a_funnel_is_reported_and_not_passed_off_as_a_result(engine):
     assert ba.diagnose(result_of(engine, "funnel"))
+
+
+@pytest.mark.parametrize(("engine", "problem"), [p for p in PAIRS if "log_weight" in ENGINES[p[0]].stats])
+def test_an_evidence_bound_lies_below_the_evidence_and_near_it(engine, problem):
+    attributes, truth = result_of(engine, problem).attrs, truth_of(problem)
+    error = Z * attributes["elbo_err"] + 1e-6
+    assert attributes["elbo"] < truth.log_evidence + error
+    if problem not in ENGINES[engine].rough:
+        assert attributes["elbo"] > truth.log_evidence - error - 0.02
 
 
 def test_the_false_alarm_rate_covers_every_comparison():

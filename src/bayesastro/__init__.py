@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bayesastro.compilation import enable_compilation_cache
     from bayesastro.diagnostics import diagnose
     from bayesastro.drive import fit
+    from bayesastro.fisher import register_fisher
+    from bayesastro.inference.geovi import GeoVI
     from bayesastro.inference.nuts import NUTS
     from bayesastro.many import fit_many
     from bayesastro.problem import Problem
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NUTS",
+    "GeoVI",
     "Problem",
     "__version__",
     "diagnose",
@@ -32,11 +35,13 @@ __all__ = [
     "fit_many",
     "load",
     "plot",
+    "register_fisher",
     "save",
     "summary",
 ]
 
 _HOMES = {
+    "GeoVI": "bayesastro.inference.geovi",
     "NUTS": "bayesastro.inference.nuts",
     "Problem": "bayesastro.problem",
     "diagnose": "bayesastro.diagnostics",
@@ -44,6 +49,7 @@ _HOMES = {
     "fit": "bayesastro.drive",
     "fit_many": "bayesastro.many",
     "load": "bayesastro.result",
+    "register_fisher": "bayesastro.fisher",
     "save": "bayesastro.result",
     "summary": "bayesastro.result",
 }

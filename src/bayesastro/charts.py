@@ -91,7 +91,7 @@ class Chart(ABC):
 
     def to_parameters(self, z: jax.Array, data: Data, *, deterministics: tuple[str, ...] = ()) -> dict[str, jax.Array]:
         """Values of all latent sites, and of the named deterministic ones, at `z`."""
-        with traced(self.structure.program, data, *self._placed(z, data)) as trace:
+        with traced(self.structure.program, data, *self.placed(z, data)) as trace:
             names = [name for name, _ in self.shapes] + list(deterministics)
             return {name: jnp.asarray(trace[name]["value"]) for name in names}
 
@@ -111,7 +111,8 @@ class Chart(ABC):
         parts = [self._inverse(unmasked(trace[name]["fn"]), trace[name]["value"]) for name, _ in self.shapes]
         return jnp.concatenate([jnp.ravel(p) for p in parts]) if parts else jnp.zeros(0)
 
-    def _placed(self, z: jax.Array, data: Data) -> tuple[Any, ...]:
+    def placed(self, z: jax.Array, data: Data) -> tuple[Any, ...]:
+        """Handlers under which the program runs with its latents at `z` and its observed sites at their values."""
         parts = self.split(z)
 
         def place(msg: dict[str, Any]) -> Any:
@@ -127,7 +128,7 @@ class Chart(ABC):
     def _log_terms(self, z: jax.Array, data: Data) -> tuple[jax.Array, jax.Array]:
         """Log-prior and log-likelihood. Jitted so that the program is traced once however often an engine asks."""
         parts = self.split(z)
-        with traced(self.structure.program, data, *self._placed(z, data)) as trace:
+        with traced(self.structure.program, data, *self.placed(z, data)) as trace:
             log_prior = self._base_log_prior(z)
             log_likelihood = jnp.zeros((), z.dtype)
             for name, site in trace.items():

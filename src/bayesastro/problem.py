@@ -14,6 +14,7 @@ from numpyro import handlers
 
 from bayesastro import refusals
 from bayesastro.charts import Unconstrained, White, latent_log_prob, site_log_prob
+from bayesastro.fisher import Fisher, FisherRule, rules_of
 from bayesastro.precision import Precision, native, to_numpy, validate_precision, working_precision
 from bayesastro.program import Data, Program, bind, checked_observed, observing, traced
 from bayesastro.refusals import Lack
@@ -40,10 +41,13 @@ class Views:
     ----------
     structure : Structure
     prior_factors : frozenset of str
+    fisher_rules : tuple of (str, FisherRule)
+        How the Fisher metric of each observed site is known, where it is.
     """
 
     structure: Structure
     prior_factors: frozenset[str]
+    fisher_rules: tuple[tuple[str, FisherRule], ...] = ()
 
     @functools.cached_property
     def unconstrained(self) -> Unconstrained:
@@ -56,6 +60,11 @@ class Views:
         """The chart of standard normal coordinates."""
         shapes = tuple((s.name, s.white_shape or ()) for s in self.structure.of_kind("latent"))
         return White(self.structure, self.prior_factors, shapes)
+
+    @functools.cached_property
+    def fisher(self) -> Fisher:
+        """Coordinates in which the Fisher metric of the observed sites is the identity."""
+        return Fisher(self.white, self.fisher_rules)
 
     @property
     def deterministics(self) -> tuple[str, ...]:
@@ -191,7 +200,7 @@ class Problem:
         """
         validate_precision(precision)
         structure = structure_of(self._program, avals_of(self.data), precision)
-        return Views(structure, self._prior_factors)
+        return Views(structure, self._prior_factors, rules_of(structure))
 
     @property
     def unconstrained(self) -> Unconstrained:

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from bayesastro.fisher import rule_of
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.program import Data
 from bayesastro.structure import Site, Structure
@@ -20,6 +21,7 @@ CAPABILITIES = {
     "simulate": "a program that generates its data",
     "proper_prior": "a proper prior",
     "white": "a prior with a map from standard normals",
+    "fisher": "a likelihood of known Fisher metric",
 }
 """What an engine may need of a problem, in words."""
 
@@ -144,6 +146,11 @@ def structural_lacks(structure: Structure, prior_factors: frozenset[str]) -> dic
         if site.kind == "factor":
             remedy = "Write it as a `numpyro.sample` site with a distribution that can be sampled"
             lack(site.name, f"{name} is a `numpyro.factor`, which generates nothing", remedy, "simulate")
+            if site.name not in prior_factors:
+                lack(site.name, f"{name} is a `numpyro.factor`, which has no Fisher metric", remedy, "fisher")
+        if site.kind == "observed" and rule_of(site.distribution) is None:
+            remedy = "Make its metric known with `bayesastro.register_fisher`, and the `Problem` after that"
+            lack(site.name, f"{name} has `{site.family}`, whose Fisher metric is not known", remedy, "fisher")
         if site.name in prior_factors:
             remedy = "Put the term into the priors of the sites it acts on"
             lack(site.name, f"{name} leaves the prior without normalisation", remedy, "proper_prior", "white")

@@ -68,6 +68,10 @@ def build_result(
         tree[name] = xr.DataTree(
             arviz_base.dict_to_dataset(values, dims=dims, sample_dims=["point"], check_conventions=False)
         )
+    for name, (dimension, variables) in draws.tables.items():
+        tree[name] = xr.DataTree(
+            arviz_base.dict_to_dataset(variables, sample_dims=[dimension], check_conventions=False)
+        )
     for site in problem.parameters:
         if site.name in problem.bounds:
             lower, upper = problem.bounds[site.name]

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -23,7 +23,7 @@ from numpyro.distributions import constraints
 from numpyro.distributions.transforms import biject_to
 
 from bayesastro import transport
-from bayesastro.families import has_point_mass, is_improper, unwrapped
+from bayesastro.families import has_point_mass, is_improper, mask_of, unwrapped
 from bayesastro.precision import Precision, working_precision
 from bayesastro.program import Data, Program, traced
 
@@ -73,6 +73,8 @@ class Site:
     is_scaled: bool = False
     is_inline: bool = False
     """Observed by `obs=` within the program."""
+    distribution: type | None = field(default=None, repr=False)
+    """The class that `family` names."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,7 @@ def _site(name: str, site: dict[str, Any], conditioned: frozenset[str]) -> Site:
         has_point_mass=has_point_mass(fn),
         is_scaled=not (scale is None or (isinstance(scale, int | float) and scale == 1)),
         is_inline=bool(inline),
+        distribution=type(inner),
     )
 
 
@@ -278,13 +281,11 @@ def _no_nan(value: jax.Array, constraint: constraints.Constraint) -> jax.Array:
 
 def _support_mask(fn: dist.Distribution, value: Any) -> jax.Array:
     """Where `value` is in the support, or masked away."""
-    if isinstance(fn, dist.MaskedDistribution):
-        return _support_mask(fn.base_dist, value) | ~jnp.asarray(fn._mask)
-    if isinstance(fn, dist.Independent | dist.ExpandedDistribution):
-        return _support_mask(fn.base_dist, value)
     with handlers.block():
-        support: Any = fn.support
-        return jnp.asarray(support(value))
+        support: Any = unwrapped(fn).support
+        inside = jnp.asarray(support(value))
+    mask = mask_of(fn)
+    return inside if mask is None else inside | ~mask
 
 
 def _fingerprint(jaxpr: Any, sites: tuple[Site, ...]) -> str:

@@ -22,7 +22,7 @@ from bayesastro.problem import Problem
 FALSE_ALARM_RATE = 1e-3
 """Chance that a correct package fails one of the suite's statistical tests, all of them together."""
 
-NUM_COMPARISONS = 400
+NUM_COMPARISONS = 600
 """Upper bound on the number of statistical comparisons in the suite; a test counts them."""
 
 Z = float(stats.norm.isf(FALSE_ALARM_RATE / (2 * NUM_COMPARISONS)))
@@ -48,6 +48,8 @@ class Row:
     """An engine under test."""
 
     engine: Engine
+    shape: tuple[int, int] = (4, 1000)
+    """Chains and draws of a result."""
     known_failures: dict[str, str] = field(default_factory=dict)
     """Problem → why this engine cannot do it."""
 
@@ -59,6 +61,9 @@ ENGINES: dict[str, Row] = {
     "nuts_dense": Row(
         ba.NUTS(num_warmup=500, num_draws=1000, target_accept=0.9, mass_matrix="dense"),
     ),
+    "nested": Row(ba.NestedSampler(num_live=400), (4, 500)),
+    "smc": Row(ba.SMC(num_islands=8, num_particles=250), (8, 250)),
+    "smc_random_walk": Row(ba.SMC(num_islands=8, num_particles=250, moves="random_walk"), (8, 250)),
 }
 
 

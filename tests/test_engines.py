@@ -31,17 +31,22 @@ PAIRS = [(engine, problem) for engine in ENGINES for problem in PROBLEMS]
 
 @pytest.mark.parametrize(("engine", "problem"), PAIRS)
 def test_result_has_the_schema(engine, problem):
-    result, settings = result_of(engine, problem), ENGINES[engine].engine
+    result, row = result_of(engine, problem), ENGINES[engine]
     parameters = truth_of(problem).problem.parameters
     assert {"posterior", "sample_stats"} <= set(result.children)
     for site in parameters:
-        shape = (settings.num_chains, settings.num_draws, *site.shape)
-        assert result["posterior"][site.name].shape == shape
+        assert result["posterior"][site.name].shape == (*row.shape, *site.shape)
         assert result["posterior"][site.name].dtype == np.float64
         assert np.isfinite(result["posterior"][site.name]).all()
-    assert {"diverging", "lp", "tree_depth", "reached_max_treedepth"} <= set(result["sample_stats"].data_vars)
+    assert result["sample_stats"]["lp"].shape == row.shape
     assert result.attrs["status"] == "complete"
-    assert result.attrs["exactness"] == settings.exactness
+    assert result.attrs["exactness"] == row.engine.exactness
+
+
+@pytest.mark.parametrize("engine", [name for name, row in ENGINES.items() if isinstance(row.engine, ba.NUTS)])
+def test_nuts_gives_the_statistics_of_its_transitions(engine):
+    stats = result_of(engine, "banana")["sample_stats"]
+    assert {"diverging", "lp", "tree_depth", "reached_max_treedepth"} <= set(stats.data_vars)
 
 
 @pytest.mark.parametrize(("engine", "problem"), PAIRS)
@@ -132,17 +137,38 @@ def test_moments_agree_with_the_truth_within_their_monte_carlo_error(engine, pro
     if truth.is_hard and ba.diagnose(result):
         return
     posterior = result["posterior"].to_dataset()[list(truth.mean)]
-    assert_mean(posterior, truth.mean, "mean")
+    ess = result.attrs.get("ess")
+    assert_mean(posterior, truth.mean, "mean", ess)
     # The error of an sd has no estimate that holds for skewed posteriors; that of a mean square deviation has.
     deviations = posterior[list(truth.sd)] - {name: truth.mean[name] for name in truth.sd}
-    assert_mean(deviations**2, {name: np.square(sd) for name, sd in truth.sd.items()}, "variance")
+    assert_mean(deviations**2, {name: np.square(sd) for name, sd in truth.sd.items()}, "variance", ess)
 
 
-def assert_mean(draws, expected, what):
-    error = arviz_stats.mcse(draws, method="mean")
+def assert_mean(draws, expected, what, ess):
+    """Draws from weighted points are worth `ess` independent ones before they were drawn, and draws are fewer yet."""
+    if ess is None:
+        error = arviz_stats.mcse(draws, method="mean")
+    else:
+        error = draws.std(("chain", "draw")) * np.sqrt(1 / ess + 1 / (draws.sizes["chain"] * draws.sizes["draw"]))
     for name, value in expected.items():
         off = np.abs(draws[name].mean(("chain", "draw")) - value) / error[name]
         assert np.all(off < Z), f"{what} of {name}: {off.values} Monte Carlo errors off"
+
+
+EVIDENCES = [
+    (engine, problem)
+    for engine in ("nested", "smc", "smc_random_walk")
+    for problem in PROBLEMS
+    if problem not in ENGINES[engine].known_failures
+]
+
+
+@pytest.mark.parametrize(("engine", "problem"), EVIDENCES)
+def test_evidence_agrees_with_the_truth_within_its_error(engine, problem):
+    truth, result = truth_of(problem), result_of(engine, problem)
+    off = abs(result.attrs["log_evidence"] - truth.log_evidence)
+    # Where the likelihood is constant the error is one of rounding.
+    assert off <= Z * result.attrs["log_evidence_err"] + 1e-9
 
 
 @pytest.mark.parametrize(("engine", "problem"), [p.values for p in pairs() if not p.marks])
@@ -158,5 +184,5 @@ def test_a_funnel_is_reported_and_not_passed_off_as_a_result(engine):
 
 def test_the_false_alarm_rate_covers_every_comparison():
     moments = [v for p in PROBLEMS for group in (truth_of(p).mean, truth_of(p).sd) for v in group.values()]
-    number = len(ENGINES) * sum(np.size(v) for v in moments)
+    number = len(ENGINES) * sum(np.size(v) for v in moments) + len(EVIDENCES)
     assert number <= NUM_COMPARISONS

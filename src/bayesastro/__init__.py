@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from bayesastro.compilation import enable_compilation_cache
     from bayesastro.diagnostics import diagnose
     from bayesastro.drive import fit
+    from bayesastro.inference.nested import NestedSampler
     from bayesastro.inference.nuts import NUTS
+    from bayesastro.inference.smc import SMC
     from bayesastro.problem import Problem
     from bayesastro.result import load, save, summary
 
 __all__ = [
     "NUTS",
+    "SMC",
+    "NestedSampler",
     "Problem",
     "__version__",
     "diagnose",
@@ -36,7 +40,9 @@ __all__ = [
 
 _HOMES = {
     "NUTS": "bayesastro.inference.nuts",
+    "NestedSampler": "bayesastro.inference.nested",
     "Problem": "bayesastro.problem",
+    "SMC": "bayesastro.inference.smc",
     "diagnose": "bayesastro.diagnostics",
     "enable_compilation_cache": "bayesastro.compilation",
     "fit": "bayesastro.drive",

@@ -5,11 +5,13 @@ functions of coordinates and data.
 """
 
 from bayesastro.inference.engine import Block, Draws, Engine, Progress
+from bayesastro.inference.nested import NestedSampler
 from bayesastro.inference.nuts import NUTS
+from bayesastro.inference.smc import SMC
 
-__all__ = ["NUTS", "Block", "Draws", "Engine", "Progress", "engines"]
+__all__ = ["NUTS", "SMC", "Block", "Draws", "Engine", "NestedSampler", "Progress", "engines"]
 
 
 def engines() -> tuple[type[Engine], ...]:
     """Every engine that the package has."""
-    return (NUTS,)
+    return (NUTS, NestedSampler, SMC)

@@ -14,10 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from blackjax.ns import adaptive
 from blackjax.ns.integrator import NSIntegrator, init_integrator
+from jax.scipy.linalg import solve_triangular
 
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
 from bayesastro.inference.reference import Points, Reference, draw_points, fitted, terms_at
 from bayesastro.inference.slices import Threshold, is_above, walk
+from bayesastro.inference.spread import root
 from bayesastro.inference.volumes import Evidence, equal_weights, evidence, kish, numbers_alive
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
@@ -39,6 +41,8 @@ class _Particle(NamedTuple):
     loglikelihood_birth: jax.Array
     label: jax.Array
     insertion_rank: jax.Array
+    birth_iteration: jax.Array
+    """−1 for draws from the prior."""
 
 
 class _State(NamedTuple):
@@ -62,6 +66,20 @@ class _State(NamedTuple):
     num_moves: jax.Array
     num_failures: jax.Array
     num_undefined: jax.Array
+    position_correlation: jax.Array
+    """Sum over iterations, of new points with those that their walks began at, by coordinate."""
+    rank_correlation: jax.Array
+    """The same for their ranks in likelihood."""
+
+
+class _Births(NamedTuple):
+    """What an iteration's births took."""
+
+    num_evaluations: jax.Array
+    num_failures: jax.Array
+    num_undefined: jax.Array
+    position_correlation: jax.Array
+    rank_correlation: jax.Array
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +99,7 @@ class NestedSampler(Engine):
     num_delete : int, optional
         Points replaced in an iteration, side by side; by default a tenth of `num_live`. More serve a wider device.
     num_inner_steps : int, optional
-        Slice moves from a live point to a new one; by default three for each parameter, and at least 10.
+        Slice moves from a live point to a new one; by default five for each parameter, and at least 10.
     remaining_evidence : float
         Ends when the live points hold less than this fraction of the evidence.
     max_iterations : int
@@ -142,17 +160,17 @@ class NestedSampler(Engine):
         return max(1, self.num_live // 10) if self.num_delete is None else self.num_delete
 
     def _inner_steps(self, size: int) -> int:
-        return max(10, 3 * size) if self.num_inner_steps is None else self.num_inner_steps
+        return max(10, 5 * size) if self.num_inner_steps is None else self.num_inner_steps
 
     def block_size(self, views: Views) -> int:
-        row = 8 * self._num_delete * (views.unconstrained.size + 6)
+        row = 8 * self._num_delete * (views.unconstrained.size + 7)
         return int(np.clip(BLOCK_BYTES // row, 1, MAX_BLOCK))
 
     def init(self, views: Views, key: jax.Array, data: Data, start: jax.Array | None) -> _State:
         reference = None if start is None else fitted(start)
         key_live, key_fresh, key_seed = jax.random.split(jax.random.fold_in(key, 0), 3)
         live = self._live(views, reference, key_live, data)
-        zero, no = jnp.zeros((), int), jnp.zeros((), bool)
+        zero, no, number = jnp.zeros((), int), jnp.zeros((), bool), jnp.zeros((), live.label.dtype)
         return _State(
             count=zero,
             stage=zero,
@@ -168,6 +186,8 @@ class NestedSampler(Engine):
             num_moves=zero,
             num_failures=zero,
             num_undefined=zero,
+            position_correlation=jnp.zeros(views.unconstrained.size, live.label.dtype),
+            rank_correlation=number,
         )
 
     def advance(
@@ -215,7 +235,7 @@ class NestedSampler(Engine):
         chosen = equal_weights(result.log_weight, self.num_chains * self.num_draws, rng)
         shape = (self.num_chains, self.num_draws)
         lp = points["log_prior"] + points["log_likelihood"]
-        kept = ("log_likelihood", "log_likelihood_birth", "insertion_rank")
+        kept = ("log_likelihood", "log_likelihood_birth", "insertion_rank", "birth_iteration")
         moves = max(int(state.num_moves), 1)
         attributes = {
             "log_evidence": result.log_evidence,
@@ -226,6 +246,8 @@ class NestedSampler(Engine):
             "num_inner_steps": self._inner_steps(views.unconstrained.size) * len(stages),
             "num_likelihoods": int(state.num_evaluations),
             "num_iterations": int(state.count),
+            "position_correlation": float(np.min(state.position_correlation)) / max(int(state.count), 1),
+            "rank_correlation": float(state.rank_correlation) / max(int(state.count), 1),
             "failed_moves": int(state.num_failures) / moves,
             "undefined_likelihoods": int(state.num_undefined) / max(int(state.num_evaluations), 1),
         }
@@ -262,8 +284,8 @@ class NestedSampler(Engine):
         log_likelihood = jnp.where(jnp.isnan(points.log_likelihood), -jnp.inf, points.log_likelihood)
         label = jax.random.exponential(key_label, log_likelihood.shape, log_likelihood.dtype)
         nothing = jnp.full_like(log_likelihood, jnp.nan)
-        birth = jnp.full_like(log_likelihood, -jnp.inf)
-        return _sorted(_Particle(points.position, points.log_prior, log_likelihood, birth, label, nothing))
+        birth, born = jnp.full_like(log_likelihood, -jnp.inf), jnp.full(log_likelihood.shape, -1)
+        return _sorted(_Particle(points.position, points.log_prior, log_likelihood, birth, label, nothing, born))
 
     def _iteration(self, views: Views, key: jax.Array, state: _State, data: Data) -> tuple[_State, _Particle]:
         """One batch of deaths and births; the next stage's live points where a stage ends."""
@@ -272,13 +294,13 @@ class NestedSampler(Engine):
         kernel = adaptive.build_kernel(
             lambda sampler: (places, places),
             lambda key, sampler, _, **parameters: self._births(
-                views, key, sampler.particles, state.reference, data, num_moves, **parameters
+                views, key, sampler.particles, state, data, num_moves, **parameters
             ),
-            lambda key, sampler, info, parameters: {"root": _root(sampler.particles.position)},
+            lambda key, sampler, info, parameters: {"metric": root(sampler.particles.position)},
         )
         sampler, info = kernel(key, state.sampler)
         sampler = sampler._replace(particles=_sorted(sampler.particles))
-        walks = info.update_info
+        births: _Births = info.update_info
         stage_count = state.stage_count + 1
         is_converged = _log_remaining(sampler.integrator) < np.log(self.remaining_evidence)
         ends = is_converged | (stage_count >= self.max_iterations)
@@ -287,10 +309,8 @@ class NestedSampler(Engine):
             stage_count=stage_count,
             is_converged=jnp.where(ends, state.is_converged & is_converged, state.is_converged),
             sampler=sampler,
-            num_evaluations=state.num_evaluations + jnp.sum(walks.num_evaluations),
             num_moves=state.num_moves + num_moves * self._num_delete,
-            num_failures=state.num_failures + jnp.sum(walks.num_failures),
-            num_undefined=state.num_undefined + jnp.sum(walks.num_undefined),
+            **{name: getattr(state, name) + value for name, value in births._asdict().items()},
         )
         if state.fresh is None:
             return state._replace(is_done=ends), info.particles
@@ -309,11 +329,11 @@ class NestedSampler(Engine):
         views: Views,
         key: jax.Array,
         live: _Particle,
-        reference: Reference | None,
+        state: _State,
         data: Data,
         num_moves: jax.Array,
-        root: jax.Array,
-    ) -> tuple[_Particle, Any]:
+        metric: jax.Array,
+    ) -> tuple[_Particle, _Births]:
         """New points above the highest of the dying, each by a walk from one of the survivors."""
         number, size = self._num_delete, views.unconstrained.size
         most = self._inner_steps(size) * (2 if self.self_check else 1)
@@ -322,24 +342,32 @@ class NestedSampler(Engine):
         chosen = number + jax.random.permutation(key_start, self.num_live - number)[:number]
         start = Points(live.position[chosen], live.logdensity[chosen], live.loglikelihood[chosen])
         # Two standard deviations of the live points long (arXiv:2601.23252).
-        normal = jax.random.normal(key_direction, (number, most, size), root.dtype)
-        directions = 2 * (normal / jnp.linalg.norm(normal, axis=-1, keepdims=True)) @ root.T
+        normal = jax.random.normal(key_direction, (number, most, size), metric.dtype)
+        directions = 2 * (normal / jnp.linalg.norm(normal, axis=-1, keepdims=True)) @ metric.T
         walks = jax.vmap(walk, (0, 0, None, 0, None, None))(
             jax.random.split(key_walk, number),
             start,
             threshold,
             directions,
             num_moves,
-            lambda position: terms_at(views.unconstrained, reference, position, data),
+            lambda position: terms_at(views.unconstrained, state.reference, position, data),
         )
         point, label = walks.point, walks.label
         birth = jnp.broadcast_to(threshold.log_likelihood, (number,))
         rank = _insertion_ranks(point.log_likelihood, label, live, number)
-        return _Particle(point.position, point.log_prior, point.log_likelihood, birth, label, rank), walks
+        start_rank = (chosen - number + 0.5) / (self.num_live - number)
+        born = jnp.broadcast_to(state.count, (number,))
+        return _Particle(point.position, point.log_prior, point.log_likelihood, birth, label, rank, born), _Births(
+            jnp.sum(walks.num_evaluations),
+            jnp.sum(walks.num_failures),
+            jnp.sum(walks.num_undefined),
+            _position_correlation(start.position, point.position, live.position, metric),
+            12 * jnp.mean((start_rank - 0.5) * (rank - 0.5)),
+        )
 
 
 def _sampler(live: _Particle) -> adaptive.AdaptiveNSState:
-    return adaptive.AdaptiveNSState(live, init_integrator(live), {"root": _root(live.position)})
+    return adaptive.AdaptiveNSState(live, init_integrator(live), {"metric": root(live.position)})
 
 
 def _sorted(particles: _Particle) -> _Particle:
@@ -347,14 +375,10 @@ def _sorted(particles: _Particle) -> _Particle:
     return jax.tree.map(lambda array: array[order], particles)
 
 
-def _root(positions: jax.Array) -> jax.Array:
-    """Lower-triangular root of the live points' covariance; diagonal where they span too little for one."""
-    centred = positions - jnp.mean(positions, axis=0)
-    covariance = centred.T @ centred / len(positions)
-    spread = jnp.sqrt(jnp.diagonal(covariance))
-    spread = jnp.where(spread > 0, spread, 1.0)
-    root = spread[:, None] * jnp.linalg.cholesky(covariance / spread[:, None] / spread)
-    return jnp.where(jnp.all(jnp.isfinite(root)), root, jnp.diag(spread))
+def _position_correlation(start: jax.Array, end: jax.Array, live: jax.Array, metric: jax.Array) -> jax.Array:
+    """Correlation of two sets of points in each of the coordinates in which the live points are white."""
+    white = lambda z: solve_triangular(metric, (z - jnp.mean(live, axis=0)).T, lower=True)  # noqa: E731
+    return jnp.mean(white(start) * white(end), axis=1)
 
 
 def _insertion_ranks(log_likelihood: jax.Array, label: jax.Array, live: _Particle, number: int) -> jax.Array:
@@ -363,7 +387,9 @@ def _insertion_ranks(log_likelihood: jax.Array, label: jax.Array, live: _Particl
     """
     survivors = Threshold(live.loglikelihood[number:], live.label[number:])
     batch = Threshold(log_likelihood, label)
-    above = jax.vmap(lambda x, y, points: jnp.sum(is_above(x, y, points)), (0, 0, None))(log_likelihood, label, survivors)
+    above = jax.vmap(lambda x, y, points: jnp.sum(is_above(x, y, points)), (0, 0, None))(
+        log_likelihood, label, survivors
+    )
     pairs = jax.vmap(is_above, (0, 0, None))(log_likelihood, label, batch)
     above += jnp.sum(jnp.tril(pairs, -1), axis=1)
     return (above + 0.5) / (len(live.label) - number + jnp.arange(number) + 1)
@@ -384,5 +410,6 @@ def _row(particles: _Particle, stage: Any) -> dict[str, Any]:
         "log_likelihood": particles.loglikelihood,
         "log_likelihood_birth": particles.loglikelihood_birth,
         "insertion_rank": particles.insertion_rank,
+        "birth_iteration": particles.birth_iteration,
         "stage": stage + 0 * (particles.label < 0),
     }

@@ -12,6 +12,7 @@ References
 Chen, Hobson, Das & Gelderblom 2019, Stat. Comput. 29, 835 (arXiv:1803.06387) and 2019, arXiv:1908.04655.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -29,6 +30,10 @@ DEGREES = 5
 
 INFLATION = 1.5
 """Ratio of the covariance of q to that of the draws."""
+
+
+MAX_BATCH = 100
+"""Draws evaluated side by side."""
 
 
 class Reference(NamedTuple):
@@ -96,7 +101,7 @@ def draw_points(chart: Chart, reference: Reference | None, key: jax.Array, data:
         fine &= jnp.isfinite(point.log_prior) & (point.log_likelihood < jnp.inf)
         return point._replace(log_likelihood=jnp.where(fine, point.log_likelihood, -jnp.inf))
 
-    return jax.lax.map(draw, jax.random.split(key, number))
+    return jax.lax.map(draw, jax.random.split(key, number), batch_size=math.gcd(number, MAX_BATCH))
 
 
 def _draw(reference: Reference, key: jax.Array) -> jax.Array:

@@ -64,6 +64,18 @@ class _Lane(NamedTuple):
     level: jax.Array
 
 
+class _Moves(NamedTuple):
+    """What is random in a lane's moves, drawn beforehand, and the threshold."""
+
+    directions: jax.Array
+    uniforms: jax.Array
+    """Height within the slice, place of the bracket, and share of its steps on the left."""
+    labels: jax.Array
+    key: jax.Array
+    """Of the points within a bracket."""
+    threshold: Threshold
+
+
 def is_above(log_likelihood: jax.Array, label: jax.Array, threshold: Threshold) -> jax.Array:
     """Whether points lie above the threshold."""
     is_tied = log_likelihood == threshold.log_likelihood
@@ -99,66 +111,68 @@ def walk(
     """
     key_moves, key_label, key_shrink = jax.random.split(key, 3)
     dtype = directions.dtype
-    # Per move: height within the slice, place of the bracket, share of its steps on the left.
     uniforms = jax.random.uniform(key_moves, (len(directions), 3), dtype)
     labels = jax.random.exponential(key_label, (len(directions),), dtype)
 
-    def begin(lane: _Lane, move: jax.Array) -> _Lane:
-        """The next move. The label's conditional is exponential, beyond the threshold's on its plateau."""
-        i = jnp.minimum(move, len(directions) - 1)
-        height, place, share = uniforms[i]
-        point = lane.walk.point
-        is_tied = point.log_likelihood == threshold.log_likelihood
-        left_steps = jnp.floor(MAX_EXPANSIONS * share).astype(int)
-        return lane._replace(
-            walk=lane.walk._replace(label=labels[i] + jnp.where(is_tied, threshold.label, 0.0)),
-            move=move,
-            phase=jnp.asarray(LEFT),
-            left=-place,
-            right=1 - place,
-            left_steps=left_steps,
-            right_steps=MAX_EXPANSIONS - 1 - left_steps,
-            num_shrinks=jnp.asarray(0),
-            level=point.log_prior + jnp.log1p(-height),
-        )
-
-    def turn(lane: _Lane) -> _Lane:
-        number, i = lane.walk.num_evaluations, jnp.minimum(lane.move, len(directions) - 1)
-        within = jax.random.uniform(jax.random.fold_in(key_shrink, number), (), dtype)
-        t = jnp.where(lane.phase == WITHIN, lane.left + within * (lane.right - lane.left), lane.right)
-        t = jnp.where(lane.phase == LEFT, lane.left, t)
-        candidate = terms_fn(lane.walk.point.position + t * directions[i])
-        is_defined = ~jnp.isnan(candidate.log_prior) & (candidate.log_likelihood < jnp.inf)
-        inside = is_above(candidate.log_likelihood, lane.walk.label, threshold) & (candidate.log_prior >= lane.level)
-        inside &= is_defined & (candidate.log_prior < jnp.inf)
-        lane = lane._replace(
-            walk=lane.walk._replace(
-                num_evaluations=number + 1, num_undefined=lane.walk.num_undefined + jnp.where(is_defined, 0, 1)
-            )
-        )
-        return _choose(lane, inside, t, candidate)
-
-    def _choose(lane: _Lane, inside: jax.Array, t: jax.Array, candidate: Points) -> _Lane:
-        goes_left = (lane.phase == LEFT) & inside & (lane.left_steps > 0)
-        goes_right = (lane.phase == RIGHT) & inside & (lane.right_steps > 0)
-        is_within = lane.phase == WITHIN
-        found = is_within & inside
-        gives_up = is_within & ~inside & (lane.num_shrinks + 1 >= MAX_SHRINKAGE)
-        point = jax.tree.map(lambda new, old: jnp.where(found, new, old), candidate, lane.walk.point)
-        lane = lane._replace(
-            walk=lane.walk._replace(point=point, num_failures=lane.walk.num_failures + gives_up),
-            phase=jnp.where(is_within | goes_left | goes_right, lane.phase, lane.phase + 1),
-            left=jnp.where(is_within & (t < 0), t, lane.left - goes_left),
-            right=jnp.where(is_within & (t >= 0), t, lane.right + goes_right),
-            left_steps=lane.left_steps - goes_left,
-            right_steps=lane.right_steps - goes_right,
-            num_shrinks=lane.num_shrinks + is_within,
-        )
-        is_over = found | gives_up
-        following = begin(lane, lane.move + 1)
-        return jax.tree.map(lambda new, old: jnp.where(is_over, new, old), following, lane)
-
+    moves = _Moves(directions, uniforms, labels, key_shrink, threshold)
     zero, number = jnp.zeros((), int), jnp.zeros((), dtype)
     first = Walk(start, number, zero, zero, zero)
-    lane = begin(_Lane(first, zero, zero, number, number, zero, zero, zero, number), zero)
-    return jax.lax.while_loop(lambda lane: lane.move < num_moves, turn, lane).walk
+    lane = _begun(_Lane(first, zero, zero, number, number, zero, zero, zero, number), moves, zero)
+    return jax.lax.while_loop(lambda lane: lane.move < num_moves, lambda lane: _turn(lane, moves, terms_fn), lane).walk
+
+
+def _begun(lane: _Lane, moves: _Moves, move: jax.Array) -> _Lane:
+    """A lane at the beginning of a move. The label's conditional is exponential, on a plateau beyond the threshold's."""
+    i = jnp.minimum(move, len(moves.directions) - 1)
+    height, place, share = moves.uniforms[i]
+    point = lane.walk.point
+    is_tied = point.log_likelihood == moves.threshold.log_likelihood
+    left_steps = jnp.floor(MAX_EXPANSIONS * share).astype(int)
+    return lane._replace(
+        walk=lane.walk._replace(label=moves.labels[i] + jnp.where(is_tied, moves.threshold.label, 0.0)),
+        move=move,
+        phase=jnp.asarray(LEFT),
+        left=-place,
+        right=1 - place,
+        left_steps=left_steps,
+        right_steps=MAX_EXPANSIONS - 1 - left_steps,
+        num_shrinks=jnp.asarray(0),
+        level=point.log_prior + jnp.log1p(-height),
+    )
+
+
+def _turn(lane: _Lane, moves: _Moves, terms_fn: Callable[[jax.Array], Points]) -> _Lane:
+    """One density, and what follows from it."""
+    number, i = lane.walk.num_evaluations, jnp.minimum(lane.move, len(moves.directions) - 1)
+    within = jax.random.uniform(jax.random.fold_in(moves.key, number), (), moves.directions.dtype)
+    t = jnp.where(lane.phase == WITHIN, lane.left + within * (lane.right - lane.left), lane.right)
+    t = jnp.where(lane.phase == LEFT, lane.left, t)
+    candidate = terms_fn(lane.walk.point.position + t * moves.directions[i])
+    is_defined = (candidate.log_prior < jnp.inf) & (candidate.log_likelihood < jnp.inf)
+    inside = is_above(candidate.log_likelihood, lane.walk.label, moves.threshold)
+    inside &= is_defined & (candidate.log_prior >= lane.level)
+    undefined = lane.walk.num_undefined + jnp.where(is_defined, 0, 1)
+    lane = lane._replace(walk=lane.walk._replace(num_evaluations=number + 1, num_undefined=undefined))
+    lane, is_over = _after(lane, t, candidate, inside)
+    following = _begun(lane, moves, lane.move + 1)
+    return jax.tree.map(lambda new, old: jnp.where(is_over, new, old), following, lane)
+
+
+def _after(lane: _Lane, t: jax.Array, candidate: Points, inside: jax.Array) -> tuple[_Lane, jax.Array]:
+    """A lane after its point at `t` was found to be inside the slice or not; and whether the move is over."""
+    goes_left = (lane.phase == LEFT) & inside & (lane.left_steps > 0)
+    goes_right = (lane.phase == RIGHT) & inside & (lane.right_steps > 0)
+    is_within = lane.phase == WITHIN
+    found = is_within & inside
+    gives_up = is_within & ~inside & (lane.num_shrinks + 1 >= MAX_SHRINKAGE)
+    point = jax.tree.map(lambda new, old: jnp.where(found, new, old), candidate, lane.walk.point)
+    lane = lane._replace(
+        walk=lane.walk._replace(point=point, num_failures=lane.walk.num_failures + gives_up),
+        phase=jnp.where(is_within | goes_left | goes_right, lane.phase, lane.phase + 1),
+        left=jnp.where(is_within & (t < 0), t, lane.left - goes_left),
+        right=jnp.where(is_within & (t >= 0), t, lane.right + goes_right),
+        left_steps=lane.left_steps - goes_left,
+        right_steps=lane.right_steps - goes_right,
+        num_shrinks=lane.num_shrinks + is_within,
+    )
+    return lane, found | gives_up

@@ -63,7 +63,6 @@ ENGINES: dict[str, Row] = {
     ),
     "nested": Row(ba.NestedSampler(num_live=400), (4, 500)),
     "smc": Row(ba.SMC(num_islands=8, num_particles=250), (8, 250)),
-    "smc_random_walk": Row(ba.SMC(num_islands=8, num_particles=250, moves="random_walk"), (8, 250)),
 }
 
 

@@ -157,7 +157,7 @@ def assert_mean(draws, expected, what, ess):
 
 EVIDENCES = [
     (engine, problem)
-    for engine in ("nested", "smc", "smc_random_walk")
+    for engine in ("nested", "smc")
     for problem in PROBLEMS
     if problem not in ENGINES[engine].known_failures
 ]

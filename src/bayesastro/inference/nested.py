@@ -339,7 +339,9 @@ class NestedSampler(Engine):
         most = self._inner_steps(size) * (2 if self.self_check else 1)
         key_start, key_direction, key_walk = jax.random.split(key, 3)
         threshold = Threshold(live.loglikelihood[number - 1], live.label[number - 1])
-        chosen = number + jax.random.permutation(key_start, self.num_live - number)[:number]
+        # One survivor from each of as many parts of the order: all are as likely, and few are taken twice.
+        places = (jnp.arange(number) + jax.random.uniform(key_start, (number,))) / number
+        chosen = number + (places * (self.num_live - number)).astype(int)
         start = Points(live.position[chosen], live.logdensity[chosen], live.loglikelihood[chosen])
         # Two standard deviations of the live points long (arXiv:2601.23252).
         normal = jax.random.normal(key_direction, (number, most, size), metric.dtype)

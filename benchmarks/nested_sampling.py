@@ -5,6 +5,7 @@ get the likelihood as a compiled JAX function of a batch where they take one, an
 installed is named in the table.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class Timing:
     error: float
 
 
+@functools.cache
 def shells() -> Problem:
     def program() -> None:
         x = numpyro.sample("x", dist.Uniform(-EDGE, EDGE).expand([SIZE]).to_event(1))
@@ -113,7 +115,7 @@ def ultranests(seed: int) -> Timing:
     import ultranest
     import ultranest.stepsampler
 
-    np.random.seed(seed)  # noqa: NPY002 - UltraNest takes no generator
+    np.random.seed(seed)  # UltraNest takes no generator
     began = time.perf_counter()
     sampler = ultranest.ReactiveNestedSampler(
         [f"x{i}" for i in range(SIZE)], _numpy_batch_likelihood, _from_cube, vectorized=True
@@ -132,7 +134,7 @@ PEERS: dict[str, tuple[str, Callable[[int], Timing]]] = {
     "nautilus (2000 live)": ("nautilus", nautiluss),
     "UltraNest (slices)": ("ultranest", ultranests),
 }
-"""Name → module, and a run. The first run of each seed list compiles and is not counted."""
+"""Name → module, and a run."""
 
 
 def _from_cube(u: np.ndarray) -> np.ndarray:

@@ -86,8 +86,8 @@ def terms_at(chart: Chart, reference: Reference | None, position: jax.Array, dat
 def draw_points(chart: Chart, reference: Reference | None, key: jax.Array, data: Data, number: int) -> Points:
     """Draws from the prior, or from `reference`, with their terms.
 
-    A draw on the very edge of its support has no finite coordinates, and an overflow no likelihood: such draws are
-    taken as excluded by the data, their log-likelihood is −inf.
+    A draw on the very edge of its support has no finite coordinates, and an overflow no likelihood: the log-likelihood
+    of such draws is not a number, for the caller to count and to take as excluded by the data.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def draw_points(chart: Chart, reference: Reference | None, key: jax.Array, data:
         fine = jnp.all(jnp.isfinite(position))
         point = terms_at(chart, reference, jnp.where(fine, position, 0.0), data)
         fine &= jnp.isfinite(point.log_prior) & (point.log_likelihood < jnp.inf)
-        return point._replace(log_likelihood=jnp.where(fine, point.log_likelihood, -jnp.inf))
+        return point._replace(log_likelihood=jnp.where(fine, point.log_likelihood, jnp.nan))
 
     return jax.lax.map(draw, jax.random.split(key, number), batch_size=math.gcd(number, MAX_BATCH))
 

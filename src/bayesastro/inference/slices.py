@@ -1,7 +1,7 @@
 """Slice sampling of the prior above a likelihood threshold, many lanes at once and out of step.
 
 A lane is a walker making hit-and-run slice moves (stepping out, shrinking). Moves differ in how many densities they
-need; lanes that waited for each other after every move would idle for two thirds of the time. Here each turn of the
+need; lanes that waited for each other after every move would idle for more than half of the time (40 lanes, measured). Here each turn of the
 loop evaluates one density for every lane, whatever that lane is at: a lane that has finished a move begins its next.
 
 Plateaus of the likelihood are ordered by a second number, the *label*, an exponential variate independent of

@@ -47,6 +47,8 @@ class _State(NamedTuple):
     step_size: jax.Array
     reference: Reference | None
     num_evaluations: jax.Array
+    num_undefined: jax.Array
+    """First particles without a defined likelihood; no move leads to another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +144,7 @@ class SMC(Engine):
             step_size=number + views.unconstrained.size ** (-0.25 if self.moves == "hamiltonian" else -0.5),
             reference=reference,
             num_evaluations=jnp.asarray(self.num_islands * self.num_particles),
+            num_undefined=jnp.sum(jnp.isnan(particles.log_likelihood)),
         )
 
     def advance(
@@ -195,6 +198,7 @@ class SMC(Engine):
             "is_converged": int(is_done),
             "num_temperatures": int(state.count),
             "num_evaluations": int(state.num_evaluations),
+            "undefined_likelihoods": int(state.num_undefined) / (self.num_islands * self.num_particles),
             "num_founders": int(min(len(np.unique(island)) for island in state.founders)),
         }
         if rows:

@@ -50,11 +50,11 @@ def test_result_has_the_schema(engine, problem):
     parameters = truth_of(problem).problem.parameters
     assert {"posterior", "sample_stats"} <= set(result.children)
     for site in parameters:
-        shape = (row.num_chains, row.engine.num_draws, *site.shape)
-        assert result["posterior"][site.name].shape == shape
+        assert result["posterior"][site.name].shape == (*row.shape, *site.shape)
         assert result["posterior"][site.name].dtype == np.float64
         assert np.isfinite(result["posterior"][site.name]).all()
     assert row.stats <= set(result["sample_stats"].data_vars)
+    assert result["sample_stats"]["lp"].shape == row.shape
     assert result.attrs["status"] == "complete"
     assert result.attrs["exactness"] == row.engine.exactness
 
@@ -147,21 +147,42 @@ def test_moments_agree_with_the_truth_within_their_monte_carlo_error(engine, pro
     if (truth.is_hard or problem in ENGINES[engine].rough) and ba.diagnose(result):
         return
     posterior = result["posterior"].to_dataset()[list(truth.mean)]
+    ess = result.attrs.get("ess")
     sd = {name: truth.sd.get(name, float(posterior[name].std())) for name in truth.mean}
-    assert_mean(posterior, truth.mean, "mean", {name: tolerance * sd[name] for name in sd})
+    assert_mean(posterior, truth.mean, "mean", {name: tolerance * sd[name] for name in sd}, ess)
     # The error of an sd has no estimate that holds for skewed posteriors; that of a mean square deviation has.
     deviations = posterior[list(truth.sd)] - {name: truth.mean[name] for name in truth.sd}
     variance = {name: np.square(sd) for name, sd in truth.sd.items()}
     slack = {name: ((1 + tolerance) ** 2 - 1) * value for name, value in variance.items()}
-    assert_mean(deviations**2, variance, "variance", slack)
+    assert_mean(deviations**2, variance, "variance", slack, ess)
 
 
-def assert_mean(draws, expected, what, slack):
-    error = arviz_stats.mcse(draws, method="mean")
+def assert_mean(draws, expected, what, slack, ess):
+    """Draws from weighted points are worth `ess` independent ones before they were drawn, and draws are fewer yet."""
+    if ess is None:
+        error = arviz_stats.mcse(draws, method="mean")
+    else:
+        error = draws.std(("chain", "draw")) * np.sqrt(1 / ess + 1 / (draws.sizes["chain"] * draws.sizes["draw"]))
     for name, value in expected.items():
         off = np.abs(draws[name].mean(("chain", "draw")) - value)
         allowed = Z * error[name] + slack[name]
         assert np.all(off <= allowed), f"{what} of {name}: {(off / allowed).values} of what is allowed"
+
+
+EVIDENCES = [
+    (engine, problem)
+    for engine in ("nested", "smc")
+    for problem in PROBLEMS
+    if problem not in ENGINES[engine].known_failures
+]
+
+
+@pytest.mark.parametrize(("engine", "problem"), EVIDENCES)
+def test_evidence_agrees_with_the_truth_within_its_error(engine, problem):
+    truth, result = truth_of(problem), result_of(engine, problem)
+    off = abs(result.attrs["log_evidence"] - truth.log_evidence)
+    # Where the likelihood is constant the error is one of rounding.
+    assert off <= Z * result.attrs["log_evidence_err"] + 1e-9
 
 
 @pytest.mark.parametrize(("engine", "problem"), [p.values for p in pairs() if not p.marks])
@@ -191,5 +212,5 @@ def test_an_evidence_bound_lies_below_the_evidence_and_near_it(engine, problem):
 
 def test_the_false_alarm_rate_covers_every_comparison():
     moments = [v for p in PROBLEMS for group in (truth_of(p).mean, truth_of(p).sd) for v in group.values()]
-    number = len(ENGINES) * sum(np.size(v) for v in moments)
+    number = len(ENGINES) * sum(np.size(v) for v in moments) + len(EVIDENCES)
     assert number <= NUM_COMPARISONS

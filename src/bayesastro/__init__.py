@@ -19,14 +19,18 @@ if TYPE_CHECKING:
     from bayesastro.drive import fit
     from bayesastro.fisher import register_fisher
     from bayesastro.inference.geovi import GeoVI
+    from bayesastro.inference.nested import NestedSampler
     from bayesastro.inference.nuts import NUTS
+    from bayesastro.inference.smc import SMC
     from bayesastro.many import fit_many
     from bayesastro.problem import Problem
     from bayesastro.result import load, save, summary
 
 __all__ = [
     "NUTS",
+    "SMC",
     "GeoVI",
+    "NestedSampler",
     "Problem",
     "__version__",
     "diagnose",
@@ -43,7 +47,9 @@ __all__ = [
 _HOMES = {
     "GeoVI": "bayesastro.inference.geovi",
     "NUTS": "bayesastro.inference.nuts",
+    "NestedSampler": "bayesastro.inference.nested",
     "Problem": "bayesastro.problem",
+    "SMC": "bayesastro.inference.smc",
     "diagnose": "bayesastro.diagnostics",
     "enable_compilation_cache": "bayesastro.compilation",
     "fit": "bayesastro.drive",

@@ -33,6 +33,20 @@ def runs(engine: str, problem: str) -> bool:
 
 PAIRS = [(engine, problem) for engine in ENGINES for problem in PROBLEMS if runs(engine, problem)]
 
+QUICK = ("eight_schools", "poisson_regression", "bounded_hierarchy")
+"""Problems that every engine runs in the fast suite, where a fit's time is that of compiling; NUTS runs all."""
+
+
+def marked(found, *, may_fail=False):
+    """Parameters of a test over pairs; those of the slow suite and the known failures marked so."""
+    parameters = []
+    for engine, problem in found:
+        marks = [] if engine == "nuts" or problem in QUICK else [pytest.mark.slow]
+        if may_fail and (reason := ENGINES[engine].known_failures.get(problem)):
+            marks.append(pytest.mark.xfail(strict=True, reason=reason, raises=AssertionError))
+        parameters.append(pytest.param(engine, problem, marks=marks))
+    return parameters
+
 
 def bounded_problem(engine: str) -> str:
     """The problem with bounds of every kind, where the engine can run it, or else one with a bound."""
@@ -44,7 +58,7 @@ def test_every_engine_runs_most_problems():
         assert sum(e == engine for e, _ in PAIRS) >= 5
 
 
-@pytest.mark.parametrize(("engine", "problem"), PAIRS)
+@pytest.mark.parametrize(("engine", "problem"), marked(PAIRS))
 def test_result_has_the_schema(engine, problem):
     result, row = result_of(engine, problem), ENGINES[engine]
     parameters = truth_of(problem).problem.parameters
@@ -59,7 +73,7 @@ def test_result_has_the_schema(engine, problem):
     assert result.attrs["exactness"] == row.engine.exactness
 
 
-@pytest.mark.parametrize(("engine", "problem"), PAIRS)
+@pytest.mark.parametrize(("engine", "problem"), marked(PAIRS))
 def test_lp_is_the_density_of_the_draws(engine, problem):
     """`lp` is the log-density in the engine's coordinates at the parameters of the same draw, Jacobian included."""
     result, problem = result_of(engine, problem), truth_of(problem).problem
@@ -132,16 +146,7 @@ def test_an_unmet_need_is_refused_before_anything_compiles(engine):
     assert clock.count == 0
 
 
-def pairs():
-    found = []
-    for engine, problem in PAIRS:
-        reason = ENGINES[engine].known_failures.get(problem)
-        marks = [pytest.mark.xfail(strict=True, reason=reason, raises=AssertionError)] if reason else []
-        found.append(pytest.param(engine, problem, marks=marks))
-    return found
-
-
-@pytest.mark.parametrize(("engine", "problem"), pairs())
+@pytest.mark.parametrize(("engine", "problem"), marked(PAIRS, may_fail=True))
 def test_moments_agree_with_the_truth_within_their_monte_carlo_error(engine, problem):
     truth, result, tolerance = truth_of(problem), result_of(engine, problem), ENGINES[engine].tolerance
     if (truth.is_hard or problem in ENGINES[engine].rough) and ba.diagnose(result):
@@ -177,7 +182,7 @@ EVIDENCES = [
 ]
 
 
-@pytest.mark.parametrize(("engine", "problem"), EVIDENCES)
+@pytest.mark.parametrize(("engine", "problem"), marked(EVIDENCES))
 def test_evidence_agrees_with_the_truth_within_its_error(engine, problem):
     truth, result = truth_of(problem), result_of(engine, problem)
     off = abs(result.attrs["log_evidence"] - truth.log_evidence)
@@ -185,23 +190,28 @@ def test_evidence_agrees_with_the_truth_within_its_error(engine, problem):
     assert off <= Z * result.attrs["log_evidence_err"] + 1e-9
 
 
-@pytest.mark.parametrize(("engine", "problem"), [p.values for p in pairs() if not p.marks])
+@pytest.mark.parametrize(("engine", "problem"), marked((e, p) for e, p in PAIRS if p not in ENGINES[e].known_failures))
 def test_the_result_is_diagnosed_as_good_unless_it_is_not(engine, problem):
     """Short runs may miss a threshold by a little, and no more."""
     found = ba.diagnose(result_of(engine, problem))
     if problem in ENGINES[engine].rough:
         assert found
     elif not truth_of(problem).is_hard:
-        mild = {"rhat": 1.02, "divergences": 5}
-        assert not [finding for finding in found if finding.number > mild.get(finding.id, -np.inf)]
+        assert not [finding for finding in found if not is_mild(finding)]
 
 
-@pytest.mark.parametrize("engine", ["nuts", "nuts_dense"])
+def is_mild(finding):
+    if finding.id.startswith("ess"):
+        return finding.number > 0.5 * finding.threshold
+    return finding.number <= {"rhat": 1.02, "divergences": 5}.get(finding.id, -np.inf)
+
+
+@pytest.mark.parametrize("engine", ["nuts", pytest.param("nuts_dense", marks=pytest.mark.slow)])
 def test_a_funnel_is_reported_and_not_passed_off_as_a_result(engine):
     assert ba.diagnose(result_of(engine, "funnel"))
 
 
-@pytest.mark.parametrize(("engine", "problem"), [p for p in PAIRS if "log_weight" in ENGINES[p[0]].stats])
+@pytest.mark.parametrize(("engine", "problem"), marked(p for p in PAIRS if "log_weight" in ENGINES[p[0]].stats))
 def test_an_evidence_bound_lies_below_the_evidence_and_near_it(engine, problem):
     attributes, truth = result_of(engine, problem).attrs, truth_of(problem)
     error = Z * attributes["elbo_err"] + 1e-6

@@ -126,8 +126,8 @@ def test_families_are_named_without_their_wrappers_and_events_counted():
 
 
 def test_an_ordinary_program_provides_everything(problem):
-    assert problem.provides == set(CAPABILITIES)
-    assert not problem.lacks
+    assert problem.provides == set(CAPABILITIES) - set(problem.lacks)
+    assert set(problem.lacks) <= {"fisher"}  # of some families of observed sites it is not known
 
 
 def test_program_runs_once_for_all_data_of_equal_shapes():
@@ -157,8 +157,8 @@ def test_check_tells_which_engines_can_run(problem):
     assert table.index.name == "engine"
     assert list(table.index) == [engine.__name__ for engine in engines()]
     assert list(table.columns) == ["ok", "reason"]
-    assert table["ok"].all()
-    assert (table["reason"] == "").all()
+    assert table["ok"].drop("GeoVI").all()
+    assert ((table["reason"] == "") == table["ok"]).all()
 
     def discrete():
         numpyro.sample("number", dist.Poisson(3.0))
@@ -283,7 +283,7 @@ def test_prior_factors_count_as_prior_and_other_factors_as_likelihood():
     plain = ba.Problem(program, X)
     assert_same(plain.log_prior(theta), {"a": normal})
     assert_same(plain.log_likelihood(theta), {"ridge": ridge, "custom": custom})
-    assert plain.provides == set(CAPABILITIES) - {"simulate"}
+    assert plain.provides == set(CAPABILITIES) - {"simulate", "fisher"}
 
     split = ba.Problem(program, X, prior_factors="ridge")
     for problem in (split, split.replace(X + 1).replace(X), ba.Problem(program, X, prior_factors=["ridge"])):

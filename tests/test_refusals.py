@@ -452,7 +452,7 @@ LACKING = {
         "`culprit` has `ImproperUniform`. Give it a proper prior",
     ),
     "factor": Lacking(
-        factor, (), {}, {"simulate"}, "`culprit` is a `numpyro.factor`, which generates nothing. Write it as"
+        factor, (), {}, {"simulate", "fisher"}, "`culprit` is a `numpyro.factor`, which generates nothing. Write it as"
     ),
     "subsampled": Lacking(
         subsampled, (), {}, set(CAPABILITIES), "plate `culprit` is subsampled, .*random. Use the whole plate"

@@ -1,6 +1,5 @@
 """Diagnostics of a result: what is wrong with it, by which number, and what to do."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -9,6 +8,8 @@ import numpy as np
 import xarray as xr
 from scipy.stats import kstest
 
+from bayesastro.approximation_checks import APPROXIMATION_CHECKS
+from bayesastro.findings import Finding, sample_stats, worst
 from bayesastro.result import real_variables
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
@@ -24,15 +25,6 @@ MIN_BFMI = 0.3
 
 MAX_EDGE_FRACTION = 0.02
 """Within the outer hundredth of the prior's width a flat posterior has a fraction of 0.01."""
-
-MAX_SHIFT = 0.2
-"""Of the expansion point between the last iterations, in posterior sds: a fifth adds 2 % to an error in quadrature."""
-
-MAX_APPROXIMATION_ERROR = 0.2
-"""As for `MAX_SHIFT`."""
-
-MAX_CHI2_DEVIATION = 5.0
-"""Of reduced χ² from one, in its expected sds √(2/n); and by a factor of 1.5 too, for with 10⁶ data all models fail."""
 
 
 MIN_ESS = 100 * 4
@@ -56,32 +48,6 @@ MAX_EVIDENCE_SCATTER = 1.0
 MIN_ACCEPTANCE = 0.1
 
 MIN_FOUNDERS = 5
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing amiss.
-
-    Attributes
-    ----------
-    id : str
-        Short name of the check.
-    where : str
-        Parameter, chain or group.
-    number, threshold : float
-        What was measured, and the value it should not pass.
-    text : str
-        The finding in words.
-    remedy : str
-        What to do.
-    """
-
-    id: str
-    where: str
-    number: float
-    threshold: float
-    text: str
-    remedy: str
 
 
 @dataclass(frozen=True)
@@ -152,25 +118,11 @@ def _by_entry(data: xr.Dataset) -> Iterator[tuple[str, float]]:
             yield f"{name}[{', '.join(map(str, index))}]" if index else str(name), float(value)
 
 
-def _worst(
-    id: str, entries: list[tuple[str, float]], threshold: float, sign: int, what: str, remedy: str
-) -> list[Finding]:
-    """One finding for all the entries past a threshold, at the worst of them."""
-    bad = [(name, value) for name, value in entries if not sign * value <= sign * threshold]
-    if not bad:
-        return []
-    where, number = max(bad, key=lambda pair: sign * pair[1] if np.isfinite(pair[1]) else np.inf)
-    more = f", and at {len(bad) - 1} more" if len(bad) > 1 else ""
-    return [
-        Finding(id, where, number, threshold, f"{what} is {number:.4g}, where {threshold:g} is the limit{more}", remedy)
-    ]
-
-
 def _rhat(result: xr.DataTree) -> list[Finding]:
     if result["posterior"].sizes["chain"] < 2:
         return []
     remedy = "The chains disagree: run a longer warm-up, look at the traces for several modes, or reparametrise."
-    return _worst("rhat", _entries(result, arviz_stats.rhat), MAX_RHAT, 1, "R̂", remedy)
+    return worst("rhat", _entries(result, arviz_stats.rhat), MAX_RHAT, 1, "R̂", remedy)
 
 
 def _ess(result: xr.DataTree) -> list[Finding]:
@@ -183,7 +135,7 @@ def _ess(result: xr.DataTree) -> list[Finding]:
     found = []
     for method in ("bulk", "tail"):
         entries = _entries(result, lambda data, method=method: arviz_stats.ess(data, method=method))
-        found += _worst(
+        found += worst(
             f"ess_{method}", entries, least, -1, f"the {method} effective sample size", "Draw more, or reparametrise."
         )
     return found
@@ -202,16 +154,11 @@ def _not_finite(result: xr.DataTree) -> list[Finding]:
     """Values that are infinite or not a number; the other checks pass over them."""
     number = (~np.isfinite(real_variables(result))).sum(["chain", "draw"])
     remedy = "Look for overflows and divisions by zero in the program, or use precision double."
-    return _worst("not_finite", list(_by_entry(number)), 0, 1, "the number of non-finite draws", remedy)
-
-
-def _sample_stats(result: xr.DataTree) -> xr.Dataset:
-    """The engine's figures for each draw; not every engine has any."""
-    return result["sample_stats"].to_dataset() if "sample_stats" in result.children else xr.Dataset()
+    return worst("not_finite", list(_by_entry(number)), 0, 1, "the number of non-finite draws", remedy)
 
 
 def _divergences(result: xr.DataTree) -> list[Finding]:
-    stats = _sample_stats(result)
+    stats = sample_stats(result)
     if "diverging" not in stats:
         return []
     number, total = int(stats["diverging"].sum()), stats["diverging"].size
@@ -223,7 +170,7 @@ def _divergences(result: xr.DataTree) -> list[Finding]:
 
 
 def _tree_depth(result: xr.DataTree) -> list[Finding]:
-    stats = _sample_stats(result)
+    stats = sample_stats(result)
     if "reached_max_treedepth" not in stats:
         return []
     fraction = float(stats["reached_max_treedepth"].mean())
@@ -233,21 +180,21 @@ def _tree_depth(result: xr.DataTree) -> list[Finding]:
 
 
 def _bfmi(result: xr.DataTree) -> list[Finding]:
-    stats = _sample_stats(result)
+    stats = sample_stats(result)
     if "energy" not in stats:
         return []
     energy = stats["energy"].values
     jumps, spread = (np.diff(energy, axis=1) ** 2).mean(1), energy.var(1)
     # An energy that does not vary is that of a stuck chain.
     entries = [(f"chain {i}", float(jumps[i] / spread[i])) for i in np.flatnonzero(spread > 0)]
-    return _worst(
+    return worst(
         "bfmi", entries, MIN_BFMI, -1, "BFMI", "Heavy tails or a funnel: use non-centred scales, or a longer warm-up."
     )
 
 
 def _stuck(result: xr.DataTree) -> list[Finding]:
     """Chains that do not move, or stay where the density is far below that of the others."""
-    stats, found = _sample_stats(result), []
+    stats, found = sample_stats(result), []
     if "lp" not in stats:
         return found
     lp = stats["lp"].values
@@ -287,47 +234,6 @@ def _place(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, family: str
     if family in ("LogUniform", "DoublyTruncatedPowerLaw") and (lower > 0).all():
         values, lower, upper = np.log(values), np.log(lower), np.log(upper)
     return (values - lower) / (upper - lower)
-
-
-def _approximation(result: xr.DataTree) -> list[Finding]:
-    error = result.attrs.get("approximation_error", 0.0)
-    what = "the approximation's error by its importance weights, in posterior sds for each unknown,"
-    remedy = "Compare with `NUTS` started from this result (`start=result`), raise `num_samples`, or reparametrise."
-    return _worst("approximation", [("posterior", float(error))], MAX_APPROXIMATION_ERROR, 1, what, remedy)
-
-
-def _solves(result: xr.DataTree) -> list[Finding]:
-    """Linear and Newton solves of a variational run that ended at their limits, and an expansion point on the move."""
-    if "iterations" not in result.children or result["iterations"].sizes.get("iteration", 0) == 0:
-        return []
-    found, stats, last = [], _sample_stats(result), result["iterations"].to_dataset().isel(iteration=-1)
-    failed = float(1 - stats["converged"].mean()) if "converged" in stats else 0.0
-    if failed > 0:
-        text = f"{100 * failed:.2g} % of the draws were not solved to the tolerance"
-        remedy = "Raise `max_cg_iterations` and `max_sampling_newton`, or the `tolerance`."
-        found.append(Finding("draws_not_converged", "draws", failed, 0, text, remedy))
-    if not bool(last["converged"]):
-        text = f"the last minimisation ended after {int(last['newton_iterations'])} Newton steps without converging"
-        remedy = "Raise `max_newton` and `max_cg_iterations`, or the `tolerance`."
-        found.append(
-            Finding("minimum_not_converged", "optimisation", float(last["newton_iterations"]), np.nan, text, remedy)
-        )
-    remedy = "Raise `num_iterations` if it still falls from one to the next, or else `num_samples`."
-    what = "the last move of the expansion point, in posterior sds,"
-    return found + _worst("not_settled", [("optimisation", float(last["shift"]))], MAX_SHIFT, 1, what, remedy)
-
-
-def _minisanity(result: xr.DataTree) -> list[Finding]:
-    """Residuals of the data that are larger or smaller than the noise the program gives them."""
-    found = []
-    remedy = "The data scatter more or less than the program says: look at the residuals, the errors and the model."
-    for site, row in json.loads(result.attrs.get("minisanity", "{}")).items():
-        chi2 = row["reduced_chi2"]
-        deviation = abs(chi2 - 1) / np.sqrt(2 / max(row["num"], 1))
-        if row["kind"] == "data" and deviation > MAX_CHI2_DEVIATION and not 1 / 1.5 < chi2 < 1.5:
-            text = f"the reduced χ² of `{site}` is {chi2:.3g}"
-            found.append(Finding("reduced_chi2", site, chi2, 1.0, text, remedy))
-    return found
 
 
 def _not_converged(result: xr.DataTree) -> list[Finding]:
@@ -408,9 +314,7 @@ _CHECKS = (
     _bfmi,
     _stuck,
     _edges,
-    _approximation,
-    _solves,
-    _minisanity,
+    *APPROXIMATION_CHECKS,
     _not_converged,
     _walks,
     _undefined,

@@ -11,7 +11,7 @@ Roberts & Rosenthal 2001, Stat. Sci. 16, 351 (acceptance of random walks); Besko
 """
 
 from collections.abc import Callable
-from typing import Any, cast, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp

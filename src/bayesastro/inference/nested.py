@@ -8,7 +8,7 @@ metric of the live points are blackjax's nested slice sampler's; the slices are 
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -280,7 +280,7 @@ class NestedSampler(Engine):
         kernel = adaptive.build_kernel(
             lambda sampler: (places, places),
             births,
-            _with_metric,
+            cast(Any, _with_metric),
         )
         sampler, info = kernel(key, state.sampler)
         sampler = sampler._replace(particles=in_order(sampler.particles))

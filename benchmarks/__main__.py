@@ -12,6 +12,8 @@ import click
 WORKLOADS = {
     "nuts": ("benchmarks.nuts_kernels", "NUTS kernels"),
     "overhead": ("benchmarks.overhead", "Overhead"),
+    "nested": ("benchmarks.nested_sampling", "Nested sampling"),
+    "geovi": ("benchmarks.geovi_fields", "GeoVI on fields"),
 }
 
 PACKAGES = ("bayesastro", "jax", "numpyro", "blackjax", "numpy")

@@ -81,7 +81,8 @@ def test_islands_that_disagree_are_found():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_islands": 3}, "at least 4 islands"),
+        ({"num_islands": 3}, "even number of islands"),
+        ({"num_islands": 5}, "even number of islands"),
         ({"num_particles": 0}, "`num_particles`"),
         ({"target_ess": 1.5}, "`target_ess`"),
         ({"moves": "walk"}, "`moves`"),
@@ -93,7 +94,7 @@ def test_settings_are_checked(settings, message):
         ba.SMC(**settings)
 
 
-def test_more_particles_than_parameters_are_needed():
+def test_particles_must_outnumber_parameters():
     problem = PROBLEMS["correlated_gaussian"]().problem
     with pytest.raises(ValueError, match="4 came for 5"):
         ba.fit(problem, ba.SMC(num_islands=4, num_particles=1), seed=1)

@@ -1,9 +1,9 @@
 """Markov moves of a population of particles, tuned on the population: Hamiltonian ones, and random walks.
 
-The metric is the covariance of the particles; that of one half of them serves the other half. Made from the
-particles that it moves it biases them: on a Gaussian in 20 dimensions, with 2,000 particles and 69 temperatures, the
-log-evidence was off by −0.20 ± 0.02, and is by −0.01 ± 0.03 with the other half's. The step size follows the mean acceptance of all particles, move by
-move, and is carried from one temperature to the next.
+The metric is the covariance of the particles; that of one half of them serves the other half. Made from the particles
+that it moves it biases them: on a Gaussian in 20 dimensions, with 2,000 particles and 69 temperatures, the log-evidence
+was off by −0.20 ± 0.02, and is by −0.01 ± 0.03 with the other half's. The step size follows the mean acceptance of all
+particles, move by move, and is carried from one temperature to the next.
 
 References
 ----------

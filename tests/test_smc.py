@@ -74,7 +74,7 @@ def test_a_population_short_of_the_posterior_gives_no_draws():
 
 def test_islands_that_disagree_are_found():
     problem, _ = evidences.correlated_gaussian(20)
-    poor = ba.SMC(num_islands=4, num_particles=10, moves="random_walk", num_moves=1, target_ess=0.3)
+    poor = ba.SMC(num_islands=4, num_particles=12, moves="random_walk", num_moves=1, target_ess=0.3)
     assert "evidence_scatter" in ba.diagnose(ba.fit(problem, poor, seed=1, progress=False)).ids
 
 

@@ -74,14 +74,15 @@ def test_a_population_short_of_the_posterior_gives_no_draws():
 
 def test_islands_that_disagree_are_found():
     problem, _ = evidences.correlated_gaussian(20)
-    poor = ba.SMC(num_islands=4, num_particles=10, moves="random_walk", num_moves=1, target_ess=0.3)
+    poor = ba.SMC(num_islands=4, num_particles=12, moves="random_walk", num_moves=1, target_ess=0.3)
     assert "evidence_scatter" in ba.diagnose(ba.fit(problem, poor, seed=1, progress=False)).ids
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_islands": 3}, "at least 4 islands"),
+        ({"num_islands": 3}, "even number of islands"),
+        ({"num_islands": 5}, "even number of islands"),
         ({"num_particles": 0}, "`num_particles`"),
         ({"target_ess": 1.5}, "`target_ess`"),
         ({"moves": "walk"}, "`moves`"),
@@ -93,7 +94,7 @@ def test_settings_are_checked(settings, message):
         ba.SMC(**settings)
 
 
-def test_more_particles_than_parameters_are_needed():
+def test_particles_must_outnumber_parameters():
     problem = PROBLEMS["correlated_gaussian"]().problem
     with pytest.raises(ValueError, match="4 came for 5"):
         ba.fit(problem, ba.SMC(num_islands=4, num_particles=1), seed=1)

@@ -56,7 +56,7 @@ class SMC(Engine):
     """Adaptive tempered sequential Monte Carlo on independent islands.
 
     The population is split into islands, each with weights, resampling and evidence of its own; the temperatures and
-    the moves' metric and step size are found from all of them. The scatter of the islands' evidences gives the error,
+    the moves' step size are found from all of them, and the metric of one half from the other half. The scatter of the islands' evidences gives the error,
     and the islands are the chains of the result, so that R̂ says whether they agree. Within an island draws stand in
     the order of descent: copies are neighbours, and count as dependent in the effective sample size. With
     ``fit(..., start=result)`` the way is from a Student t fitted to that result (see
@@ -65,7 +65,7 @@ class SMC(Engine):
     Parameters
     ----------
     num_islands : int
-        At least 4.
+        An even number, at least 4.
     num_particles : int
         Particles on each island; the draws of a chain.
     target_ess : float
@@ -102,8 +102,10 @@ class SMC(Engine):
         require_positive(self, "num_islands", "num_particles", "max_leapfrog", "max_temperatures")
         if self.num_moves is not None:
             require_positive(self, "num_moves")
-        if self.num_islands < MIN_ISLANDS:
-            raise ValueError(f"`SMC` needs at least {MIN_ISLANDS} islands, but `num_islands` is {self.num_islands}.")
+        if self.num_islands < MIN_ISLANDS or self.num_islands % 2:
+            raise ValueError(
+                f"`SMC` needs an even number of islands, at least {MIN_ISLANDS}, but `num_islands` is {self.num_islands}."
+            )
         if not 0 < self.target_ess < 1:
             raise ValueError(f"`SMC` needs `target_ess` between 0 and 1, but {self.target_ess!r} came.")
         if self.moves not in ("hamiltonian", "random_walk"):
@@ -117,9 +119,9 @@ class SMC(Engine):
                 f"Hamiltonian moves need a gradient of the log-density, but {problem.lacks['gradient']}. "
                 'Use `SMC(moves="random_walk")`, or `NestedSampler`.'
             )
-        if number <= size:
+        if number <= 2 * size:
             raise ValueError(
-                f"`SMC` needs more particles than there are parameters, but {number} came for {size} of them. Raise "
+                f"`SMC` needs more than two particles for each parameter, but {number} came for {size} of them. Raise "
                 "`num_particles`."
             )
 
@@ -228,7 +230,9 @@ class SMC(Engine):
         parents = jax.vmap(lambda key, weights: systematic(key, weights, self.num_particles))(keys, weights)
         particles = jax.tree.map(lambda array: jax.vmap(lambda a, i: a[i])(array, parents), state.particles)
         moved = self._moved(views, key_move, particles.position, state, inverse_temperature, data)
-        flat = jax.vmap(lambda z: terms_at(views.unconstrained, state.reference, z, data))(moved.positions)
+        flat = jax.vmap(lambda z: terms_at(views.unconstrained, state.reference, z, data))(
+            moved.positions.reshape(-1, views.unconstrained.size)
+        )
         shape = (self.num_islands, self.num_particles)
         particles = jax.tree.map(lambda array: array.reshape(*shape, *array.shape[1:]), flat)
         log_increment = total - jnp.log(self.num_particles)
@@ -266,10 +270,10 @@ class SMC(Engine):
             return point.log_prior + inverse_temperature * point.log_likelihood
 
         size = views.unconstrained.size
-        flat = positions.reshape(-1, size)
+        halves = positions.reshape(2, -1, size)
         if self.moves == "hamiltonian":
-            return hamiltonian_moves(key, flat, log_density, state.step_size, self.num_moves or 4, self.max_leapfrog)
-        return random_walk_moves(key, flat, log_density, state.step_size, self.num_moves or 10 + 4 * size)
+            return hamiltonian_moves(key, halves, log_density, state.step_size, self.num_moves or 4, self.max_leapfrog)
+        return random_walk_moves(key, halves, log_density, state.step_size, self.num_moves or 10 + 4 * size)
 
 
 def _defined(log_likelihood: jax.Array) -> jax.Array:

@@ -48,6 +48,9 @@ class Row:
     """An engine under test."""
 
     engine: Engine
+    bias: float = 0.0
+    """How far, in posterior sds, the engine's means may be off besides their Monte Carlo error; twice that for
+    variances, in posterior variances."""
     known_failures: dict[str, str] = field(default_factory=dict)
     """Problem → why this engine cannot do it."""
 
@@ -58,6 +61,9 @@ ENGINES: dict[str, Row] = {
     ),
     "nuts_dense": Row(
         ba.NUTS(num_warmup=500, num_draws=1000, target_accept=0.9, mass_matrix="dense"),
+    ),
+    "ensemble": Row(
+        ba.Ensemble(max_steps=10_000),
     ),
 }
 

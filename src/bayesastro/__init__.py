@@ -14,19 +14,23 @@ from bayesastro._version import __version__
 
 if TYPE_CHECKING:
     from bayesastro import plots as plot
+    from bayesastro.callbacks import external
     from bayesastro.compilation import enable_compilation_cache
     from bayesastro.diagnostics import diagnose
     from bayesastro.drive import fit
+    from bayesastro.inference.ensemble import Ensemble
     from bayesastro.inference.nuts import NUTS
     from bayesastro.problem import Problem
     from bayesastro.result import load, save, summary
 
 __all__ = [
     "NUTS",
+    "Ensemble",
     "Problem",
     "__version__",
     "diagnose",
     "enable_compilation_cache",
+    "external",
     "fit",
     "load",
     "plot",
@@ -35,10 +39,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Ensemble": "bayesastro.inference.ensemble",
     "NUTS": "bayesastro.inference.nuts",
     "Problem": "bayesastro.problem",
     "diagnose": "bayesastro.diagnostics",
     "enable_compilation_cache": "bayesastro.compilation",
+    "external": "bayesastro.callbacks",
     "fit": "bayesastro.drive",
     "load": "bayesastro.result",
     "save": "bayesastro.result",

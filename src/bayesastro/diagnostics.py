@@ -17,6 +17,9 @@ MAX_RHAT = 1.01
 MIN_ESS_PER_CHAIN = 100
 """The same paper: below it, not even the ESS estimate is reliable."""
 
+MIN_ESS = 400
+"""The same limit for a result whose chains are the walkers of one ensemble: that of four independent chains."""
+
 MIN_BFMI = 0.3
 """Betancourt 2016, arXiv:1604.00695."""
 
@@ -74,7 +77,9 @@ class Diagnosis:
 
 
 def diagnose(result: xr.DataTree) -> Diagnosis:
-    """Judge a result: completeness, R̂, effective sample size, divergences, tree depth, energy, stuck chains, edges.
+    """Judge a result.
+
+    Completeness, NaNs, R̂ or autocorrelation, effective sample size, divergences, tree depth, energy, stuck chains, edges.
 
     Parameters
     ----------
@@ -129,15 +134,20 @@ def _worst(
     ]
 
 
+def _has_walkers(result: xr.DataTree) -> bool:
+    """Whether the chains are walkers that depend on each other, between which R̂ means nothing."""
+    return result.attrs.get("chains_are") == "walkers"
+
+
 def _rhat(result: xr.DataTree) -> list[Finding]:
-    if result["posterior"].sizes["chain"] < 2:
+    if result["posterior"].sizes["chain"] < 2 or _has_walkers(result):
         return []
     remedy = "The chains disagree: run a longer warm-up, look at the traces for several modes, or reparametrise."
     return _worst("rhat", _entries(result, arviz_stats.rhat), MAX_RHAT, 1, "R̂", remedy)
 
 
 def _ess(result: xr.DataTree) -> list[Finding]:
-    least = MIN_ESS_PER_CHAIN * result["posterior"].sizes["chain"]
+    least = MIN_ESS if _has_walkers(result) else MIN_ESS_PER_CHAIN * result["posterior"].sizes["chain"]
     found = []
     for method in ("bulk", "tail"):
         entries = _entries(result, lambda data, method=method: arviz_stats.ess(data, method=method))
@@ -154,6 +164,25 @@ def _entries(result: xr.DataTree, statistic: Callable[[xr.Dataset], xr.Dataset])
         values = dict(_by_entry(statistic(data)))
         spread = dict(_by_entry(data.std(["chain", "draw"])))
     return [(name, value) for name, value in values.items() if spread[name] > 0]
+
+
+def _autocorrelation(result: xr.DataTree) -> list[Finding]:
+    """An ensemble whose run ended before its autocorrelation time was known and short enough."""
+    if result.attrs.get("is_converged", 1):
+        return []
+    tau, wanted = result.attrs["tau"], result.attrs["tau_wanted"]
+    text = f"the autocorrelation time is {tau:.3g} iterations, where a run of this length needs {wanted:.3g} or less"
+    if tau <= wanted:
+        text = f"the autocorrelation time of {tau:.3g} iterations was still changing when the run ended"
+    remedy = "Raise `max_steps`, reparametrise, or use an engine with gradients."
+    return [Finding("autocorrelation", "ensemble", tau, wanted, text, remedy)]
+
+
+def _nans(result: xr.DataTree) -> list[Finding]:
+    number = int(result.attrs.get("num_nans", 0))
+    text = f"the log-density was not a number at {number} points tried, which were rejected"
+    remedy = "Where the program cannot compute there may be posterior mass: look for overflows, or bound the priors."
+    return [Finding("nans", "sampler", number, 0, text, remedy)] if number else []
 
 
 def _not_finite(result: xr.DataTree) -> list[Finding]:
@@ -247,4 +276,4 @@ def _place(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, family: str
     return (values - lower) / (upper - lower)
 
 
-_CHECKS = (_not_finite, _rhat, _ess, _divergences, _tree_depth, _bfmi, _stuck, _edges)
+_CHECKS = (_not_finite, _nans, _rhat, _ess, _autocorrelation, _divergences, _tree_depth, _bfmi, _stuck, _edges)

@@ -150,6 +150,10 @@ def structural_lacks(structure: Structure, prior_factors: frozenset[str]) -> dic
     if structure.subsampled is not None:
         why = f"plate `{structure.subsampled}` is subsampled, so its density is random"
         lack(structure.subsampled, why, "Use the whole plate", *CAPABILITIES)
+    if structure.external is not None:
+        why = f"the program calls `{structure.external}` on the host, through which JAX has no gradient"
+        remedy = "Write it in JAX, or give it a gradient with `jax.custom_jvp`"
+        lack(structure.external, why, remedy, "gradient")
     if structure.draws_keys:
         remedy = "Make that noise a `numpyro.sample` site, or use simulation-based inference"
         lack(

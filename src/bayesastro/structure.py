@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+from jax.extend.core import jaxprs_in_params
 from numpyro import handlers
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import biject_to
@@ -85,6 +86,8 @@ class Structure:
     fingerprint: str
     subsampled: str | None
     draws_keys: bool
+    external: str | None
+    """Name of a function without a gradient that the program calls on the host."""
     probe: Callable[[Data, jax.Array], dict[str, Any]]
 
     def __hash__(self) -> int:
@@ -275,6 +278,20 @@ def _fingerprint(jaxpr: Any, sites: tuple[Site, ...]) -> str:
     return digest.hexdigest()
 
 
+def _host_call(jaxpr: Any) -> str | None:
+    """Name of the first function that is called on the host and has no gradient; one with its own rule has."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name in ("pure_callback", "io_callback"):
+            function = equation.params["callback"].callback_func
+            return str(getattr(function, "name", None) or getattr(function, "__name__", type(function).__name__))
+        if equation.primitive.name.startswith(("custom_jvp_call", "custom_vjp_call")):
+            continue
+        for inner in jaxprs_in_params(equation.params):
+            if (name := _host_call(inner)) is not None:
+                return name
+    return None
+
+
 @functools.lru_cache(maxsize=64)
 def structure_of(program: Program, avals: Avals, precision: Precision) -> Structure:
     """Trace the program once at the given shapes. Cached, so that equal shapes are never traced again."""
@@ -326,6 +343,7 @@ def structure_of(program: Program, avals: Avals, precision: Precision) -> Struct
         fingerprint=_fingerprint(stage.jaxpr, known),
         subsampled=notes["subsampled"],
         draws_keys=notes["draws_keys"],
+        external=_host_call(stage.jaxpr.jaxpr),
         probe=lambda data, key: compiled()(data, key),
     )
 

@@ -5,11 +5,12 @@ functions of coordinates and data.
 """
 
 from bayesastro.inference.engine import Block, Draws, Engine, Progress
+from bayesastro.inference.ensemble import Ensemble
 from bayesastro.inference.nuts import NUTS
 
-__all__ = ["NUTS", "Block", "Draws", "Engine", "Progress", "engines"]
+__all__ = ["NUTS", "Block", "Draws", "Engine", "Ensemble", "Progress", "engines"]
 
 
 def engines() -> tuple[type[Engine], ...]:
     """Every engine that the package has."""
-    return (NUTS,)
+    return (NUTS, Ensemble)

@@ -62,6 +62,13 @@ ENGINES: dict[str, Row] = {
     "nuts_dense": Row(
         ba.NUTS(num_warmup=500, num_draws=1000, target_accept=0.9, mass_matrix="dense"),
     ),
+    "mclmc": Row(
+        ba.MCLMC(num_warmup=2000, num_draws=1000),
+        bias=0.1,
+    ),
+    "mclmc_adjusted": Row(
+        ba.MCLMC(num_warmup=1000, num_draws=1000, adjusted=True),
+    ),
     "ensemble": Row(
         ba.Ensemble(max_steps=10_000),
     ),

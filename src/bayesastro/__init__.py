@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from bayesastro.diagnostics import diagnose
     from bayesastro.drive import fit
     from bayesastro.inference.ensemble import Ensemble
+    from bayesastro.inference.mclmc import MCLMC
     from bayesastro.inference.nuts import NUTS
     from bayesastro.problem import Problem
     from bayesastro.result import load, save, summary
 
 __all__ = [
+    "MCLMC",
     "NUTS",
     "Ensemble",
     "Problem",
@@ -40,6 +42,7 @@ __all__ = [
 
 _HOMES = {
     "Ensemble": "bayesastro.inference.ensemble",
+    "MCLMC": "bayesastro.inference.mclmc",
     "NUTS": "bayesastro.inference.nuts",
     "Problem": "bayesastro.problem",
     "diagnose": "bayesastro.diagnostics",

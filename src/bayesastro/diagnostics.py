@@ -23,6 +23,12 @@ MIN_ESS = 400
 MIN_BFMI = 0.3
 """Betancourt 2016, arXiv:1604.00695."""
 
+MAX_ENERGY_RATIO = 10.0
+"""Measured over desired variance of energy errors; the step is then half as large again as it should be."""
+
+MAX_SHIFT = 0.1
+"""In posterior sds; below the Monte Carlo error of a hundred effective draws."""
+
 MAX_EDGE_FRACTION = 0.02
 """Within the outer hundredth of the prior's width a flat posterior has a fraction of 0.01."""
 
@@ -79,7 +85,8 @@ class Diagnosis:
 def diagnose(result: xr.DataTree) -> Diagnosis:
     """Judge a result.
 
-    Completeness, NaNs, R̂ or autocorrelation, effective sample size, divergences, tree depth, energy, stuck chains, edges.
+    Completeness, NaNs, R̂ or autocorrelation, effective sample size, divergences, tree depth, energy, bias of
+    unadjusted steps, stuck chains, edges.
 
     Parameters
     ----------
@@ -232,6 +239,33 @@ def _bfmi(result: xr.DataTree) -> list[Finding]:
     )
 
 
+def _energy_errors(result: xr.DataTree) -> list[Finding]:
+    """Energy errors of unadjusted dynamics larger than the step was tuned to."""
+    wanted = result.attrs.get("energy_variance_wanted")
+    if wanted is None:
+        return []
+    measured = result.attrs["energy_variance"]
+    text = f"the variance of energy errors is {measured:.3g} for each parameter, where {wanted:g} was asked for"
+    remedy = "The draws are biased by more than usual: run a longer warm-up, use `adjusted=True`, or reparametrise."
+    is_large = not measured <= MAX_ENERGY_RATIO * wanted
+    return [Finding("energy_error", "sampler", measured, MAX_ENERGY_RATIO * wanted, text, remedy)] if is_large else []
+
+
+def _halving(result: xr.DataTree) -> list[Finding]:
+    """Means and sds that move when the step is halved, or a check that cannot tell."""
+    if "halving_shift" not in result.attrs:
+        return []
+    shift, error, worst = (result.attrs[f"halving_{name}"] for name in ("shift", "error", "error_max"))
+    if shift - 2 * error > MAX_SHIFT:
+        text = f"at half the step a mean or an sd moves by {shift:.2g} ± {error:.1g} posterior sd"
+        remedy = "Lower `energy_variance` (the step goes with its sixth root), or use `adjusted=True`."
+        return [Finding("step_bias", "sampler", shift, MAX_SHIFT, text, remedy)]
+    if not worst <= MAX_SHIFT:
+        text = f"the self-check knows shifts only to {worst:.2g} posterior sd"
+        return [Finding("step_bias_unknown", "sampler", worst, MAX_SHIFT, text, "Draw more.")]
+    return []
+
+
 def _stuck(result: xr.DataTree) -> list[Finding]:
     """Chains that do not move, or stay where the density is far below that of the others."""
     stats, found = _sample_stats(result), []
@@ -276,4 +310,17 @@ def _place(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, family: str
     return (values - lower) / (upper - lower)
 
 
-_CHECKS = (_not_finite, _nans, _rhat, _ess, _autocorrelation, _divergences, _tree_depth, _bfmi, _stuck, _edges)
+_CHECKS = (
+    _not_finite,
+    _nans,
+    _rhat,
+    _ess,
+    _autocorrelation,
+    _divergences,
+    _tree_depth,
+    _bfmi,
+    _energy_errors,
+    _halving,
+    _stuck,
+    _edges,
+)

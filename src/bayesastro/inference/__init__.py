@@ -6,11 +6,12 @@ functions of coordinates and data.
 
 from bayesastro.inference.engine import Block, Draws, Engine, Progress
 from bayesastro.inference.ensemble import Ensemble
+from bayesastro.inference.mclmc import MCLMC
 from bayesastro.inference.nuts import NUTS
 
-__all__ = ["NUTS", "Block", "Draws", "Engine", "Ensemble", "Progress", "engines"]
+__all__ = ["MCLMC", "NUTS", "Block", "Draws", "Engine", "Ensemble", "Progress", "engines"]
 
 
 def engines() -> tuple[type[Engine], ...]:
     """Every engine that the package has."""
-    return (NUTS, Ensemble)
+    return (NUTS, MCLMC, Ensemble)

@@ -88,7 +88,8 @@ class Engine(ABC):
     needs : frozenset of str
         What the engine asks of a problem; a subset of ``refusals.CAPABILITIES``.
     exactness : str
-        ``"exact"``, ``"biased"``, ``"variational"``, ``"amortised"`` or ``"amortised+is"``.
+        ``"exact"``, ``"biased"``, ``"variational"``, ``"amortised"`` or ``"amortised+is"``; a property where it depends
+        on the settings.
     references : tuple of str
         Papers to cite.
     chart : str
@@ -98,7 +99,7 @@ class Engine(ABC):
     """
 
     needs: ClassVar[frozenset[str]]
-    exactness: ClassVar[str]
+    exactness: ClassVar[Any]
     references: ClassVar[tuple[str, ...]]
     chart: ClassVar[ChartName] = "unconstrained"
     is_traced: ClassVar[bool] = True

@@ -26,6 +26,7 @@ LONG = ba.NUTS(num_chains=2, num_warmup=2000, num_draws=40_000)
 LONGS: dict[str, Engine] = {
     "NUTS": LONG,
     "MCLMC": ba.MCLMC(num_warmup=20_000, num_draws=40_000, thin=10),
+    "Pathfinder": ba.Pathfinder(num_paths=1000, num_draws=500),
     "Ensemble": ba.Ensemble(tau_factor=100, num_walkers=16),
 }
 """Every engine at some seconds' work."""

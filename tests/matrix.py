@@ -69,6 +69,10 @@ ENGINES: dict[str, Row] = {
     "mclmc_adjusted": Row(
         ba.MCLMC(num_warmup=1000, num_draws=1000, adjusted=True),
     ),
+    "pathfinder": Row(
+        ba.Pathfinder(num_draws=1000),
+        bias=0.1,
+    ),
     "ensemble": Row(
         ba.Ensemble(max_steps=10_000),
     ),

@@ -143,8 +143,9 @@ def pairs():
 @pytest.mark.parametrize(("engine", "problem"), pairs())
 def test_moments_agree_with_the_truth_within_their_monte_carlo_error(engine, problem):
     truth, result = truth_of(problem), result_of(engine, problem)
-    if truth.is_hard and ba.diagnose(result):
-        return
+    is_variational = ENGINES[engine].engine.exactness == "variational"
+    if (truth.is_hard or is_variational) and ba.diagnose(result):
+        return  # right or reported
     posterior, bias = result["posterior"].to_dataset()[list(truth.mean)], ENGINES[engine].bias
     are_walkers = result.attrs.get("chains_are") == "walkers"
     spread = {name: truth.sd.get(name, posterior[name].std(("chain", "draw"))) for name in truth.mean}
@@ -169,11 +170,11 @@ def assert_mean(draws, expected, bias, what, are_walkers):
 
 @pytest.mark.parametrize(("engine", "problem"), [p.values for p in pairs() if not p.marks])
 def test_the_result_is_diagnosed_as_good_unless_it_is_hard(engine, problem):
-    if not truth_of(problem).is_hard:
+    if not truth_of(problem).is_hard and ENGINES[engine].engine.exactness != "variational":
         assert ba.diagnose(result_of(engine, problem)).ids == ()
 
 
-@pytest.mark.parametrize("engine", ["nuts", "nuts_dense", "ensemble"])
+@pytest.mark.parametrize("engine", ["nuts", "nuts_dense", "mclmc", "ensemble", "pathfinder"])
 def test_a_funnel_is_reported_and_not_passed_off_as_a_result(engine):
     assert ba.diagnose(result_of(engine, "funnel"))
 

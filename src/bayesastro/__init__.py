@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bayesastro.inference.ensemble import Ensemble
     from bayesastro.inference.mclmc import MCLMC
     from bayesastro.inference.nuts import NUTS
+    from bayesastro.inference.pathfinder import Pathfinder
     from bayesastro.problem import Problem
     from bayesastro.result import load, save, summary
 
@@ -28,6 +29,7 @@ __all__ = [
     "MCLMC",
     "NUTS",
     "Ensemble",
+    "Pathfinder",
     "Problem",
     "__version__",
     "diagnose",
@@ -44,6 +46,7 @@ _HOMES = {
     "Ensemble": "bayesastro.inference.ensemble",
     "MCLMC": "bayesastro.inference.mclmc",
     "NUTS": "bayesastro.inference.nuts",
+    "Pathfinder": "bayesastro.inference.pathfinder",
     "Problem": "bayesastro.problem",
     "diagnose": "bayesastro.diagnostics",
     "enable_compilation_cache": "bayesastro.compilation",

@@ -23,6 +23,9 @@ MIN_ESS = 400
 MIN_BFMI = 0.3
 """Betancourt 2016, arXiv:1604.00695."""
 
+MAX_KHAT = 0.7
+"""Vehtari et al. 2024, JMLR 25, 72 (arXiv:1507.02646)."""
+
 MAX_ENERGY_RATIO = 10.0
 """Measured over desired variance of energy errors; the step is then half as large again as it should be."""
 
@@ -85,7 +88,7 @@ class Diagnosis:
 def diagnose(result: xr.DataTree) -> Diagnosis:
     """Judge a result.
 
-    Completeness, NaNs, R̂ or autocorrelation, effective sample size, divergences, tree depth, energy, bias of
+    Completeness, importance weights, NaNs, R̂ or autocorrelation, effective sample size, divergences, tree depth, energy, bias of
     unadjusted steps, stuck chains, edges.
 
     Parameters
@@ -98,9 +101,9 @@ def diagnose(result: xr.DataTree) -> Diagnosis:
         Iterable of findings; prints as one line each.
     """
     if result["posterior"].sizes.get("draw", 0) < 4:
-        found = [_incomplete(result) or _no_draws(result)]
+        found = [_incomplete(result) or _no_draws(result), _khat(result)]
     else:
-        found = [_incomplete(result)]
+        found = [_incomplete(result), _khat(result)]
         for check in _CHECKS:
             found.extend(check(result))
     return Diagnosis(tuple(f for f in found if f is not None))
@@ -190,6 +193,18 @@ def _nans(result: xr.DataTree) -> list[Finding]:
     text = f"the log-density was not a number at {number} points tried, which were rejected"
     remedy = "Where the program cannot compute there may be posterior mass: look for overflows, or bound the priors."
     return [Finding("nans", "sampler", number, 0, text, remedy)] if number else []
+
+
+def _khat(result: xr.DataTree) -> Finding | None:
+    """Importance weights whose tail is too heavy for their sums to mean anything."""
+    khat = result.attrs.get("khat")
+    if khat is None or khat <= MAX_KHAT:
+        return None
+    text = f"the importance weights have k̂ = {khat:.3g}, where {MAX_KHAT:g} is the limit"
+    remedy = (
+        "The approximation does not cover the posterior: use the draws only as `start=` of `NUTS` or another engine."
+    )
+    return Finding("khat", "weights", khat, MAX_KHAT, text, remedy)
 
 
 def _not_finite(result: xr.DataTree) -> list[Finding]:

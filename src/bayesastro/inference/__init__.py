@@ -8,10 +8,11 @@ from bayesastro.inference.engine import Block, Draws, Engine, Progress
 from bayesastro.inference.ensemble import Ensemble
 from bayesastro.inference.mclmc import MCLMC
 from bayesastro.inference.nuts import NUTS
+from bayesastro.inference.pathfinder import Pathfinder
 
-__all__ = ["MCLMC", "NUTS", "Block", "Draws", "Engine", "Ensemble", "Progress", "engines"]
+__all__ = ["MCLMC", "NUTS", "Block", "Draws", "Engine", "Ensemble", "Pathfinder", "Progress", "engines"]
 
 
 def engines() -> tuple[type[Engine], ...]:
     """Every engine that the package has."""
-    return (NUTS, MCLMC, Ensemble)
+    return (NUTS, MCLMC, Ensemble, Pathfinder)

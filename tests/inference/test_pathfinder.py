@@ -45,20 +45,20 @@ def test_an_independent_gaussian_is_found_whatever_its_scales():
     assert found().attrs["elbo"] == pytest.approx(evidence, abs=0.1)
 
 
-def test_the_gaussians_along_a_path_tend_to_the_target():
-    """Their mean x + H ∇log p is nearer to it than the iterate; with the other sign it would be farther off."""
+def test_a_gaussian_before_the_optimum_has_its_mean_there():
+    """It is x + H ∇log p; with the other sign it would be twice as far off as the iterate x."""
     mean, covariance = np.array([1.0, -2.0, 3.0]), np.array([[1.0, 0.8, 0.0], [0.8, 4.0, 0.0], [0.0, 0.0, 0.25]])
 
     @jax.jit
     def approximated(key):
         precision = jnp.linalg.inv(jnp.asarray(covariance))
-        end, path = minimize_lbfgs(lambda x: 0.5 * (x - mean) @ precision @ (x - mean), jnp.zeros(3), maxcor=6)
-        last = jax.tree.map(lambda array: array[end.state.iter_num - 1], _gaussians(path, 6))
+        _, path = minimize_lbfgs(lambda x: 0.5 * (x - mean) @ precision @ (x - mean), jnp.zeros(3), maxiter=5, maxcor=6)
+        last = jax.tree.map(lambda array: array[5], _gaussians(path, 6))
         return last.position, *last.draw(key, 20_000)
 
     with jax.enable_x64(True):
         position, draws, log_q = map(np.asarray, approximated(jax.random.key(0)))
-    assert np.linalg.norm(draws.mean(0) - mean) < np.linalg.norm(position - mean) + 0.03
+    assert np.linalg.norm(position - mean) > 0.5
     np.testing.assert_allclose(draws.mean(0), mean, atol=0.06)
     own, deviations = np.cov(draws.T), draws - draws.mean(0)
     expected = -0.5 * np.einsum("ni,ij,nj->n", deviations, np.linalg.inv(own), deviations)

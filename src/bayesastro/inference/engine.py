@@ -41,8 +41,8 @@ ChartName = Literal["unconstrained", "white"]
 class Block(NamedTuple):
     """What one call of `advance` produced: the first `count` rows of each array are new."""
 
-    count: jax.Array
-    rows: dict[str, jax.Array]
+    count: Any
+    rows: dict[str, Any]
 
 
 class Progress(NamedTuple):

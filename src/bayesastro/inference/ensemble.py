@@ -215,7 +215,7 @@ class Ensemble(Engine):
             log_prob=state.log_density,
             random_state=("MT19937", state.twister, int(state.twister_place), 0, 0.0),
         )
-        after = next(sampler.sample(before, store=False, skip_initial_state_check=True))
+        after: Any = next(sampler.sample(before, store=False, skip_initial_state_check=True))
         count = int(state.count) + 1
         state = state._replace(
             count=np.asarray(count),
@@ -238,7 +238,8 @@ class Ensemble(Engine):
 
 def _twister(random: np.random.RandomState) -> dict[str, np.ndarray]:
     """State of a generator that has drawn no normals as arrays; the stretch move draws none."""
-    _, words, place, *_ = random.get_state()
+    state: Any = random.get_state()
+    words, place = state[1:3]
     return {"twister": words, "twister_place": np.asarray(place)}
 
 

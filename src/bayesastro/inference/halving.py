@@ -39,7 +39,8 @@ def halving_shift(draws: np.ndarray, checks: np.ndarray) -> dict[str, float]:
         # z and z²/2 of standardised draws: a shift of the sd by δ sds changes the mean of the second by δ.
         parts = [((array - mean) / sd) ** power / power for array in (draws, checks)]
         shifts.append(parts[1].mean((0, 1)) - parts[0].mean((0, 1)))
-        errors.append(np.hypot(*(array_stats.mcse(p, chain_axis=0, draw_axis=1, method="mean") for p in parts)))
+        first, second = (array_stats.mcse(part, chain_axis=0, draw_axis=1, method="mean") for part in parts)
+        errors.append(np.hypot(first, second))
     shift, error = np.abs(np.concatenate(shifts)), np.concatenate(errors)
     worst = int(np.argmax(shift))
     return {

@@ -15,7 +15,6 @@ from blackjax.adaptation.step_size import dual_averaging_adaptation
 from blackjax.mcmc import adjusted_mclmc_dynamic as trajectories
 from blackjax.mcmc import mclmc as steps
 from blackjax.mcmc.dynamic_hmc import DynamicHMCState
-from blackjax.mcmc.integrators import IntegratorState
 from blackjax.util import generate_unit_vector
 
 from bayesastro.inference.starts import Points
@@ -23,7 +22,15 @@ from bayesastro.inference.step_tuning import step_tuner, step_updated
 
 __all__ = ["Adjusted", "Mover", "Tuning", "Unadjusted", "Walker"]
 
-Walker = IntegratorState
+
+class Walker(NamedTuple):
+    """A point with a direction: blackjax's state of the integrator, of arrays alone."""
+
+    position: jax.Array
+    momentum: jax.Array
+    logdensity: jax.Array
+    logdensity_grad: jax.Array
+
 
 Info = dict[str, jax.Array]
 """Numbers about a step, which add up over steps."""
@@ -139,10 +146,10 @@ class Unadjusted(Mover):
     def move(
         self, key: jax.Array, walker: Walker, tuning: Tuning, scale: Any, *, is_warmup: bool
     ) -> tuple[Walker, Info]:
-        kernel = steps.build_kernel()
+        kernel: Any = steps.build_kernel()
         step_size = scale * tuning.step.step_size
         after, info = kernel(key, walker, self.density, tuning.inverse_mass, tuning.length, step_size)
-        return after, {
+        return Walker(*after), {
             "energy_change": info.energy_change,
             "energy_square": info.energy_change**2,
             "num_nans": jnp.asarray(~info.nonans, int),
@@ -185,9 +192,10 @@ class Adjusted(Mover):
     ) -> tuple[Walker, Info]:
         step_size = scale * (jnp.exp(tuning.step.log_step_size) if is_warmup else self.step_size(tuning))
         key_length, key_move = jax.random.split(key)
-        kernel = trajectories.build_kernel(trajectories.make_random_trajectory_length_fn(True))
+        kernel: Any = trajectories.build_kernel(trajectories.make_random_trajectory_length_fn(True))
         mean_steps = jnp.clip(tuning.length / step_size, 1.0, MAX_STEPS)
-        before = DynamicHMCState(walker.position, walker.logdensity, walker.logdensity_grad, key_length)
+        log_density: Any = walker.logdensity
+        before = DynamicHMCState(walker.position, log_density, walker.logdensity_grad, key_length)
         after, info = kernel(
             key_move,
             before,

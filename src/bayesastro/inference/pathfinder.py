@@ -119,9 +119,9 @@ class Pathfinder(Engine):
                 first = jax.tree.map(lambda array: array[0], points)
             return first.position, first.log_density, jnp.sqrt(first_metric(points.position, points.gradient))
 
-        parts = jax.lax.map(path, jnp.arange(self.num_paths))
+        position, log_density, scale = jax.lax.map(path, jnp.arange(self.num_paths))
         seed = jax.random.bits(jax.random.fold_in(key, 1), (8,), "uint32")
-        return _State(jnp.zeros((), int), *parts, seed)
+        return _State(jnp.zeros((), int), position, log_density, scale, seed)
 
     def advance(
         self, views: Views, key: jax.Array, state: _State, data: Data, num_steps: jax.Array

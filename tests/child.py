@@ -27,6 +27,9 @@ LONGS: dict[str, Engine] = {
     "NUTS": LONG,
     "MCLMC": ba.MCLMC(num_warmup=20_000, num_draws=40_000, thin=10),
     "Pathfinder": ba.Pathfinder(num_paths=1000, num_draws=500),
+    "NestedSampler": ba.NestedSampler(num_live=4000),
+    "SMC": ba.SMC(num_islands=8, num_particles=2000),
+    "GeoVI": ba.GeoVI(num_draws=20_000),
     "Ensemble": ba.Ensemble(tau_factor=100, num_walkers=16),
 }
 """Every engine at some seconds' work."""

@@ -22,7 +22,7 @@ from bayesastro.problem import Problem
 FALSE_ALARM_RATE = 1e-3
 """Chance that a correct package fails one of the suite's statistical tests, all of them together."""
 
-NUM_COMPARISONS = 400
+NUM_COMPARISONS = 600
 """Upper bound on the number of statistical comparisons in the suite; a test counts them."""
 
 Z = float(stats.norm.isf(FALSE_ALARM_RATE / (2 * NUM_COMPARISONS)))
@@ -48,12 +48,19 @@ class Row:
     """An engine under test."""
 
     engine: Engine
-    bias: float = 0.0
-    """How far, in posterior sds, the engine's means may be off besides their Monte Carlo error; twice that for
-    variances, in posterior variances."""
+    shape: tuple[int, int] | None = (4, 1000)
+    """Chains and draws of a result; none where the run decides."""
     known_failures: dict[str, str] = field(default_factory=dict)
     """Problem → why this engine cannot do it."""
+    tolerance: float = 0.0
+    """Of an approximation, beyond Monte Carlo errors: of means in posterior sds, and of sds as a fraction."""
+    rough: frozenset[str] = frozenset()
+    """Problems that an approximation does badly, and must say so."""
+    stats: frozenset[str] = frozenset({"diverging", "lp", "tree_depth", "reached_max_treedepth"})
+    """What it reports of each draw, at least."""
 
+
+VARIATIONAL_STATS = frozenset({"lp", "log_weight", "converged", "cg_iterations", "newton_iterations"})
 
 ENGINES: dict[str, Row] = {
     "nuts": Row(
@@ -62,20 +69,33 @@ ENGINES: dict[str, Row] = {
     "nuts_dense": Row(
         ba.NUTS(num_warmup=500, num_draws=1000, target_accept=0.9, mass_matrix="dense"),
     ),
+    "geovi": Row(
+        ba.GeoVI(num_draws=2000),
+        (1, 2000),
+        rough=frozenset({"eight_schools"}),
+        tolerance=0.05,
+        stats=VARIATIONAL_STATS,
+    ),
+    "mgvi": Row(
+        ba.GeoVI(num_draws=2000, geometric=False),
+        (1, 2000),
+        rough=frozenset({"eight_schools"}),
+        tolerance=0.1,
+        stats=VARIATIONAL_STATS,
+    ),
+    "nested": Row(ba.NestedSampler(num_live=400), (4, 500), stats=frozenset({"lp"})),
+    "smc": Row(ba.SMC(num_islands=8, num_particles=250), (8, 250), stats=frozenset({"lp"})),
     "mclmc": Row(
         ba.MCLMC(num_warmup=2000, num_draws=1000),
-        bias=0.1,
+        tolerance=0.1,
+        stats=frozenset({"lp", "energy_change", "num_nans", "step_size"}),
     ),
     "mclmc_adjusted": Row(
         ba.MCLMC(num_warmup=1000, num_draws=1000, adjusted=True),
+        stats=frozenset({"lp", "acceptance_rate", "diverging", "n_steps", "step_size"}),
     ),
-    "pathfinder": Row(
-        ba.Pathfinder(num_draws=1000),
-        bias=0.1,
-    ),
-    "ensemble": Row(
-        ba.Ensemble(max_steps=10_000),
-    ),
+    "pathfinder": Row(ba.Pathfinder(num_draws=1000), (1, 1000), tolerance=0.1, stats=frozenset({"lp"})),
+    "ensemble": Row(ba.Ensemble(max_steps=10_000), None, stats=frozenset({"lp"})),
 }
 
 

@@ -39,8 +39,10 @@ FOUNDATION = (
     "refusals",
     "transport",
     "families",
+    "fisher",
     "quantiles",
     "precision",
+    "batch",
 )
 """Modules below the engines: they import nothing above themselves."""
 

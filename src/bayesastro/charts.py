@@ -78,20 +78,20 @@ class Chart(ABC):
 
     def log_prior(self, z: jax.Array, data: Data) -> jax.Array:
         """Log-density of the prior in these coordinates, Jacobian included."""
-        return self._log_terms(z, data)[0]
+        return self.log_terms(z, data)[0]
 
     def log_likelihood(self, z: jax.Array, data: Data) -> jax.Array:
         """Log-likelihood, all observed sites and likelihood factors together."""
-        return self._log_terms(z, data)[1]
+        return self.log_terms(z, data)[1]
 
     def log_density(self, z: jax.Array, data: Data) -> jax.Array:
         """Log-density of the posterior in these coordinates, up to the evidence."""
-        log_prior, log_likelihood = self._log_terms(z, data)
+        log_prior, log_likelihood = self.log_terms(z, data)
         return log_prior + log_likelihood
 
     def to_parameters(self, z: jax.Array, data: Data, *, deterministics: tuple[str, ...] = ()) -> dict[str, jax.Array]:
         """Values of all latent sites, and of the named deterministic ones, at `z`."""
-        with traced(self.structure.program, data, *self._placed(z, data)) as trace:
+        with traced(self.structure.program, data, *self.placed(z, data)) as trace:
             names = [name for name, _ in self.shapes] + list(deterministics)
             return {name: jnp.asarray(trace[name]["value"]) for name in names}
 
@@ -111,7 +111,8 @@ class Chart(ABC):
         parts = [self._inverse(unmasked(trace[name]["fn"]), trace[name]["value"]) for name, _ in self.shapes]
         return jnp.concatenate([jnp.ravel(p) for p in parts]) if parts else jnp.zeros(0)
 
-    def _placed(self, z: jax.Array, data: Data) -> tuple[Any, ...]:
+    def placed(self, z: jax.Array, data: Data) -> tuple[Any, ...]:
+        """Handlers under which the program runs with its latents at `z` and its observed sites at their values."""
         parts = self.split(z)
 
         def place(msg: dict[str, Any]) -> Any:
@@ -124,10 +125,10 @@ class Chart(ABC):
         return observing(data), partial(handlers.substitute, substitute_fn=place)
 
     @partial(jax.jit, static_argnums=0)
-    def _log_terms(self, z: jax.Array, data: Data) -> tuple[jax.Array, jax.Array]:
+    def log_terms(self, z: jax.Array, data: Data) -> tuple[jax.Array, jax.Array]:
         """Log-prior and log-likelihood. Jitted so that the program is traced once however often an engine asks."""
         parts = self.split(z)
-        with traced(self.structure.program, data, *self._placed(z, data)) as trace:
+        with traced(self.structure.program, data, *self.placed(z, data)) as trace:
             log_prior = self._base_log_prior(z)
             log_likelihood = jnp.zeros((), z.dtype)
             for name, site in trace.items():
@@ -204,7 +205,7 @@ def latent_log_prob(site: dict[str, Any]) -> jax.Array:
     return _scaled(unmasked(site["fn"]).log_prob(site["value"]), site)
 
 
-def _scaled(log_prob: jax.Array, site: dict[str, Any]) -> jax.Array:
+def _scaled(log_prob: Any, site: dict[str, Any]) -> jax.Array:
     return log_prob if site["scale"] is None else site["scale"] * log_prob
 
 

@@ -1,8 +1,10 @@
 """Looking through the wrappers that plates, masks and `to_event` put around a distribution."""
 
+import jax
+import jax.numpy as jnp
 import numpyro.distributions as dist
 
-__all__ = ["has_point_mass", "is_improper", "unmasked", "unwrapped"]
+__all__ = ["has_point_mass", "is_improper", "mask_of", "unmasked", "unwrapped"]
 
 
 def unwrapped(fn: dist.Distribution) -> dist.Distribution:
@@ -25,6 +27,19 @@ def unmasked(fn: dist.Distribution) -> dist.Distribution:
     if isinstance(fn, dist.ExpandedDistribution):
         return unmasked(fn.base_dist).expand(fn.batch_shape)
     return fn
+
+
+def mask_of(fn: dist.Distribution) -> jax.Array | None:
+    """Which entries the masks among the wrappers leave, along the batch axes of `unwrapped(fn)`; None without a mask."""
+    mask: jax.Array | None = None
+    while isinstance(fn, dist.ExpandedDistribution | dist.Independent | dist.MaskedDistribution):
+        if isinstance(fn, dist.MaskedDistribution):
+            inner = jnp.broadcast_to(jnp.asarray(fn._mask), fn.batch_shape)
+            mask = inner if mask is None else mask & inner
+        elif isinstance(fn, dist.Independent) and mask is not None:
+            mask = jnp.reshape(mask, mask.shape + (1,) * fn.reinterpreted_batch_ndims)
+        fn = fn.base_dist
+    return mask
 
 
 def has_point_mass(fn: dist.Distribution) -> bool:

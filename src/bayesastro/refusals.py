@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from bayesastro.fisher import rule_of
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.program import Data
 from bayesastro.structure import Site, Structure
@@ -20,6 +21,7 @@ CAPABILITIES = {
     "simulate": "a program that generates its data",
     "proper_prior": "a proper prior",
     "white": "a prior with a map from standard normals",
+    "fisher": "a likelihood of known Fisher metric",
 }
 """What an engine may need of a problem, in words."""
 
@@ -84,7 +86,9 @@ def domain_error(structure: Structure, probes: Sequence[Mapping[str, Any]], obse
     depend on the latents but on the data. Empty if nothing does.
     """
     for site in structure.of_kind("latent", "observed"):
-        for name, first in probes[0][site.name]["checks"].items():
+        checks = probes[0][site.name]["checks"]
+        for name in sorted(checks, key=lambda name: name.count(".")):  # the family's own parameters before its parts'
+            first = checks[name]
             others = [probe[site.name]["checks"][name] for probe in probes]
             values = [float(np.real(other["value"])) for other in others]
             what = f"with least entry {values[0]:g}" if first["is_event"] else f"{values[0]:g}"
@@ -102,7 +106,8 @@ def domain_error(structure: Structure, probes: Sequence[Mapping[str, Any]], obse
                 return (
                     f"Site `{site.name}`: `{name}` of its `{site.family}` has {int(first['count'])} value(s) outside "
                     f"its domain, the first {what} at flat index {int(first['first'])}. Errors and scales must be "
-                    "positive and covariances positive definite; correct the data or mask them."
+                    "positive and covariances positive definite; correct the data, or mask these entries and put valid "
+                    "numbers in their place."
                 )
     return ""
 
@@ -141,6 +146,11 @@ def structural_lacks(structure: Structure, prior_factors: frozenset[str]) -> dic
         if site.kind == "factor":
             remedy = "Write it as a `numpyro.sample` site with a distribution that can be sampled"
             lack(site.name, f"{name} is a `numpyro.factor`, which generates nothing", remedy, "simulate")
+            if site.name not in prior_factors:
+                lack(site.name, f"{name} is a `numpyro.factor`, which has no Fisher metric", remedy, "fisher")
+        if site.kind == "observed" and rule_of(site.distribution) is None:
+            remedy = "Make its metric known with `bayesastro.register_fisher`, and the `Problem` after that"
+            lack(site.name, f"{name} has `{site.family}`, whose Fisher metric is not known", remedy, "fisher")
         if site.name in prior_factors:
             remedy = "Put the term into the priors of the sites it acts on"
             lack(site.name, f"{name} leaves the prior without normalisation", remedy, "proper_prior", "white")
@@ -212,16 +222,24 @@ def checked_theta(
     Raises
     ------
     ValueError
-        If a site has no value, or a value has another shape than its site.
+        If a site has no value, a value has another shape than its site, or the batches differ.
     """
+    batch = None
     for site in parameters:
         if site.name not in theta:
             raise ValueError(
                 f"A value is needed for the latent site `{site.name}`; values came for {_listed(list(theta))}."
             )
-        if theta[site.name].shape[batch_ndims:] != site.shape:
+        shape = theta[site.name].shape
+        if len(shape) < batch_ndims or shape[batch_ndims:] != site.shape:
             raise ValueError(
-                f"Site `{site.name}` has shape {site.shape}, but its value has shape {theta[site.name].shape} with "
+                f"Site `{site.name}` has shape {site.shape}, but its value has shape {shape} with "
                 f"`batch_ndims={batch_ndims}` leading axes."
             )
+        if batch is not None and shape[:batch_ndims] != batch:
+            raise ValueError(
+                f"The value of site `{site.name}` has the batch {shape[:batch_ndims]}, but those before it {batch}. "
+                "Give all sites the same leading axes."
+            )
+        batch = shape[:batch_ndims]
     return {site.name: theta[site.name] for site in parameters}

@@ -68,6 +68,8 @@ class Draws:
         Under ArviZ's names.
     points : dict of str to (coordinates, variables)
         Further groups of points in the same chart: coordinates of shape (point, size) and variables by point.
+    tables : dict of str to (dimension, variables)
+        Further groups of plain numbers: the name of their leading axis, and arrays along it.
     attributes : dict
         Numbers about the run as a whole, such as ``log_evidence``.
     """
@@ -76,6 +78,7 @@ class Draws:
     chart: ChartName
     sample_stats: dict[str, np.ndarray] = field(default_factory=dict)
     points: dict[str, tuple[np.ndarray, dict[str, np.ndarray]]] = field(default_factory=dict)
+    tables: dict[str, tuple[str, dict[str, np.ndarray]]] = field(default_factory=dict)
     attributes: dict[str, Any] = field(default_factory=dict)
 
 

@@ -153,7 +153,7 @@ class MCLMC(Engine):
 
     def init(self, views: Views, key: jax.Array, data: Data, start: jax.Array | None) -> _State:
         lanes = over_lanes(
-            lambda key, data, start: self._start(views, key, data, start), self.num_chains, (True, False, False)
+            lambda key, data, start: self._start(views, key, data, start), self.num_chains, (0, None, None)
         )
         return _State(jnp.zeros((), int), lanes(self._chain_keys(key), data, start))
 
@@ -163,7 +163,7 @@ class MCLMC(Engine):
         lanes = over_lanes(
             lambda key, chain, count, num_steps, data: self._run_chain(views, key, chain, count, num_steps, data),
             self.num_chains,
-            (True, True, False, False, False),
+            (0, 0, None, None, None),
         )
         chains, num_kept, rows = lanes(self._chain_keys(key), state.chains, state.count, num_steps, data)
         return _State(state.count + num_steps, chains), Block(

@@ -1,0 +1,192 @@
+"""GeoVI beside nifty8.re called by hand: a small problem from cold, and Poisson fields after compiling.
+
+Both solve a log-normal Poisson field with a Gaussian-process prior of fixed spectrum and inferred amplitude, in double
+precision, drawing the same number of mirrored pairs. The field runs do equal work: as many Newton and
+conjugate-gradient steps, set by limits that each of them reaches.
+"""
+
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+
+from bayesastro import GeoVI, Problem, fit
+from bayesastro.inference import newton
+
+__all__ = ["run"]
+
+EXPOSURE = 3.0
+NUM_SAMPLES = 4
+SIZES = {128: 5, 512: 2}
+"""Pixels along a side, and iterations."""
+CG_STEPS, SAMPLING_NEWTON, NEWTON = 30, 3, 5
+"""Work of an iteration of the large fields."""
+
+
+def amplitude(num: int, ndim: int) -> np.ndarray:
+    """Square root of a Matérn-like spectrum, of unit variance."""
+    k = np.fft.fftfreq(num, 1 / num)
+    squares = sum(np.meshgrid(*[k**2] * ndim, indexing="ij"))
+    power = (1 + squares / 9.0) ** -1.5
+    return np.sqrt(power / power.mean())
+
+
+def hartley(values: Any) -> Any:
+    """Unitary Hartley transform."""
+    transformed = jnp.fft.fftn(values, norm="ortho")
+    return transformed.real + transformed.imag
+
+
+def program(amplitude: Any, exposure: Any) -> None:
+    scale = numpyro.sample("scale", dist.LogNormal(0.0, 0.5))
+    xi = numpyro.sample("xi", dist.Normal(0.0, 1.0).expand(list(amplitude.shape)).to_event(amplitude.ndim))
+    rate = exposure * jnp.exp(scale * hartley(amplitude * xi))
+    numpyro.sample("counts", dist.Poisson(rate).to_event(amplitude.ndim))
+
+
+def field(num: int, ndim: int) -> Problem:
+    """A field of ``num**ndim`` pixels; ``num**ndim + 1`` unknowns."""
+    rng, spectrum = np.random.default_rng(1), amplitude(num, ndim)
+    signal = np.asarray(hartley(spectrum * rng.normal(size=spectrum.shape)))
+    return Problem(program, spectrum, np.array(EXPOSURE), observed={"counts": rng.poisson(EXPOSURE * np.exp(signal))})
+
+
+def by_hand(problem: Problem) -> tuple[Any, Any]:
+    """The same posterior as nifty8.re's users write it: likelihood and starting point."""
+    import nifty8.re as jft
+
+    spectrum, exposure = (jnp.asarray(a) for a in problem.data.arrays)
+
+    def forward(primals: Any) -> Any:
+        return exposure * jnp.exp(jnp.exp(0.5 * primals["scale"]) * hartley(spectrum * primals["xi"]))
+
+    domain = {"scale": jft.ShapeWithDtype((), float), "xi": jft.ShapeWithDtype(spectrum.shape, float)}
+    likelihood = jft.Poissonian(jnp.asarray(problem.data.observed["counts"])).amend(forward, domain=domain)
+    return likelihood, jft.Vector(jft.random_like(jax.random.key(3), domain)) * 0.1
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds by the clock, and of the processor: a busy machine stretches the first alone."""
+
+    wall: float
+    cpu: float
+
+    def __str__(self) -> str:
+        return f"{self.wall:.1f} ({self.cpu:.1f})"
+
+
+def now() -> Timing:
+    return Timing(time.perf_counter(), time.process_time())
+
+
+def since(began: Timing, ended: Timing | None = None) -> Timing:
+    ended = ended or now()
+    return Timing(ended.wall - began.wall, ended.cpu - began.cpu)
+
+
+def time_ours(problem: Problem, num_iterations: int) -> Timing:
+    """A run that has been compiled: iterations, one step that draws, and the result."""
+    newton.TRUNCATION = 0.0  # every linear system takes its CG_STEPS, as it does by hand
+    engine = GeoVI(
+        num_iterations=num_iterations,
+        num_samples=NUM_SAMPLES,
+        num_draws=2 * NUM_SAMPLES,
+        tolerance=1e-9,
+        max_cg_iterations=CG_STEPS,
+        max_sampling_newton=SAMPLING_NEWTON,
+        max_newton=NEWTON,
+    )
+    fit(problem, engine, seed=1, progress=False)
+    began = now()
+    result = fit(problem, engine, seed=2, progress=False)
+    assert (result["iterations"]["cg_iterations"] == CG_STEPS * NEWTON).all()
+    assert (result["iterations"]["sampling_cg_iterations"] == CG_STEPS * (1 + SAMPLING_NEWTON)).all()
+    return since(began)
+
+
+def time_by_hand(problem: Problem, num_iterations: int, residual_map: str) -> Timing:
+    """As many iterations, after a first in which NIFTy compiles."""
+    import nifty8.re as jft
+
+    jft.logger.setLevel("CRITICAL")
+    with jax.enable_x64(True):
+        likelihood, start = by_hand(problem)
+        cg = {"miniter": CG_STEPS, "maxiter": CG_STEPS}
+        ends = []
+
+        def note(samples: Any, state: Any) -> None:
+            jax.block_until_ready(samples.pos)
+            ends.append(now())
+
+        jft.optimize_kl(
+            likelihood,
+            start,
+            key=jax.random.key(1),
+            n_total_iterations=num_iterations + 1,
+            n_samples=NUM_SAMPLES,
+            residual_map=residual_map,
+            draw_linear_kwargs={"cg_kwargs": cg},
+            nonlinearly_update_kwargs={"minimize_kwargs": _newton(SAMPLING_NEWTON, cg)},
+            kl_kwargs={"minimize_kwargs": _newton(NEWTON, cg)},
+            callback=note,
+        )
+    return since(ends[0], ends[-1])
+
+
+def _newton(steps: int, cg: dict[str, int]) -> dict[str, Any]:
+    return {"xtol": 0.0, "miniter": steps, "maxiter": steps, "cg_kwargs": cg}
+
+
+def cold(which: str) -> None:
+    """Import, set up and solve the problem of 33 unknowns, with default settings, in this process."""
+    problem = field(32, 1)
+    if which == "ours":
+        fit(problem, GeoVI(), seed=1, progress=False)
+        return
+    import nifty8.re as jft
+
+    jft.logger.setLevel("CRITICAL")
+    with jax.enable_x64(True):
+        likelihood, start = by_hand(problem)
+        jft.optimize_kl(likelihood, start, key=jax.random.key(1), n_total_iterations=10, n_samples=8)
+
+
+def time_of_process(which: str) -> Timing:
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    subprocess.run([sys.executable, "-m", "benchmarks.geovi_fields", which], check=True)
+    cpu = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    return Timing(time.perf_counter() - began, cpu)
+
+
+def run() -> str:
+    """The tables, in Markdown; seconds by the clock, and in brackets of the processor."""
+    lines = ["| 33 unknowns, from cold | seconds (processor) |", "|---|---|"]
+    lines += [f"| {which} | {time_of_process(which)} |" for which in ("ours", "nifty8.re")]
+    print("\n".join(lines), flush=True)
+    lines += [
+        "",
+        "| Poisson field, compiled | iterations | ours [s] | nifty8.re, lmap | nifty8.re, vmap | ours / best of them |",
+        "|---|---|---|---|---|---|",
+    ]
+    for num, iterations in SIZES.items():
+        problem = field(num, 2)
+        mine = time_ours(problem, iterations)
+        theirs = [time_by_hand(problem, iterations, kind) for kind in ("lmap", "vmap")]
+        ratio = Timing(mine.wall / min(t.wall for t in theirs), mine.cpu / min(t.cpu for t in theirs))
+        ratio = f"{ratio.wall:.2f} ({ratio.cpu:.2f})"
+        lines.append(f"| {num}² | {iterations} | {mine} | {theirs[0]} | {theirs[1]} | {ratio} |")
+        print(lines[-1], flush=True)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    cold(sys.argv[1])

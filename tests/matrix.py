@@ -77,12 +77,6 @@ ENGINES: dict[str, Row] = {
         tolerance=0.05,
         stats=VARIATIONAL_STATS,
     ),
-    "mgvi": Row(
-        ba.GeoVI(num_draws=2000, geometric=False),
-        rough=frozenset({"eight_schools"}),
-        tolerance=0.1,
-        stats=VARIATIONAL_STATS,
-    ),
 }
 
 

@@ -22,7 +22,7 @@ from bayesastro.problem import Problem
 FALSE_ALARM_RATE = 1e-3
 """Chance that a correct package fails one of the suite's statistical tests, all of them together."""
 
-NUM_COMPARISONS = 400
+NUM_COMPARISONS = 600
 """Upper bound on the number of statistical comparisons in the suite; a test counts them."""
 
 Z = float(stats.norm.isf(FALSE_ALARM_RATE / (2 * NUM_COMPARISONS)))
@@ -48,6 +48,8 @@ class Row:
     """An engine under test."""
 
     engine: Engine
+    shape: tuple[int, int] = (4, 1000)
+    """Chains and draws of a result."""
     known_failures: dict[str, str] = field(default_factory=dict)
     """Problem → why this engine cannot do it."""
     tolerance: float = 0.0
@@ -56,10 +58,6 @@ class Row:
     """Problems that an approximation does badly, and must say so."""
     stats: frozenset[str] = frozenset({"diverging", "lp", "tree_depth", "reached_max_treedepth"})
     """What it reports of each draw, at least."""
-
-    @property
-    def num_chains(self) -> int:
-        return getattr(self.engine, "num_chains", 1)
 
 
 VARIATIONAL_STATS = frozenset({"lp", "log_weight", "converged", "cg_iterations", "newton_iterations"})
@@ -73,10 +71,20 @@ ENGINES: dict[str, Row] = {
     ),
     "geovi": Row(
         ba.GeoVI(num_draws=2000),
+        (1, 2000),
         rough=frozenset({"eight_schools"}),
         tolerance=0.05,
         stats=VARIATIONAL_STATS,
     ),
+    "mgvi": Row(
+        ba.GeoVI(num_draws=2000, geometric=False),
+        (1, 2000),
+        rough=frozenset({"eight_schools"}),
+        tolerance=0.1,
+        stats=VARIATIONAL_STATS,
+    ),
+    "nested": Row(ba.NestedSampler(num_live=400), (4, 500), stats=frozenset({"lp"})),
+    "smc": Row(ba.SMC(num_islands=8, num_particles=250), (8, 250), stats=frozenset({"lp"})),
 }
 
 

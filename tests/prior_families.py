@@ -41,7 +41,7 @@ def correlation_cholesky(z, theta):
     """Row by row, L_ij = t_ij √(1 − Σ_{k<j} L_ik²), t = tanh z: a triangular Jacobian."""
     rest = 1.0 - np.cumsum(theta**2, axis=-1) + theta**2
     rows, columns = np.tril_indices(3, -1)
-    return np.sum(0.5 * np.log(rest[rows, columns]) + np.log1p(-np.tanh(z) ** 2))
+    return np.sum(0.5 * np.log(rest[rows, columns]) + np.log1p(-(np.tanh(z) ** 2)))
 
 
 def lkj_cholesky(theta, eta=2.0):
@@ -63,7 +63,9 @@ def dirichlet(theta):
 
 def normals(covariances):
     def log_density(theta):
-        pairs = zip(np.atleast_2d(theta), np.broadcast_to(covariances, (*theta.shape, 2)).reshape(-1, 2, 2), strict=True)
+        pairs = zip(
+            np.atleast_2d(theta), np.broadcast_to(covariances, (*theta.shape, 2)).reshape(-1, 2, 2), strict=True
+        )
         return sum(stats.multivariate_normal(LOC, c).logpdf(row) for row, c in pairs)
 
     return log_density
@@ -116,9 +118,7 @@ FAMILIES = {
     "gumbel": Family(lambda: dist.Gumbel(1.0, 2.0), stats.gumbel_r(1.0, 2.0), real),
     "logistic": Family(lambda: dist.Logistic(1.0, 2.0), stats.logistic(1.0, 2.0), real),
     "student_t": Family(lambda: dist.StudentT(3.0, 1.0, 2.0), stats.t(3.0, 1.0, 2.0), real),
-    "gamma_event": Family(
-        lambda: dist.Gamma(ALPHA, 3.0).to_event(1), stats.gamma(ALPHA, scale=1 / 3.0), exponential
-    ),
+    "gamma_event": Family(lambda: dist.Gamma(ALPHA, 3.0).to_event(1), stats.gamma(ALPHA, scale=1 / 3.0), exponential),
     "inverse_gamma": Family(  # its map runs through that of the gamma, and so downwards
         lambda: dist.InverseGamma(3.0, 2.0),
         stats.invgamma(3.0, scale=2.0),
@@ -127,7 +127,9 @@ FAMILIES = {
     ),
     "beta": Family(lambda: dist.Beta(2.0, 0.7), stats.beta(2.0, 0.7), interval(0.0, 1.0)),
     "truncated_normal": Family(
-        lambda: dist.TruncatedNormal(1.0, 2.0, low=0.0, high=3.0), stats.truncnorm(-0.5, 1.0, 1.0, 2.0), interval(0.0, 3.0)
+        lambda: dist.TruncatedNormal(1.0, 2.0, low=0.0, high=3.0),
+        stats.truncnorm(-0.5, 1.0, 1.0, 2.0),
+        interval(0.0, 3.0),
     ),
     "left_truncated": Family(
         lambda: dist.TruncatedNormal(1.0, 2.0, low=0.0), stats.truncnorm(-0.5, np.inf, 1.0, 2.0), exponential

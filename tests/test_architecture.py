@@ -42,6 +42,7 @@ FOUNDATION = (
     "fisher",
     "quantiles",
     "precision",
+    "batch",
 )
 """Modules below the engines: they import nothing above themselves."""
 

@@ -97,7 +97,8 @@ def normal_of(distribution, value):
     return stats.norm.ppf(distribution.cdf(value))
 
 
-def funnel_case(mu=0.4, tau=1.3, theta=np.array([1.0, -0.5, 2.0])):
+def funnel_case():
+    mu, tau, theta = 0.4, 1.3, np.array([1.0, -0.5, 2.0])
     return Case(
         funnel,
         (SIGMA,),
@@ -115,7 +116,8 @@ def funnel_case(mu=0.4, tau=1.3, theta=np.array([1.0, -0.5, 2.0])):
     )
 
 
-def support_case(alpha=0.3, beta=0.45):
+def support_case():
+    alpha, beta = 0.3, 0.45
     share = beta / (1 - alpha)
     return Case(
         moving_support,
@@ -130,7 +132,8 @@ def support_case(alpha=0.3, beta=0.45):
     )
 
 
-def gamma_case(shape=1.4, rate=0.8):
+def gamma_case():
+    shape, rate = 1.4, 0.8
     counts = np.array([0, 2, 1])
     return Case(
         latent_concentration,
@@ -145,7 +148,8 @@ def gamma_case(shape=1.4, rate=0.8):
     )
 
 
-def innovations_case(scale=0.7, kick=np.array([0.3, 1.1, 0.05])):
+def innovations_case():
+    scale, kick = 0.7, np.array([0.3, 1.1, 0.05])
     return Case(
         innovations,
         (),
@@ -159,7 +163,8 @@ def innovations_case(scale=0.7, kick=np.array([0.3, 1.1, 0.05])):
     )
 
 
-def walk_case(state=np.array([0.3, -1.1, 0.6]), width=np.array([1.0, 0.4, 2.0])):
+def walk_case():
+    state, width = np.array([0.3, -1.1, 0.6]), np.array([1.0, 0.4, 2.0])
     return Case(
         centred_walk,
         (),
@@ -176,7 +181,10 @@ def walk_case(state=np.array([0.3, -1.1, 0.6]), width=np.array([1.0, 0.4, 2.0]))
     )
 
 
-CASES = {case.program.__name__: case for case in (funnel_case(), support_case(), gamma_case(), innovations_case(), walk_case())}
+CASES = {
+    case.program.__name__: case
+    for case in (funnel_case(), support_case(), gamma_case(), innovations_case(), walk_case())
+}
 
 
 def problem_of(case):

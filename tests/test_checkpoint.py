@@ -169,7 +169,7 @@ def test_other_engine_and_versions_are_named(tmp_path):
     identity = {"engine": "NUTS", "settings": {"num_draws": 3, "thin": 1}, "versions": {"jax": "0.10"}}
     Checkpoint(tmp_path, identity).open()
     other = {"engine": "Pathfinder", "settings": {"num_draws": 4, "thin": 1}, "versions": {"jax": "0.11"}}
-    with pytest.raises(ValueError, match="`engine`.*`num_draws` \\(3 there, 4 here\\).*`jax`") as caught:
+    with pytest.raises(ValueError, match=r"`engine`.*`num_draws` \(3 there, 4 here\).*`jax`") as caught:
         Checkpoint(tmp_path, other).open()
     assert "thin" not in str(caught.value)
 
@@ -195,7 +195,7 @@ def test_damaged_checkpoint_is_refused_and_left_alone(folder, name, damage):
     before = contents(folder)
     with pytest.raises(ValueError, match=r"Give `checkpoint` another folder") as caught:
         go_on(folder)
-    assert f"`{name}`" in str(caught.value) or damage is Path.unlink and "holds no checkpoint" in str(caught.value)
+    assert f"`{name}`" in str(caught.value) or (damage is Path.unlink and "holds no checkpoint" in str(caught.value))
     assert str(folder) in str(caught.value)
     assert contents(folder) == before
 

@@ -235,3 +235,52 @@ def test_printed_form_is_one_line_for_each_finding():
     for line, finding in zip(lines, diagnosis, strict=True):
         assert line == f"{finding.id} [{finding.where}]: {finding.text} → {finding.remedy}"
         assert finding.remedy.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "good", "bad", "id"),
+    [
+        ("ess", 1000.0, 100.0, "ess_weights"),
+        ("is_converged", 1, 0, "not_converged"),
+        ("self_check_shift", -2.0, 5.0, "self_check"),
+        ("position_correlation", 0.2, 0.7, "short_walks"),
+        ("undefined_likelihoods", 0.0, 0.1, "undefined_likelihoods"),
+        ("log_evidence_scatter", 0.2, 3.0, "evidence_scatter"),
+        ("num_founders", 40, 1, "few_founders"),
+        ("acceptance_rates", np.array([0.8, 0.7]), np.array([0.8, 0.01]), "low_acceptance"),
+    ],
+)
+def test_figures_of_a_run_are_judged(attribute, good, bad, id):
+    for value, ids in ((good, ()), (bad, (id,))):
+        result = build(normal())
+        result.attrs[attribute] = value
+        assert ba.diagnose(result).ids == ids
+
+
+def test_a_self_check_stands_above_the_correlation_of_walks():
+    result = build(normal())
+    result.attrs |= {"position_correlation": 0.9, "self_check_shift": 0.5}
+    assert not ba.diagnose(result)
+
+
+def ranked(ranks):
+    born = np.r_[-np.ones(100), np.arange(len(ranks))]
+    result = build(normal())
+    points = {"insertion_rank": ("point", np.r_[np.full(100, np.nan), ranks]), "birth_iteration": ("point", born)}
+    result["nested"] = xr.DataTree(xr.Dataset(points))
+    return result
+
+
+def test_insertion_ranks_find_points_that_lie_too_low():
+    uniform = np.random.default_rng(4).uniform(size=5000)
+    assert not ba.diagnose(ranked(uniform))
+    low = ranked(uniform**1.2)
+    assert only(low).id == "insertion_ranks"
+    for_a_while = uniform.copy()
+    for_a_while[1000:1500] **= 1.6
+    assert only(ranked(for_a_while)).id == "insertion_ranks"
+
+
+def test_insertion_ranks_raise_few_false_alarms():
+    alarms = [ba.diagnose(ranked(np.random.default_rng(s).uniform(size=2000))).ids for s in range(200)]
+    assert sum("insertion_ranks" in ids for ids in alarms) <= 1

@@ -229,9 +229,7 @@ def test_interrupt_handler_is_put_back(small):
 
 def test_fit_works_in_another_thread(small):
     found = []
-    worker = threading.Thread(
-        target=lambda: found.append(ba.fit(child.problem(), child.SMALL, seed=1, progress=False))
-    )
+    worker = threading.Thread(target=lambda: found.append(ba.fit(child.problem(), child.SMALL, seed=1, progress=False)))
     worker.start()
     worker.join(60)
     assert same_draws(found[0], small)

@@ -33,6 +33,20 @@ def runs(engine: str, problem: str) -> bool:
 
 PAIRS = [(engine, problem) for engine in ENGINES for problem in PROBLEMS if runs(engine, problem)]
 
+QUICK = ("eight_schools", "poisson_regression", "bounded_hierarchy")
+"""Problems that every engine runs in the fast suite, where a fit's time is that of compiling; NUTS runs all."""
+
+
+def marked(found, *, may_fail=False):
+    """Parameters of a test over pairs; those of the slow suite and the known failures marked so."""
+    parameters = []
+    for engine, problem in found:
+        marks = [] if engine == "nuts" or problem in QUICK else [pytest.mark.slow]
+        if may_fail and (reason := ENGINES[engine].known_failures.get(problem)):
+            marks.append(pytest.mark.xfail(strict=True, reason=reason, raises=AssertionError))
+        parameters.append(pytest.param(engine, problem, marks=marks))
+    return parameters
+
 
 def bounded_problem(engine: str) -> str:
     """The problem with bounds of every kind, where the engine can run it, or else one with a bound."""
@@ -44,22 +58,22 @@ def test_every_engine_runs_most_problems():
         assert sum(e == engine for e, _ in PAIRS) >= 5
 
 
-@pytest.mark.parametrize(("engine", "problem"), PAIRS)
+@pytest.mark.parametrize(("engine", "problem"), marked(PAIRS))
 def test_result_has_the_schema(engine, problem):
     result, row = result_of(engine, problem), ENGINES[engine]
     parameters = truth_of(problem).problem.parameters
     assert {"posterior", "sample_stats"} <= set(result.children)
     for site in parameters:
-        shape = (row.num_chains, row.engine.num_draws, *site.shape)
-        assert result["posterior"][site.name].shape == shape
+        assert result["posterior"][site.name].shape == (*row.shape, *site.shape)
         assert result["posterior"][site.name].dtype == np.float64
         assert np.isfinite(result["posterior"][site.name]).all()
     assert row.stats <= set(result["sample_stats"].data_vars)
+    assert result["sample_stats"]["lp"].shape == row.shape
     assert result.attrs["status"] == "complete"
     assert result.attrs["exactness"] == row.engine.exactness
 
 
-@pytest.mark.parametrize(("engine", "problem"), PAIRS)
+@pytest.mark.parametrize(("engine", "problem"), marked(PAIRS))
 def test_lp_is_the_density_of_the_draws(engine, problem):
     """`lp` is the log-density in the engine's coordinates at the parameters of the same draw, Jacobian included."""
     result, problem = result_of(engine, problem), truth_of(problem).problem
@@ -132,52 +146,72 @@ def test_an_unmet_need_is_refused_before_anything_compiles(engine):
     assert clock.count == 0
 
 
-def pairs():
-    found = []
-    for engine, problem in PAIRS:
-        reason = ENGINES[engine].known_failures.get(problem)
-        marks = [pytest.mark.xfail(strict=True, reason=reason, raises=AssertionError)] if reason else []
-        found.append(pytest.param(engine, problem, marks=marks))
-    return found
-
-
-@pytest.mark.parametrize(("engine", "problem"), pairs())
+@pytest.mark.parametrize(("engine", "problem"), marked(PAIRS, may_fail=True))
 def test_moments_agree_with_the_truth_within_their_monte_carlo_error(engine, problem):
     truth, result, tolerance = truth_of(problem), result_of(engine, problem), ENGINES[engine].tolerance
     if (truth.is_hard or problem in ENGINES[engine].rough) and ba.diagnose(result):
         return
     posterior = result["posterior"].to_dataset()[list(truth.mean)]
+    ess = result.attrs.get("ess")
     sd = {name: truth.sd.get(name, float(posterior[name].std())) for name in truth.mean}
-    assert_mean(posterior, truth.mean, "mean", {name: tolerance * sd[name] for name in sd})
+    assert_mean(posterior, truth.mean, "mean", {name: tolerance * sd[name] for name in sd}, ess)
     # The error of an sd has no estimate that holds for skewed posteriors; that of a mean square deviation has.
     deviations = posterior[list(truth.sd)] - {name: truth.mean[name] for name in truth.sd}
     variance = {name: np.square(sd) for name, sd in truth.sd.items()}
     slack = {name: ((1 + tolerance) ** 2 - 1) * value for name, value in variance.items()}
-    assert_mean(deviations**2, variance, "variance", slack)
+    assert_mean(deviations**2, variance, "variance", slack, ess)
 
 
-def assert_mean(draws, expected, what, slack):
-    error = arviz_stats.mcse(draws, method="mean")
+def assert_mean(draws, expected, what, slack, ess):
+    """Draws from weighted points are worth `ess` independent ones before they were drawn, and draws are fewer yet."""
+    if ess is None:
+        error = arviz_stats.mcse(draws, method="mean")
+    else:
+        error = draws.std(("chain", "draw")) * np.sqrt(1 / ess + 1 / (draws.sizes["chain"] * draws.sizes["draw"]))
     for name, value in expected.items():
         off = np.abs(draws[name].mean(("chain", "draw")) - value)
         allowed = Z * error[name] + slack[name]
         assert np.all(off <= allowed), f"{what} of {name}: {(off / allowed).values} of what is allowed"
 
 
-@pytest.mark.parametrize(("engine", "problem"), [p.values for p in pairs() if not p.marks])
+EVIDENCES = [
+    (engine, problem)
+    for engine in ("nested", "smc")
+    for problem in PROBLEMS
+    if problem not in ENGINES[engine].known_failures
+]
+
+
+@pytest.mark.parametrize(("engine", "problem"), marked(EVIDENCES))
+def test_evidence_agrees_with_the_truth_within_its_error(engine, problem):
+    truth, result = truth_of(problem), result_of(engine, problem)
+    off = abs(result.attrs["log_evidence"] - truth.log_evidence)
+    # Where the likelihood is constant the error is one of rounding.
+    assert off <= Z * result.attrs["log_evidence_err"] + 1e-9
+
+
+@pytest.mark.parametrize(("engine", "problem"), marked((e, p) for e, p in PAIRS if p not in ENGINES[e].known_failures))
 def test_the_result_is_diagnosed_as_good_unless_it_is_not(engine, problem):
+    """Short runs may miss a threshold by a little, and no more."""
+    found = ba.diagnose(result_of(engine, problem))
     if problem in ENGINES[engine].rough:
-        assert ba.diagnose(result_of(engine, problem))
+        assert found
     elif not truth_of(problem).is_hard:
-        assert ba.diagnose(result_of(engine, problem)).ids == ()
+        assert not [finding for finding in found if not is_mild(finding)]
 
 
-@pytest.mark.parametrize("engine", ["nuts", "nuts_dense"])
+def is_mild(finding):
+    if finding.id.startswith("ess"):
+        return finding.number > 0.5 * finding.threshold
+    return finding.number <= {"rhat": 1.02, "divergences": 5}.get(finding.id, -np.inf)
+
+
+@pytest.mark.parametrize("engine", ["nuts", pytest.param("nuts_dense", marks=pytest.mark.slow)])
 def test_a_funnel_is_reported_and_not_passed_off_as_a_result(engine):
     assert ba.diagnose(result_of(engine, "funnel"))
 
 
-@pytest.mark.parametrize(("engine", "problem"), [p for p in PAIRS if "log_weight" in ENGINES[p[0]].stats])
+@pytest.mark.parametrize(("engine", "problem"), marked(p for p in PAIRS if "log_weight" in ENGINES[p[0]].stats))
 def test_an_evidence_bound_lies_below_the_evidence_and_near_it(engine, problem):
     attributes, truth = result_of(engine, problem).attrs, truth_of(problem)
     error = Z * attributes["elbo_err"] + 1e-6
@@ -188,5 +222,5 @@ def test_an_evidence_bound_lies_below_the_evidence_and_near_it(engine, problem):
 
 def test_the_false_alarm_rate_covers_every_comparison():
     moments = [v for p in PROBLEMS for group in (truth_of(p).mean, truth_of(p).sd) for v in group.values()]
-    number = len(ENGINES) * sum(np.size(v) for v in moments)
+    number = len(ENGINES) * sum(np.size(v) for v in moments) + len(EVIDENCES)
     assert number <= NUM_COMPARISONS

@@ -188,7 +188,7 @@ def test_other_formats_are_refused(result, name, tmp_path):
 def test_missing_places_are_named(result, tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         ba.save(result, tmp_path / "nowhere" / "result.nc")
-    with pytest.raises(FileNotFoundError, match="nothing.nc"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.nc"):
         ba.load(tmp_path / "nothing.nc")
 
 

@@ -19,18 +19,24 @@ if TYPE_CHECKING:
     from bayesastro.drive import fit
     from bayesastro.fisher import register_fisher
     from bayesastro.inference.geovi import GeoVI
+    from bayesastro.inference.nested import NestedSampler
     from bayesastro.inference.nuts import NUTS
+    from bayesastro.inference.smc import SMC
+    from bayesastro.many import fit_many
     from bayesastro.problem import Problem
     from bayesastro.result import load, save, summary
 
 __all__ = [
     "NUTS",
+    "SMC",
     "GeoVI",
+    "NestedSampler",
     "Problem",
     "__version__",
     "diagnose",
     "enable_compilation_cache",
     "fit",
+    "fit_many",
     "load",
     "plot",
     "register_fisher",
@@ -41,10 +47,13 @@ __all__ = [
 _HOMES = {
     "GeoVI": "bayesastro.inference.geovi",
     "NUTS": "bayesastro.inference.nuts",
+    "NestedSampler": "bayesastro.inference.nested",
     "Problem": "bayesastro.problem",
+    "SMC": "bayesastro.inference.smc",
     "diagnose": "bayesastro.diagnostics",
     "enable_compilation_cache": "bayesastro.compilation",
     "fit": "bayesastro.drive",
+    "fit_many": "bayesastro.many",
     "load": "bayesastro.result",
     "register_fisher": "bayesastro.fisher",
     "save": "bayesastro.result",

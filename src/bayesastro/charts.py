@@ -78,15 +78,15 @@ class Chart(ABC):
 
     def log_prior(self, z: jax.Array, data: Data) -> jax.Array:
         """Log-density of the prior in these coordinates, Jacobian included."""
-        return self._log_terms(z, data)[0]
+        return self.log_terms(z, data)[0]
 
     def log_likelihood(self, z: jax.Array, data: Data) -> jax.Array:
         """Log-likelihood, all observed sites and likelihood factors together."""
-        return self._log_terms(z, data)[1]
+        return self.log_terms(z, data)[1]
 
     def log_density(self, z: jax.Array, data: Data) -> jax.Array:
         """Log-density of the posterior in these coordinates, up to the evidence."""
-        log_prior, log_likelihood = self._log_terms(z, data)
+        log_prior, log_likelihood = self.log_terms(z, data)
         return log_prior + log_likelihood
 
     def to_parameters(self, z: jax.Array, data: Data, *, deterministics: tuple[str, ...] = ()) -> dict[str, jax.Array]:
@@ -125,7 +125,7 @@ class Chart(ABC):
         return observing(data), partial(handlers.substitute, substitute_fn=place)
 
     @partial(jax.jit, static_argnums=0)
-    def _log_terms(self, z: jax.Array, data: Data) -> tuple[jax.Array, jax.Array]:
+    def log_terms(self, z: jax.Array, data: Data) -> tuple[jax.Array, jax.Array]:
         """Log-prior and log-likelihood. Jitted so that the program is traced once however often an engine asks."""
         parts = self.split(z)
         with traced(self.structure.program, data, *self.placed(z, data)) as trace:
@@ -205,7 +205,7 @@ def latent_log_prob(site: dict[str, Any]) -> jax.Array:
     return _scaled(unmasked(site["fn"]).log_prob(site["value"]), site)
 
 
-def _scaled(log_prob: jax.Array, site: dict[str, Any]) -> jax.Array:
+def _scaled(log_prob: Any, site: dict[str, Any]) -> jax.Array:
     return log_prob if site["scale"] is None else site["scale"] * log_prob
 
 

@@ -48,10 +48,10 @@ _RUNNING: list[CompileClock] = []
 def _listen() -> None:
     """Register the listener, once: JAX offers no way to take one away again."""
 
-    def on_duration(event: str, seconds: float, **_: object) -> None:
+    def on_duration(event: str, duration_secs: float, **kwargs: str | int) -> None:
         if event in _COMPILE_EVENTS:
             for clock in [c for c in _RUNNING if c.thread == threading.get_ident()]:
-                clock.add(time.monotonic(), seconds)
+                clock.add(time.monotonic(), duration_secs)
                 clock.count += event == _BACKEND_COMPILE
 
     jax.monitoring.register_event_duration_secs_listener(on_duration)

@@ -1,15 +1,18 @@
 """The demonstration: what dark energy do the newest distances and clocks ask for? Real data, two minutes to read."""
 
+import functools
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesastro import plots
@@ -140,50 +143,66 @@ def curves(result: xr.DataTree, z: np.ndarray, num_draws: int = 500) -> dict[str
         universes = jax.vmap(lambda p: Cosmology(**p))(draw)
 
         def of_kind(kind: int) -> np.ndarray:
-            kinds = np.full(z.shape, kind)
-            return np.asarray(jax.jit(jax.vmap(lambda c, r: bao_ratios(z, kinds, c, r)))(universes, r_d))
+            ratios = functools.partial(bao_ratios, jnp.asarray(z), jnp.full(z.shape, kind))
+            return np.asarray(jax.jit(jax.vmap(ratios))(universes, r_d))
 
         H = np.asarray(jax.jit(jax.vmap(lambda c: hubble_parameter(z, c)))(universes))
-        return {"D_V/r_d": of_kind(0), "D_M/r_d": of_kind(1), "D_H/r_d": of_kind(2), "H": H}
+        return {name: of_kind(kind) for kind, name in enumerate(KINDS)} | {"H": H}
+
+
+KINDS = ("D_V/r_d", "D_M/r_d", "D_H/r_d")
+"""In the order of the numbers by which a BAO table names them."""
+
+MARKERS = {"D_M/r_d": ("o", "$D_M$"), "D_V/r_d": ("s", "$D_V$"), "D_H/r_d": ("^", "$D_H$")}
 
 
 def distances_figure(results: dict[str, xr.DataTree]) -> Figure:
-    """Distance–redshift and expansion-rate plots with posterior bands, data on top."""
+    """Distances, their ratios to the median of ΛCDM, and the expansion rate: posterior bands, with the data on top."""
     z = np.linspace(0.05, 2.5, 120)
-    table, clocks = desi_dr2_bao(), cosmic_chronometers()
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(7.5, 8.5), sharex=True, constrained_layout=True)
-    by_model = {name: curves(results[key], z) for name, key in (("ΛCDM", "joint_lcdm"), ("w₀wₐCDM", "joint_w0wa"))}
-    for (model, lines), color, style in zip(by_model.items(), plots.COLORS, ("-", "--"), strict=False):
-        for kind in ("D_M/r_d", "D_V/r_d", "D_H/r_d"):
-            label = f"{model}, BAO + clocks" if kind == "D_M/r_d" else None
-            plots.band(top, z, lines[kind] / np.sqrt(z), color=color, label=label, linestyle=style)
-        plots.band(bottom, z, lines["H"] / (1 + z), color=color, linestyle=style)
-    error = np.sqrt(np.diag(table.covariance))
-    for kind, marker, name in ((1, "o", "$D_M$"), (0, "s", "$D_V$"), (2, "^", "$D_H$")):
-        of = table.kind == kind
-        scale = 1 / np.sqrt(table.z[of])
-        top.errorbar(
-            table.z[of],
-            table.value[of] * scale,
-            error[of] * scale,
-            fmt=marker,
-            color="k",
-            ms=5,
-            label=f"DESI DR2 {name}",
-        )
-    top.set_ylabel(r"$D(z)\,/\,(r_\mathrm{d}\sqrt{z})$")
-    top.legend(frameon=False, fontsize=9)
-    total = np.sqrt(np.diag(clocks.covariance))
-    bottom.errorbar(
-        clocks.z,
-        clocks.H / (1 + clocks.z),
-        total / (1 + clocks.z),
-        fmt="o",
-        color="k",
-        ms=4,
-        lw=1,
-        label="cosmic chronometers",
+    lines = {name: curves(results[key], z) for name, key in (("ΛCDM", "joint_lcdm"), ("w₀wₐCDM", "joint_w0wa"))}
+    median = {kind: np.median(values, axis=0) for kind, values in lines["ΛCDM"].items()}
+    figure, axes = plt.subplots(
+        4, 1, figsize=(7.5, 12), sharex=True, constrained_layout=True, height_ratios=[3, 2, 2, 3]
     )
-    bottom.set(xlabel="redshift $z$", ylabel=r"$H(z)\,/\,(1+z)$ [km s$^{-1}$ Mpc$^{-1}$]", xlim=(0, 2.5))
-    bottom.legend(frameon=False, fontsize=9)
+    distances, across, along, rate = axes
+    for (model, of), color, style in zip(lines.items(), plots.COLORS, ("-", "--"), strict=False):
+        for kind in KINDS:
+            label = f"{model}, BAO + clocks" if kind == "D_M/r_d" else None
+            plots.band(distances, z, of[kind] / np.sqrt(z), color=color, label=label, linestyle=style)
+        plots.band(across, z, of["D_M/r_d"] / median["D_M/r_d"], color=color, linestyle=style)
+        plots.band(along, z, of["D_H/r_d"] / median["D_H/r_d"], color=color, linestyle=style)
+        plots.band(rate, z, of["H"] / (1 + z), color=color, linestyle=style)
+    _draw_distances(distances, z)
+    _draw_distances(across, z, median, ("D_M/r_d", "D_V/r_d"))
+    _draw_distances(along, z, median, ("D_H/r_d",))
+    _draw_clocks(rate)
+    distances.set(ylabel=r"$D(z)\,/\,(r_\mathrm{d}\sqrt{z})$", ylim=(0, 45))
+    distances.legend(frameon=False, fontsize=9)
+    across.set(ylabel=r"$D_M$, $D_V$ over $\Lambda$CDM's", ylim=(0.94, 1.06))
+    along.set(ylabel=r"$D_H$ over $\Lambda$CDM's", ylim=(0.92, 1.08))
+    rate.set(xlabel="redshift $z$", ylabel=r"$H(z)\,/\,(1+z)$ [km s$^{-1}$ Mpc$^{-1}$]", xlim=(0, 2.5))
     return figure
+
+
+def _draw_distances(
+    axis: Axes, z: np.ndarray, over: dict[str, np.ndarray] | None = None, kinds: tuple[str, ...] = tuple(MARKERS)
+) -> None:
+    """The BAO table with its errors: over √z, or over a curve of each kind."""
+    table = desi_dr2_bao()
+    error = np.sqrt(np.diag(table.covariance))
+    for kind in kinds:
+        of, (marker, name) = table.kind == KINDS.index(kind), MARKERS[kind]
+        scale = 1 / (np.sqrt(table.z[of]) if over is None else np.interp(table.z[of], z, over[kind]))
+        label = f"DESI DR2 {name}"
+        axis.errorbar(
+            table.z[of], table.value[of] * scale, error[of] * scale, fmt=marker, color="k", ms=5, lw=1, label=label
+        )
+
+
+def _draw_clocks(axis: Axes) -> None:
+    """The chronometers' expansion rates with their errors, systematic ones included."""
+    clocks = cosmic_chronometers()
+    error = np.sqrt(np.diag(clocks.covariance)) / (1 + clocks.z)
+    label = "cosmic chronometers"
+    axis.errorbar(clocks.z, clocks.H / (1 + clocks.z), error, fmt="o", color="k", ms=4, lw=1, label=label)
+    axis.legend(frameon=False, fontsize=9)

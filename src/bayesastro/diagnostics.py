@@ -1,13 +1,15 @@
 """Diagnostics of a result: what is wrong with it, by which number, and what to do."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import arviz_stats
 import numpy as np
 import xarray as xr
+from scipy.stats import kstest
 
+from bayesastro.approximation_checks import APPROXIMATION_CHECKS
+from bayesastro.findings import Finding, sample_stats, worst
 from bayesastro.result import real_variables
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
@@ -24,40 +26,28 @@ MIN_BFMI = 0.3
 MAX_EDGE_FRACTION = 0.02
 """Within the outer hundredth of the prior's width a flat posterior has a fraction of 0.01."""
 
-MAX_SHIFT = 0.2
-"""Of the expansion point between the last iterations, in posterior sds: a fifth adds 2 % to an error in quadrature."""
 
-MAX_APPROXIMATION_ERROR = 0.2
-"""As for `MAX_SHIFT`."""
+MIN_ESS = 100 * 4
+"""Effective draws of a weighted sample; the same as of four chains."""
 
-MAX_CHI2_DEVIATION = 5.0
-"""Of reduced χ² from one, in its expected sds √(2/n); and by a factor of 1.5 too, for with 10⁶ data all models fail."""
+MAX_SELF_CHECK_SHIFT = 3.0
+"""Errors of the evidence between two nested sampling runs, one with twice the inner steps."""
 
+MAX_WALK_CORRELATION = 0.5
+"""Measured on a Gaussian in 20 dimensions: the log-evidence is 2 errors too high at 0.4, and 7 at 0.6."""
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing amiss.
+MIN_RANK_P = 1e-4
+"""Of the insertion ranks; Fowlie, Handley & Su 2020, MNRAS 497, 5256 (arXiv:2006.03371)."""
 
-    Attributes
-    ----------
-    id : str
-        Short name of the check.
-    where : str
-        Parameter, chain or group.
-    number, threshold : float
-        What was measured, and the value it should not pass.
-    text : str
-        The finding in words.
-    remedy : str
-        What to do.
-    """
+MAX_UNDEFINED = 1e-3
+"""Fraction of likelihood evaluations that may come to nothing."""
 
-    id: str
-    where: str
-    number: float
-    threshold: float
-    text: str
-    remedy: str
+MAX_EVIDENCE_SCATTER = 1.0
+"""Of the logarithms of the islands' evidences: beyond it the one largest island has most of the weight."""
+
+MIN_ACCEPTANCE = 0.1
+
+MIN_FOUNDERS = 5
 
 
 @dataclass(frozen=True)
@@ -84,7 +74,8 @@ class Diagnosis:
 
 
 def diagnose(result: xr.DataTree) -> Diagnosis:
-    """Judge a result: completeness, R̂, effective sample size, divergences, tree depth, energy, stuck chains, edges.
+    """Judge a result: completeness, R̂, effective sample size, divergences, tree depth, energy, stuck chains, edges; and
+    of evidences their convergence, walks, insertion ranks and islands.
 
     A variational approximation is judged by its importance weights, solves and residuals, too.
 
@@ -127,33 +118,24 @@ def _by_entry(data: xr.Dataset) -> Iterator[tuple[str, float]]:
             yield f"{name}[{', '.join(map(str, index))}]" if index else str(name), float(value)
 
 
-def _worst(
-    id: str, entries: list[tuple[str, float]], threshold: float, sign: int, what: str, remedy: str
-) -> list[Finding]:
-    """One finding for all the entries past a threshold, at the worst of them."""
-    bad = [(name, value) for name, value in entries if not sign * value <= sign * threshold]
-    if not bad:
-        return []
-    where, number = max(bad, key=lambda pair: sign * pair[1] if np.isfinite(pair[1]) else np.inf)
-    more = f", and at {len(bad) - 1} more" if len(bad) > 1 else ""
-    return [
-        Finding(id, where, number, threshold, f"{what} is {number:.4g}, where {threshold:g} is the limit{more}", remedy)
-    ]
-
-
 def _rhat(result: xr.DataTree) -> list[Finding]:
     if result["posterior"].sizes["chain"] < 2:
         return []
     remedy = "The chains disagree: run a longer warm-up, look at the traces for several modes, or reparametrise."
-    return _worst("rhat", _entries(result, arviz_stats.rhat), MAX_RHAT, 1, "R̂", remedy)
+    return worst("rhat", _entries(result, arviz_stats.rhat), MAX_RHAT, 1, "R̂", remedy)
 
 
 def _ess(result: xr.DataTree) -> list[Finding]:
+    if "ess" in result.attrs:  # draws of a weighted sample, in an order without meaning
+        number = float(result.attrs["ess"])
+        text = f"the weighted points are worth {number:.0f} independent draws, where {MIN_ESS} are needed"
+        remedy = "Use more points (`num_live`)."
+        return [Finding("ess_weights", "posterior", number, MIN_ESS, text, remedy)] if number < MIN_ESS else []
     least = MIN_ESS_PER_CHAIN * result["posterior"].sizes["chain"]
     found = []
     for method in ("bulk", "tail"):
         entries = _entries(result, lambda data, method=method: arviz_stats.ess(data, method=method))
-        found += _worst(
+        found += worst(
             f"ess_{method}", entries, least, -1, f"the {method} effective sample size", "Draw more, or reparametrise."
         )
     return found
@@ -172,16 +154,11 @@ def _not_finite(result: xr.DataTree) -> list[Finding]:
     """Values that are infinite or not a number; the other checks pass over them."""
     number = (~np.isfinite(real_variables(result))).sum(["chain", "draw"])
     remedy = "Look for overflows and divisions by zero in the program, or use precision double."
-    return _worst("not_finite", list(_by_entry(number)), 0, 1, "the number of non-finite draws", remedy)
-
-
-def _sample_stats(result: xr.DataTree) -> xr.Dataset:
-    """The engine's figures for each draw; not every engine has any."""
-    return result["sample_stats"].to_dataset() if "sample_stats" in result.children else xr.Dataset()
+    return worst("not_finite", list(_by_entry(number)), 0, 1, "the number of non-finite draws", remedy)
 
 
 def _divergences(result: xr.DataTree) -> list[Finding]:
-    stats = _sample_stats(result)
+    stats = sample_stats(result)
     if "diverging" not in stats:
         return []
     number, total = int(stats["diverging"].sum()), stats["diverging"].size
@@ -193,7 +170,7 @@ def _divergences(result: xr.DataTree) -> list[Finding]:
 
 
 def _tree_depth(result: xr.DataTree) -> list[Finding]:
-    stats = _sample_stats(result)
+    stats = sample_stats(result)
     if "reached_max_treedepth" not in stats:
         return []
     fraction = float(stats["reached_max_treedepth"].mean())
@@ -203,21 +180,21 @@ def _tree_depth(result: xr.DataTree) -> list[Finding]:
 
 
 def _bfmi(result: xr.DataTree) -> list[Finding]:
-    stats = _sample_stats(result)
+    stats = sample_stats(result)
     if "energy" not in stats:
         return []
     energy = stats["energy"].values
     jumps, spread = (np.diff(energy, axis=1) ** 2).mean(1), energy.var(1)
     # An energy that does not vary is that of a stuck chain.
     entries = [(f"chain {i}", float(jumps[i] / spread[i])) for i in np.flatnonzero(spread > 0)]
-    return _worst(
+    return worst(
         "bfmi", entries, MIN_BFMI, -1, "BFMI", "Heavy tails or a funnel: use non-centred scales, or a longer warm-up."
     )
 
 
 def _stuck(result: xr.DataTree) -> list[Finding]:
     """Chains that do not move, or stay where the density is far below that of the others."""
-    stats, found = _sample_stats(result), []
+    stats, found = sample_stats(result), []
     if "lp" not in stats:
         return found
     lp = stats["lp"].values
@@ -259,44 +236,72 @@ def _place(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, family: str
     return (values - lower) / (upper - lower)
 
 
-def _approximation(result: xr.DataTree) -> list[Finding]:
-    error = result.attrs.get("approximation_error", 0.0)
-    what = "the approximation's error by its importance weights, in posterior sds for each unknown,"
-    remedy = "Compare with `NUTS` started from this result (`start=result`), raise `num_samples`, or reparametrise."
-    return _worst("approximation", [("posterior", float(error))], MAX_APPROXIMATION_ERROR, 1, what, remedy)
-
-
-def _solves(result: xr.DataTree) -> list[Finding]:
-    """Linear and Newton solves of a variational run that ended at their limits, and an expansion point on the move."""
-    if "iterations" not in result.children or result["iterations"].sizes.get("iteration", 0) == 0:
+def _not_converged(result: xr.DataTree) -> list[Finding]:
+    if result.attrs.get("is_converged", 1) or result.attrs.get("status", "complete") != "complete":
         return []
-    found, stats, last = [], _sample_stats(result), result["iterations"].to_dataset().isel(iteration=-1)
-    failed = float(1 - stats["converged"].mean()) if "converged" in stats else 0.0
-    if failed > 0:
-        text = f"{100 * failed:.2g} % of the draws were not solved to the tolerance"
-        remedy = "Raise `max_cg_iterations` and `max_sampling_newton`, or the `tolerance`."
-        found.append(Finding("draws_not_converged", "draws", failed, 0, text, remedy))
-    if not bool(last["converged"]):
-        text = f"the last minimisation ended after {int(last['newton_iterations'])} Newton steps without converging"
-        remedy = "Raise `max_newton` and `max_cg_iterations`, or the `tolerance`."
-        found.append(
-            Finding("minimum_not_converged", "optimisation", float(last["newton_iterations"]), np.nan, text, remedy)
-        )
-    remedy = "Raise `num_iterations` if it still falls from one to the next, or else `num_samples`."
-    what = "the last move of the expansion point, in posterior sds,"
-    return found + _worst("not_settled", [("optimisation", float(last["shift"]))], MAX_SHIFT, 1, what, remedy)
+    remedy = "Raise the bound on iterations or temperatures; a likelihood without a largest value never ends."
+    return [Finding("not_converged", "run", 0, 1, "the run reached its bound on iterations first", remedy)]
 
 
-def _minisanity(result: xr.DataTree) -> list[Finding]:
-    """Residuals of the data that are larger or smaller than the noise the program gives them."""
+def _walks(result: xr.DataTree) -> list[Finding]:
+    """Whether new points of nested sampling are independent of those that their walks began at."""
     found = []
-    remedy = "The data scatter more or less than the program says: look at the residuals, the errors and the model."
-    for site, row in json.loads(result.attrs.get("minisanity", "{}")).items():
-        chi2 = row["reduced_chi2"]
-        deviation = abs(chi2 - 1) / np.sqrt(2 / max(row["num"], 1))
-        if row["kind"] == "data" and deviation > MAX_CHI2_DEVIATION and not 1 / 1.5 < chi2 < 1.5:
-            text = f"the reduced χ² of `{site}` is {chi2:.3g}"
-            found.append(Finding("reduced_chi2", site, chi2, 1.0, text, remedy))
+    shift, correlation = result.attrs.get("self_check_shift"), result.attrs.get("position_correlation", 0.0)
+    if shift is not None:
+        if not abs(shift) <= MAX_SELF_CHECK_SHIFT:
+            text = f"with twice the inner steps the log-evidence changed by {shift:.3g} of its errors"
+            remedy = "Raise `num_inner_steps` until it changes no more."
+            found.append(Finding("self_check", "run", float(shift), MAX_SELF_CHECK_SHIFT, text, remedy))
+    elif not correlation <= MAX_WALK_CORRELATION:
+        text = f"new points keep a correlation of {correlation:.2g} with the points that their walks began at"
+        remedy = "Raise `num_inner_steps`, or see with `self_check=True` whether the evidence depends on it: it need not where modes lie apart."
+        found.append(Finding("short_walks", "run", float(correlation), MAX_WALK_CORRELATION, text, remedy))
+    if "nested" in result.children:
+        p = _rank_p(result["nested"].to_dataset())
+        if p < MIN_RANK_P:
+            text = f"new points do not lie among the others as draws would (insertion ranks, p = {p:.2g})"
+            remedy = "Raise `num_inner_steps`; where that does not help the likelihood may be noisy."
+            found.append(Finding("insertion_ranks", "run", p, MIN_RANK_P, text, remedy))
+    return found
+
+
+def _rank_p(points: xr.Dataset) -> float:
+    """p-value of ranks being uniform, all together and in ten parts of the run, corrected for the number of tests."""
+    born = points["birth_iteration"].values
+    order = np.argsort(born, kind="stable")
+    ranks = points["insertion_rank"].values[order][np.sum(born < 0) :]
+    if len(ranks) == 0:
+        return 1.0
+    parts = [part for part in (ranks, *np.array_split(ranks, 10)) if part.size]
+    return min(1.0, len(parts) * min(kstest(part, "uniform", method="asymp").pvalue for part in parts))
+
+
+def _undefined(result: xr.DataTree) -> list[Finding]:
+    number = float(result.attrs.get("undefined_likelihoods", 0.0))
+    if number <= MAX_UNDEFINED:
+        return []
+    text = f"{100 * number:.2g} % of the likelihoods were not numbers, or infinite, and were taken as zero"
+    remedy = "Look for overflows and divisions by zero in the program, or use precision double."
+    return [Finding("undefined_likelihoods", "run", number, MAX_UNDEFINED, text, remedy)]
+
+
+def _population(result: xr.DataTree) -> list[Finding]:
+    """Whether the islands of sequential Monte Carlo agree, and their particles moved and stayed many."""
+    found, attributes = [], result.attrs
+    scatter, founders = attributes.get("log_evidence_scatter", 0.0), attributes.get("num_founders", MIN_FOUNDERS)
+    if not scatter <= MAX_EVIDENCE_SCATTER:
+        text = f"the log-evidences of the islands scatter by {scatter:.2g}"
+        remedy = "Raise `num_particles` or `num_moves`."
+        found.append(Finding("evidence_scatter", "run", float(scatter), MAX_EVIDENCE_SCATTER, text, remedy))
+    if founders < MIN_FOUNDERS:
+        text = f"all particles of an island descend from {founders} of the first ones, so that modes may be lost"
+        remedy = "Raise `num_particles`, or start from another result."
+        found.append(Finding("few_founders", "run", float(founders), MIN_FOUNDERS, text, remedy))
+    acceptance = np.atleast_1d(attributes.get("acceptance_rates", 1.0))
+    if not acceptance.min() >= MIN_ACCEPTANCE:
+        text = f"at a temperature only {100 * acceptance.min():.2g} % of the moves were accepted"
+        remedy = "Raise `num_moves`, or reparametrise: scales that vary over the posterior need ever smaller steps."
+        found.append(Finding("low_acceptance", "run", float(acceptance.min()), MIN_ACCEPTANCE, text, remedy))
     return found
 
 
@@ -309,7 +314,9 @@ _CHECKS = (
     _bfmi,
     _stuck,
     _edges,
-    _approximation,
-    _solves,
-    _minisanity,
+    *APPROXIMATION_CHECKS,
+    _not_converged,
+    _walks,
+    _undefined,
+    _population,
 )

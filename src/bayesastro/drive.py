@@ -30,7 +30,7 @@ from bayesastro.program import Data
 from bayesastro.progress import Reporter
 from bayesastro.result import build_result, start_points
 
-__all__ = ["fit"]
+__all__ = ["checked_seed", "fit", "interruptions", "next_block", "run_identity"]
 
 BLOCK_SECONDS = 0.5
 """How long a block should take: short enough for Ctrl-C and the bar, long enough that its overhead does not show."""
@@ -101,7 +101,7 @@ def fit(
     if time_limit is not None and not (isinstance(time_limit, int | float | np.number) and time_limit > 0):
         raise ValueError(f"`time_limit` must be a positive number of seconds, but {time_limit!r} came.")
     validate_precision(precision)
-    seed = _checked_seed(seed)
+    seed = checked_seed(seed)
     kept = _deterministics(problem, deterministics)
     engine.validate(problem)
     reporter = Reporter(type(engine).__name__, shown=progress)
@@ -122,7 +122,7 @@ def fit(
     return result
 
 
-def _checked_seed(seed: int) -> int:
+def checked_seed(seed: int) -> int:
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise ValueError(f"`seed` must be a whole number from 0 to 2⁶³ − 1, but {seed!r} came.")
     return int(seed)
@@ -177,7 +177,7 @@ class _Run:
 
     def attach(self, folder: Path) -> None:
         """Use a checkpoint folder, and go on from what it holds."""
-        identity = _identity(self.problem, self.engine, self.seed, self.precision)
+        identity = run_identity(self.problem, self.engine, self.seed, self.precision)
         start = "prior" if self.start is None else hashlib.sha256(self.start.tobytes()).hexdigest()
         self.checkpoint = Checkpoint(folder, identity | {"start": start})
         found = self.checkpoint.open()
@@ -194,7 +194,7 @@ class _Run:
 
     def go(self, deadline: float | None) -> str:
         """Advance until done, interrupted or out of time; the status in words."""
-        with _interruptions(self.reporter) as is_interrupted:
+        with interruptions(self.reporter) as is_interrupted:
             try:
                 if self.state is None:
                     self._start()
@@ -221,7 +221,7 @@ class _Run:
             # Cut on the host: JAX would compile a slice for every new count.
             self.rows.append({name: np.array(np.asarray(array)[:count]) for name, array in block.rows.items()})
             elapsed = time.monotonic() - began - (self.clock.seconds - compiled)
-            num_steps = _next_block(num_steps, elapsed)
+            num_steps = next_block(num_steps, elapsed)
             standing = self.engine.progress(self.state)
             self.reporter.update(standing)
             if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
@@ -248,7 +248,7 @@ def _joined(blocks: Sequence[Rows]) -> Rows:
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def _next_block(num_steps: int, elapsed: float) -> int:
+def next_block(num_steps: int, elapsed: float) -> int:
     """Steps for the next block, aimed at `BLOCK_SECONDS`; changes by a factor of four at most."""
     return max(1, int(num_steps * np.clip(BLOCK_SECONDS / max(elapsed, 1e-6), 0.25, 4.0)))
 
@@ -258,7 +258,7 @@ def _is_past(deadline: float | None) -> bool:
 
 
 @contextmanager
-def _interruptions(reporter: Reporter) -> Iterator[Callable[[], bool]]:
+def interruptions(reporter: Reporter) -> Iterator[Callable[[], bool]]:
     """Turn the first Ctrl-C into a flag, so that a block is finished and nothing is lost; the second one raises."""
     pressed = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -295,7 +295,7 @@ def _no_start(problem: Problem, started: np.ndarray) -> str:
     )
 
 
-def _identity(problem: Problem, engine: Engine, seed: int, precision: Precision) -> dict[str, Any]:
+def run_identity(problem: Problem, engine: Engine, seed: int, precision: Precision) -> dict[str, Any]:
     """What makes a run: equal identities, equal draws on the same machine. JSON-serialisable."""
     settings = {k: v.item() if isinstance(v, np.generic) else v for k, v in engine.settings().items()}
     versions = {name: version(name) for name in ("jax", "jaxlib", "numpyro", "blackjax", "numpy")}
@@ -313,7 +313,7 @@ def _identity(problem: Problem, engine: Engine, seed: int, precision: Precision)
 
 def _attributes(problem: Problem, engine: Engine, seed: int, precision: Precision) -> dict[str, Any]:
     """The result's attributes that are known before the run; mappings and lists as JSON."""
-    identity = _identity(problem, engine, seed, precision)
+    identity = run_identity(problem, engine, seed, precision)
     return {name: json.dumps(v) if isinstance(v, dict) else v for name, v in identity.items()} | {
         "exactness": engine.exactness,
         "references": json.dumps(engine.references),

@@ -19,7 +19,7 @@ COLORS = ("#1b5e9b", "#d1602d", "#3a8f5c", "#7a4b9a", "#8a6d3b")
 
 def corner(
     results: xr.DataTree | Mapping[str, xr.DataTree],
-    var_names: Sequence[str] | None = None,
+    var_names: str | Sequence[str] | None = None,
     *,
     labels: Mapping[str, str] | None = None,
     truths: Mapping[str, float] | None = None,
@@ -33,7 +33,7 @@ def corner(
     results : DataTree, or mapping of str to DataTree
         A result, or results by the name that the legend shows.
     var_names : sequence of str, optional
-        Scalar variables of the posterior; by default all that the results share.
+        Scalar variables of the posterior; by default all real ones that the results share.
     labels : mapping of str to str, optional
         Axis labels by variable; LaTeX between dollar signs.
     truths : mapping of str to float, optional
@@ -42,9 +42,10 @@ def corner(
     Raises
     ------
     ValueError
-        If a variable is missing from a result or is not a scalar, or there is nothing to show.
+        If a variable is missing from a result or is not a real scalar with finite draws, or there is nothing to show.
     """
     named = {"": results} if isinstance(results, xr.DataTree) else dict(results)
+    var_names = [var_names] if isinstance(var_names, str) else var_names
     names = list(var_names) if var_names is not None else _shared_scalars(list(named.values()))
     if not names:
         raise ValueError("There is no scalar variable to show. Name some in `var_names`.")
@@ -74,7 +75,8 @@ def corner(
             label_kwargs={"fontsize": 12},
         )
     for axis in figure.axes:
-        if axis.get_subplotspec() is not None and axis.get_subplotspec().rowspan == axis.get_subplotspec().colspan:
+        place = axis.get_subplotspec()
+        if place is not None and place.rowspan == place.colspan:
             axis.autoscale(axis="y")
     if len(named) > 1:
         lines = [Line2D([], [], color=color, lw=2) for color in _colors(len(named))]
@@ -108,7 +110,10 @@ def _colors(number: int) -> list[str]:
 
 
 def _shared_scalars(results: Sequence[xr.DataTree]) -> list[str]:
-    scalars = [[n for n, v in r["posterior"].data_vars.items() if v.dims == ("chain", "draw")] for r in results]
+    scalars = [
+        [n for n, v in r["posterior"].data_vars.items() if v.dims == ("chain", "draw") and v.dtype.kind != "c"]
+        for r in results
+    ]
     return [str(name) for name in scalars[0] if all(name in others for others in scalars)] if scalars else []
 
 
@@ -117,11 +122,17 @@ def _draws(result: xr.DataTree, name: str) -> np.ndarray:
         raise ValueError(
             f"The result has no variable `{name}`; it has {', '.join(map(str, result['posterior'].data_vars))}."
         )
-    variable = result["posterior"][name]
+    variable = result["posterior"].to_dataset()[name]
     if variable.dims != ("chain", "draw"):
         raise ValueError(
             f"`corner` shows scalars, but `{name}` has shape {variable.shape[2:]}. Select one entry of it."
         )
+    if np.iscomplexobj(variable):
+        raise ValueError(
+            f"`corner` shows real scalars, but `{name}` is complex. Show its modulus and phase, or leave it out."
+        )
+    if bad := int((~np.isfinite(variable)).sum()):
+        raise ValueError(f"`corner` needs finite draws, but {bad} of `{name}` are not. Leave it out of `var_names`.")
     return variable.values.ravel()
 
 

@@ -37,8 +37,13 @@ def working_precision(precision: Precision) -> Iterator[None]:
 
 
 def native(leaf: Any) -> np.ndarray:
-    """A NumPy array in the machine's byte order; arrays read from FITS files are big-endian, which JAX refuses."""
-    array = np.asarray(leaf)
+    """A NumPy array of its own, in the machine's byte order, floats in double precision.
+
+    Arrays read from FITS files are big-endian, which JAX refuses, and often single, which would spread.
+    """
+    array = np.array(leaf)
+    if array.dtype.kind == "f" and array.dtype.itemsize < 8:
+        return array.astype(np.float64)
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 

@@ -1,9 +1,11 @@
 """`Problem`: a NumPyro program, its arguments and the observed data, and every view that an engine needs of them."""
 
+import copy
 import functools
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -17,6 +19,9 @@ from bayesastro.precision import Precision, native, to_numpy, validate_precision
 from bayesastro.program import Data, Program, bind, checked_observed, observing, traced
 from bayesastro.refusals import Lack
 from bayesastro.structure import Site, Structure, avals_of, generate, structure_of
+
+if TYPE_CHECKING:
+    from bayesastro.batch import Batch
 
 __all__ = ["Problem", "Simulations", "Views"]
 
@@ -117,9 +122,12 @@ class Problem:
         **kwargs: Any,
     ) -> None:
         self._program, arrays = bind(program, args, kwargs)
-        self._call = (args, kwargs)
-        self.data = Data(arrays, checked_observed(observed))
         self._prior_factors = frozenset([prior_factors] if isinstance(prior_factors, str) else prior_factors)
+        self._attach(Data(arrays, checked_observed(observed)))
+
+    def _attach(self, data: Data) -> None:
+        """Take up a data set and check it against the program."""
+        self.data = data
         structure = self.views().structure
         refusals.check_names(structure, self.data, self._prior_factors)
         probes = self._probes(1, 2)
@@ -138,6 +146,11 @@ class Problem:
     def _probes(self, *seeds: int) -> list[dict[str, Any]]:
         with working_precision("double"):
             return [to_numpy(self.views().structure.probe(self.data, jax.random.key(seed))) for seed in seeds]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For sending to other processes: compiled functions stay behind."""
+        args, kwargs = self._program.arguments(self.data.arrays)
+        return _rebuilt, (self.program, args, kwargs, self.data.observed, tuple(self._prior_factors))
 
     def __repr__(self) -> str:
         name = getattr(self.program, "__name__", repr(self.program))
@@ -171,8 +184,11 @@ class Problem:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the traced program and the shapes of its data; the same in every process."""
-        return self.views().structure.fingerprint
+        """SHA-256 of the traced program, the shapes of its data and the prior factors; the same in every process."""
+        traced = self.views().structure.fingerprint
+        if not self._prior_factors:
+            return traced
+        return hashlib.sha256(f"{traced} {sorted(self._prior_factors)}".encode()).hexdigest()
 
     def views(self, precision: Precision = "double") -> Views:
         """The data-free views at a working precision.
@@ -215,7 +231,7 @@ class Problem:
         observed : mapping of str to array, optional
             New values of observed sites; those not named keep their values.
         """
-        old_args, old_kwargs = self._call
+        old_args, old_kwargs = self._program.arguments(self.data.arrays)
         return Problem(
             self.program,
             *(args or old_args),
@@ -223,6 +239,35 @@ class Problem:
             prior_factors=tuple(self._prior_factors),
             **{**old_kwargs, **kwargs},
         )
+
+    def with_data(self, data: Data) -> "Problem":
+        """The same program with other data of any shapes; :meth:`replace` is the door for users."""
+        problem = copy.copy(self)
+        problem._attach(data)
+        return problem
+
+    def batch(self, *, observed: Mapping[str, Any] | None = None, mask: str | None = None, **arguments: Any) -> "Batch":
+        """A stack of data sets of this program, for :func:`bayesastro.fit_many`.
+
+        Parameters
+        ----------
+        observed : mapping of str to array or sequence of arrays
+            Observed values by site name, with the data sets along the leading axis.
+        mask : str, optional
+            Name of the program's boolean argument that is False at padding. Data sets of unequal lengths are then
+            padded to the longest, with their own last values; the mask is made here and not given.
+        **arguments : array or sequence of arrays
+            Arguments of the program by name, with the data sets along the leading axis. Those not named are shared.
+
+        Raises
+        ------
+        ValueError
+            If a name is unknown, the numbers of data sets differ, lengths differ without a `mask`, or a data set has
+            values that are not finite or outside their domain; the message says which.
+        """
+        from bayesastro.batch import stack  # a batch is made of problems
+
+        return stack(self, arguments, observed, mask)
 
     def check(self) -> pd.DataFrame:
         """Which engines can run this problem, and why the others refuse.
@@ -255,8 +300,8 @@ class Problem:
         """
         if "simulate" in self.lacks:
             raise ValueError(f"`simulate` needs {refusals.CAPABILITIES['simulate']}, but {self.lacks['simulate']}.")
-        if num < 1:
-            raise ValueError(f"`num` must be at least 1, but {num} came.")
+        if not isinstance(num, int | np.integer) or num < 1:
+            raise ValueError(f"`num` must be a whole number of at least 1, but {num!r} came.")
         with working_precision("double"):
             keys = jax.random.split(key, num)
             return Simulations(*to_numpy(_simulator(self.views().structure)(self.data, keys)))
@@ -292,12 +337,22 @@ class Problem:
             return to_numpy(_site_terms(self.views(), batch_ndims)(theta, self.data))
 
 
+def _rebuilt(
+    program: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    observed: Mapping[str, Any],
+    prior_factors: tuple[str, ...],
+) -> Problem:
+    return Problem(program, *args, observed=observed, prior_factors=prior_factors, **kwargs)
+
+
 def _fixed_bounds(probes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, Any]]:
     bounds = {}
     for name, found in probes[0].items():
         ends = found.get("bounds")
         if ends is not None and all(map(np.array_equal, ends, probes[1][name]["bounds"])):
-            bounds[name] = tuple(end if end.ndim else float(end) for end in ends)
+            bounds[name] = tuple(end if end.size > 1 else end.item() for end in ends)
     return bounds
 
 

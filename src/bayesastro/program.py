@@ -20,7 +20,7 @@ from numpyro import handlers
 
 from bayesastro.precision import native
 
-__all__ = ["Data", "Program", "bind", "checked_observed", "observing", "traced"]
+__all__ = ["Data", "Program", "bind", "checked_array", "checked_observed", "observing", "traced"]
 
 
 class Data(NamedTuple):
@@ -51,10 +51,13 @@ class Program:
 
     def __call__(self, arrays: Sequence[Any]) -> Any:
         """Run the NumPyro program with `arrays` put back into its arguments."""
-        arrays = iter(arrays)
-        leaves = [next(arrays) if leaf is _ARRAY else leaf for leaf in self.static]
-        args, kwargs = jax.tree.unflatten(self.treedef, leaves)
+        args, kwargs = self.arguments(arrays)
         return self.function(*args, **kwargs)
+
+    def arguments(self, arrays: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional and keyword arguments with `arrays` put back into them."""
+        remaining = iter(arrays)
+        return jax.tree.unflatten(self.treedef, [next(remaining) if leaf is _ARRAY else leaf for leaf in self.static])
 
 
 class _Array:
@@ -95,11 +98,11 @@ def bind(
     static, arrays, names = [], [], []
     for path, leaf in flat:
         name = _leaf_name(path, positional)
-        if isinstance(leaf, float) and len(path) > 2 and isinstance(path[-1], jax.tree_util.SequenceKey):
+        if isinstance(leaf, int | float) and len(path) > 2 and isinstance(_container((args, kwargs), path), list):
             raise TypeError(f"Argument `{name}` is part of a list of numbers. Pass it as an array, with `np.asarray`.")
         if _is_array(leaf):
             names.append(name)
-            arrays.append(_checked_array(leaf, f"argument `{name}`"))
+            arrays.append(checked_array(leaf, f"argument `{name}`"))
             static.append(_ARRAY)
         else:
             _check_static(leaf, name)
@@ -107,11 +110,21 @@ def bind(
     return Program(function, treedef, tuple(static), tuple(names), tuple(map(type, static))), tuple(arrays)
 
 
+def _container(tree: Any, path: Sequence[Any]) -> Any:
+    """What directly holds the leaf at `path`; a list of numbers was meant as an array, a tuple is a setting."""
+    for step in path[:-1]:
+        if isinstance(step, jax.tree_util.GetAttrKey):
+            tree = getattr(tree, step.name)
+        else:
+            tree = tree[step.idx if isinstance(step, jax.tree_util.SequenceKey) else step.key]
+    return tree
+
+
 def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, np.ndarray | np.generic | jax.Array)
 
 
-def _checked_array(leaf: Any, what: str) -> np.ndarray:
+def checked_array(leaf: Any, what: str) -> np.ndarray:
     """`leaf` as a finite NumPy array in native byte order; `what` names it in errors."""
     unit = getattr(leaf, "unit", None)
     if unit is not None and str(unit):
@@ -153,7 +166,7 @@ def checked_observed(observed: Mapping[str, Any] | None) -> dict[str, np.ndarray
         return {}
     if not isinstance(observed, Mapping):
         raise TypeError(f"`observed` must map site names to arrays, but a {type(observed).__name__} came.")
-    arrays = {name: _checked_array(value, f"observed `{name}`") for name, value in observed.items()}
+    arrays = {name: checked_array(value, f"observed `{name}`") for name, value in observed.items()}
     for name, array in arrays.items():
         if np.iscomplexobj(array):
             raise TypeError(
@@ -176,8 +189,9 @@ def _check_static(leaf: Any, name: str) -> None:
 def _leaf_name(path: Sequence[Any], positional: Sequence[str]) -> str:
     """The name under which a user knows an argument leaf: ``time``, or ``lens.theta_E`` within a dict."""
     group, place, *rest = path
-    head = positional[min(place.idx, len(positional) - 1)] if group.idx == 0 else str(place.key)
-    return ".".join([head, jax.tree_util.keystr(tuple(rest), simple=True, separator=".")] if rest else [head])
+    inner = jax.tree_util.keystr(tuple(rest), simple=True, separator=".")
+    head = str(positional[min(place.idx, len(positional) - 1)]) if group.idx == 0 else str(place.key)
+    return f"{head}.{inner}" if rest else head
 
 
 def observing(data: Data) -> Callable[..., Any]:

@@ -27,6 +27,7 @@ NIST Digital Library of Mathematical Functions, 5.11.1, 8.2.4 and 8.17.2 : Stirl
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -275,7 +276,7 @@ def _solve(tails: _LogTails, log_p: Array, log_q: Array, guess: Array, params: t
         now_done = ~((error > tolerance) | (jnp.abs(change) > 0.01))
         return count + 1, jnp.where(done, eta, eta + change), done | now_done
 
-    start = (0, guess, jnp.zeros(guess.shape, bool))
+    start: Any = (0, guess, jnp.zeros(guess.shape, bool))
     _, eta, done = lax.while_loop(lambda state: (state[0] < _MAX_STEPS) & ~jnp.all(state[2]), step, start)
     eta = jnp.where(jnp.isneginf(jnp.minimum(log_p, log_q)), jnp.where(is_lower, -jnp.inf, jnp.inf), eta)
     return jnp.where(done, eta, jnp.nan)

@@ -86,7 +86,9 @@ def domain_error(structure: Structure, probes: Sequence[Mapping[str, Any]], obse
     depend on the latents but on the data. Empty if nothing does.
     """
     for site in structure.of_kind("latent", "observed"):
-        for name, first in probes[0][site.name]["checks"].items():
+        checks = probes[0][site.name]["checks"]
+        for name in sorted(checks, key=lambda name: name.count(".")):  # the family's own parameters before its parts'
+            first = checks[name]
             others = [probe[site.name]["checks"][name] for probe in probes]
             values = [float(np.real(other["value"])) for other in others]
             what = f"with least entry {values[0]:g}" if first["is_event"] else f"{values[0]:g}"
@@ -104,7 +106,8 @@ def domain_error(structure: Structure, probes: Sequence[Mapping[str, Any]], obse
                 return (
                     f"Site `{site.name}`: `{name}` of its `{site.family}` has {int(first['count'])} value(s) outside "
                     f"its domain, the first {what} at flat index {int(first['first'])}. Errors and scales must be "
-                    "positive and covariances positive definite; correct the data or mask them."
+                    "positive and covariances positive definite; correct the data, or mask these entries and put valid "
+                    "numbers in their place."
                 )
     return ""
 
@@ -215,16 +218,24 @@ def checked_theta(
     Raises
     ------
     ValueError
-        If a site has no value, or a value has another shape than its site.
+        If a site has no value, a value has another shape than its site, or the batches differ.
     """
+    batch = None
     for site in parameters:
         if site.name not in theta:
             raise ValueError(
                 f"A value is needed for the latent site `{site.name}`; values came for {_listed(list(theta))}."
             )
-        if theta[site.name].shape[batch_ndims:] != site.shape:
+        shape = theta[site.name].shape
+        if len(shape) < batch_ndims or shape[batch_ndims:] != site.shape:
             raise ValueError(
-                f"Site `{site.name}` has shape {site.shape}, but its value has shape {theta[site.name].shape} with "
+                f"Site `{site.name}` has shape {site.shape}, but its value has shape {shape} with "
                 f"`batch_ndims={batch_ndims}` leading axes."
             )
+        if batch is not None and shape[:batch_ndims] != batch:
+            raise ValueError(
+                f"The value of site `{site.name}` has the batch {shape[:batch_ndims]}, but those before it {batch}. "
+                "Give all sites the same leading axes."
+            )
+        batch = shape[:batch_ndims]
     return {site.name: theta[site.name] for site in parameters}

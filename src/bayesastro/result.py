@@ -19,9 +19,20 @@ from bayesastro.charts import Chart
 from bayesastro.inference.engine import ChartName, Draws, Engine
 from bayesastro.precision import Precision, to_numpy, working_precision
 from bayesastro.problem import Problem, Views
+from bayesastro.program import Data
 from bayesastro.structure import Site
 
-__all__ = ["build_result", "load", "real_variables", "save", "start_points", "summary"]
+__all__ = [
+    "build_result",
+    "legal_name",
+    "load",
+    "real_variables",
+    "replay_draws",
+    "save",
+    "site_dims",
+    "start_points",
+    "summary",
+]
 
 MAX_START_POINTS = 1024
 """Most draws of a result that another run starts from."""
@@ -42,7 +53,7 @@ def build_result(
     """Parameters from coordinates, and everything into groups."""
     views = problem.views(precision)
     chains, num_draws, size = draws.coordinates.shape
-    flat = _replay(problem, views, draws.chart, tuple(deterministics), draws.coordinates.reshape(-1, size))
+    flat = replay_draws(problem.data, views, draws.chart, tuple(deterministics), draws.coordinates.reshape(-1, size))
     posterior = {n: v.reshape(chains, num_draws, *v.shape[1:]) for n, v in flat.items()}
     groups: dict[str, dict[str, Any]] = {"posterior": _named(posterior), "sample_stats": draws.sample_stats}
     if log_likelihood:
@@ -50,10 +61,10 @@ def build_result(
         groups["log_likelihood"] = _named(problem.log_likelihood(latents, batch_ndims=2))
     groups["observed_data"] = _named(problem.observed)
     groups["constant_data"] = _named(dict(zip(problem.static_program.array_names, problem.data.arrays, strict=True)))
-    dims = _dims(views)
+    dims = site_dims(views)
     tree = arviz_base.from_dict({k: v for k, v in groups.items() if v}, dims=dims, check_conventions=False)
     for name, (points, variables) in draws.points.items():
-        values = _named(_replay(problem, views, draws.chart, (), points)) | variables
+        values = _named(replay_draws(problem.data, views, draws.chart, (), points)) | variables
         tree[name] = xr.DataTree(
             arviz_base.dict_to_dataset(values, dims=dims, sample_dims=["point"], check_conventions=False)
         )
@@ -65,13 +76,13 @@ def build_result(
         if site.name in problem.bounds:
             lower, upper = problem.bounds[site.name]
             attrs = {"prior_family": site.family, "prior_lower": lower, "prior_upper": upper}
-            tree["posterior"][_legal(site.name)].attrs |= attrs
+            tree["posterior"][legal_name(site.name)].attrs |= attrs
     tree.attrs = dict(attributes)
     return tree
 
 
-def _replay(
-    problem: Problem, views: Views, chart: ChartName, deterministics: tuple[str, ...], points: np.ndarray
+def replay_draws(
+    data: Data, views: Views, chart: ChartName, deterministics: tuple[str, ...], points: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Latent and deterministic sites at coordinates of shape (point, size), in chunks of bounded memory."""
     sizes = [int(np.prod(s.shape)) for s in views.structure.sites if s.kind == "latent" or s.name in deterministics]
@@ -83,7 +94,7 @@ def _replay(
         for start in range(0, max(len(points), 1), chunk):
             part = points[start : start + chunk]
             padded = np.concatenate([part, np.zeros((chunk - len(part), points.shape[1]), points.dtype)])
-            values = to_numpy(function(padded, problem.data))
+            values = to_numpy(function(padded, data))
             parts.append({name: value[: len(part)] for name, value in values.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -112,12 +123,12 @@ def start_points(problem: Problem, engine: Engine, start: xr.DataTree, precision
         raise ValueError("`start` has no posterior draws. Give the result of a run that got as far as drawing.")
     theta = {}
     for site in problem.parameters:
-        if _legal(site.name) not in posterior:
+        if legal_name(site.name) not in posterior:
             raise ValueError(
-                f"`start` has no `{_legal(site.name)}`, which the problem samples; it has "
+                f"`start` has no `{legal_name(site.name)}`, which the problem samples; it has "
                 f"{', '.join(f'`{name}`' for name in posterior)}. Start from a result of the same parameters."
             )
-        draws = posterior[_legal(site.name)].values
+        draws = posterior[legal_name(site.name)].values
         if draws.shape[2:] != site.shape:
             raise ValueError(
                 f"`{site.name}` has shape {draws.shape[2:]} in `start`, but {site.shape} in the problem. Start from a "
@@ -139,25 +150,25 @@ def _to_coordinates(chart: Chart) -> Callable[..., Any]:
     return jax.jit(jax.vmap(chart.to_coordinates, in_axes=(0, None)))
 
 
-def _legal(name: str) -> str:
+def legal_name(name: str) -> str:
     """A variable name: `/` would be a path within the tree."""
     return name.replace("/", ".")
 
 
 def _named(variables: Mapping[str, Any]) -> dict[str, Any]:
-    return {_legal(name): value for name, value in variables.items()}
+    return {legal_name(name): value for name, value in variables.items()}
 
 
-def _dims(views: Views) -> dict[str, list[str]]:
+def site_dims(views: Views) -> Any:
     """Dimension names: the plates, then a numbered name for each other axis."""
-    return {_legal(site.name): _site_dims(site) for site in views.structure.sites if site.kind != "factor"}
+    return {legal_name(site.name): _site_dims(site) for site in views.structure.sites if site.kind != "factor"}
 
 
 def _site_dims(site: Site) -> list[str]:
-    plates = [_legal(plate) for plate in site.plates]
+    plates = [legal_name(plate) for plate in site.plates]
     if len(set(plates)) != len(plates) or {site.name, "chain", "draw"} & set(plates):
         plates = []
-    return plates + [f"{_legal(site.name)}_dim_{i}" for i in range(len(site.shape) - len(plates))]
+    return plates + [f"{legal_name(site.name)}_dim_{i}" for i in range(len(site.shape) - len(plates))]
 
 
 def real_variables(result: xr.DataTree) -> xr.Dataset:
@@ -193,9 +204,8 @@ def summary(
         )
     variables = xr.DataTree.from_dict({"posterior": real_variables(result)})
     with np.errstate(all="ignore"):  # a variable that does not vary has no R̂
-        table = arviz_stats.summary(
-            variables, var_names=var_names, ci_prob=ci_prob, ci_kind="eti", round_to="none"
-        ).apply(pd.to_numeric)
+        settings: dict[str, Any] = {"ci_prob": ci_prob, "ci_kind": "eti", "round_to": "none"}
+        table: Any = arviz_stats.summary(variables, var_names=var_names, **settings).apply(pd.to_numeric)
     exact = [c for c in table.columns if c.startswith(("ess", "r_hat"))]
     scale = np.floor(np.log10(table["sd"].where(table["sd"] > 0, 1.0)))
     decimals = (digits - 1 - scale).clip(lower=0).astype(int)
@@ -263,9 +273,8 @@ def load(path: str | Path) -> xr.DataTree:
         raise FileNotFoundError(f"There is no result at `{path}`.")
     is_zarr = path.is_dir()
     try:
-        with xr.open_datatree(
-            path, engine="zarr" if is_zarr else "h5netcdf", **({"consolidated": False} if is_zarr else {})
-        ) as tree:
+        options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if is_zarr else {"engine": "h5netcdf"}
+        with xr.open_datatree(path, **options) as tree:
             result = tree.load()
     except (OSError, ValueError, KeyError, RuntimeError) as error:  # h5py's and zarr's for damaged content
         raise ValueError(

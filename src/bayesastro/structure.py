@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+from jax.extend.core import ClosedJaxpr
 from numpyro import handlers
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import biject_to
@@ -87,7 +88,10 @@ class Structure:
     fingerprint: str
     subsampled: str | None
     draws_keys: bool
+    report: Callable[[Data, jax.Array], dict[str, Any]]
+    """One draw from the prior predictive, and what the checks need to know of it, by site."""
     probe: Callable[[Data, jax.Array], dict[str, Any]]
+    """The same, compiled."""
 
     def __hash__(self) -> int:
         return hash((self.program, self.avals, self.precision))
@@ -155,8 +159,8 @@ def generate(program: Program, data: Data, key: jax.Array, notes: dict[str, Any]
 
 def _site(name: str, site: dict[str, Any], conditioned: frozenset[str]) -> Site:
     if site["type"] == "deterministic":
-        frames = site.get("cond_indep_stack", [])
-        return Site(name=name, kind="deterministic", shape=jnp.shape(site["value"]), plates=_plate_axes(frames, ()))
+        frames, shape = site.get("cond_indep_stack", []), jnp.shape(site["value"])
+        return Site(name=name, kind="deterministic", shape=shape, plates=_plate_axes(frames, shape))
     if site["type"] == "param":
         return Site(name=name, kind="param", shape=jnp.shape(site["value"]))
     fn, inner = site["fn"], unwrapped(site["fn"])
@@ -198,15 +202,17 @@ def _support_name(support: constraints.Constraint) -> str:
 def _plate_axes(frames: list[Any], batch_shape: tuple[int, ...]) -> tuple[str, ...]:
     """Plate names by axis, where plates fill the batch axes exactly; otherwise none."""
     by_axis = {frame.dim: frame for frame in frames}
-    axes = [by_axis.get(dim) for dim in range(-len(batch_shape), 0)]
-    if any(f is None or f.size != n for f, n in zip(axes, batch_shape, strict=True)):
+    axes = [by_axis[dim] for dim in range(-len(batch_shape), 0) if dim in by_axis]
+    if [frame.size for frame in axes] != list(batch_shape):
         return ()
-    return tuple(f.name for f in axes)
+    return tuple(frame.name for frame in axes)
 
 
 def _violations(ok: Any, value: Any, event_dim: int = 0) -> dict[str, Any]:
     """How many values fail, where the first is, and what it is; of an event (a vector, a matrix) its least entry."""
     value = jnp.asarray(value)
+    if value.size == 0:
+        return {"count": 0, "first": 0, "value": 0.0, "is_event": event_dim > 0}
     for _ in range(event_dim):
         value = value.min(-1)
     ok, value = jnp.broadcast_arrays(ok, value)
@@ -217,27 +223,41 @@ def _violations(ok: Any, value: Any, event_dim: int = 0) -> dict[str, Any]:
 
 def _domain_checks(fn: dist.Distribution, observed: Any) -> dict[str, Any]:
     """Violations of the parameters' constraints, and of the support by an observed value."""
-    inner, checks = unwrapped(fn), {}
-    for name, constraint in type(inner).arg_constraints.items():
-        value = inner.__dict__.get(name)
-        if value is None or constraints.is_dependent(constraint):
-            continue
-        while isinstance(constraint, constraints.independent):
-            constraint = constraint.base_constraint
-        value = jnp.asarray(value)
-        checks[name] = _violations(constraint(value) & _no_nan(value, constraint), value, constraint.event_dim)
+    checks = {}
+    for path, inner in _parts(fn):
+        for name, constraint in type(inner).arg_constraints.items():
+            value = inner.__dict__.get(name)
+            if value is None or constraints.is_dependent(constraint):
+                continue
+            if path and constraint is constraints.simplex:
+                continue  # a mixture normalises its weights
+            while isinstance(constraint, constraints.independent):
+                constraint = constraint.base_constraint
+            value = jnp.asarray(value)
+            ok = constraint(value) & _no_nan(value, constraint)
+            checks[path + name] = _violations(ok, value, constraint.event_dim)
     if (bounds := _bounds(fn)) is not None:
         checks["high - low"] = _violations(bounds[0] < bounds[1], bounds[1] - bounds[0])
     if observed is not None:
-        checks["__value__"] = _violations(_support_mask(fn, observed), observed, inner.event_dim)
+        checks["__value__"] = _violations(_support_mask(fn, observed), observed, unwrapped(fn).event_dim)
     return checks
+
+
+def _parts(fn: dist.Distribution, path: str = "") -> Iterator[tuple[str, dist.Distribution]]:
+    """A distribution without wrappers, and those that it is made of (a mixture's components), with the way to them."""
+    fn = unwrapped(fn)
+    yield path, fn
+    for name in sorted(type(fn).gather_pytree_data_fields()):
+        leaves = jax.tree.leaves(fn.__dict__.get(name), is_leaf=lambda leaf: isinstance(leaf, dist.Distribution))
+        for part in (leaf for leaf in leaves if isinstance(leaf, dist.Distribution)):
+            yield from _parts(part, f"{path}{name.strip('_')}.")
 
 
 def _bounds(fn: dist.Distribution) -> Any:
     """Ends of the support where the user chose both; the ends of a natural support (of a `Beta`) are no choice."""
     if type(unwrapped(fn)).__name__ not in _BOUNDED:
         return None
-    support = unwrapped(fn).support
+    support: Any = unwrapped(fn).support
     return jnp.asarray(support.lower_bound), jnp.asarray(support.upper_bound)
 
 
@@ -272,9 +292,18 @@ def _fingerprint(jaxpr: Any, sites: tuple[Site, ...]) -> str:
     """SHA-256 of the traced program: the same in another process, another when a prior or an equation changes."""
     text = re.sub(r"0x[0-9a-f]+", "", str(jaxpr.jaxpr)) + "".join(map(repr, sites))
     digest = hashlib.sha256(text.encode())
-    for constant in jaxpr.consts:
+    for constant in _constants(jaxpr):
         digest.update(np.asarray(constant).tobytes())
     return digest.hexdigest()
+
+
+def _constants(jaxpr: ClosedJaxpr) -> Iterator[Any]:
+    """Arrays that a traced program closes over, with those of the functions compiled within it."""
+    yield from jaxpr.consts
+    for equation in jaxpr.jaxpr.eqns:
+        for leaf in jax.tree.leaves(equation.params):
+            if isinstance(leaf, ClosedJaxpr):
+                yield from _constants(leaf)
 
 
 @functools.lru_cache(maxsize=64)
@@ -286,25 +315,9 @@ def structure_of(program: Program, avals: Avals, precision: Precision) -> Struct
     conditioned = frozenset(name for name, _, _ in observed)
 
     def probe(data: Data, key: jax.Array) -> dict[str, Any]:
-        found: dict[str, Any] = {}
         with generate(program, data, key, notes) as trace:
             sites[:] = [_site(name, site, conditioned) for name, site in trace.items() if site["type"] in _TYPES]
-            for site in sites:
-                message = trace[site.name]
-                if site.kind == "factor":
-                    found[site.name] = {"factor": jnp.asarray(unwrapped(message["fn"]).log_factor)}
-                elif site.kind in ("latent", "observed"):
-                    inline = message["infer"].get("obs")
-                    observed = data.observed.get(site.name, inline)
-                    fits = observed is not None and _fits(jnp.shape(observed), site.shape)
-                    found[site.name] = {
-                        "value": message["value"],
-                        "inline": inline,
-                        "bounds": _bounds(message["fn"]),
-                        "support": jax.tree.leaves(message["fn"].support),
-                        "checks": _domain_checks(message["fn"], observed if fits else None),
-                        "parameters": _parameters(message["fn"]),
-                    }
+            found = {site.name: _report(site, trace[site.name], data) for site in sites}
         return found
 
     example = Data(
@@ -328,8 +341,30 @@ def structure_of(program: Program, avals: Avals, precision: Precision) -> Struct
         fingerprint=_fingerprint(stage.jaxpr, known),
         subsampled=notes["subsampled"],
         draws_keys=notes["draws_keys"],
+        report=probe,
         probe=lambda data, key: compiled()(data, key),
     )
+
+
+def _report(site: Site, message: dict[str, Any], data: Data) -> dict[str, Any]:
+    """What the checks need to know of a site in one draw."""
+    if site.kind == "factor":
+        # The value of a factor is its distribution's; that it depends on the arguments belongs into the fingerprint.
+        return {"factor": jax.tree.leaves(message["fn"]), "scale": message["scale"]}
+    if site.kind not in ("latent", "observed"):
+        return {}
+    fn, inline = message["fn"], message["infer"].get("obs")
+    observed = data.observed.get(site.name, inline)
+    fits = observed is not None and _fits(jnp.shape(observed), site.shape)
+    return {
+        "value": message["value"],
+        "inline": inline,
+        "bounds": _bounds(fn),
+        "support": jax.tree.leaves(fn.support),
+        "checks": _domain_checks(fn, observed if fits else None),
+        "parameters": _parameters(fn),
+        "scale": message["scale"],
+    }
 
 
 @contextmanager

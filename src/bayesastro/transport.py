@@ -44,7 +44,7 @@ def from_normal(fn: dist.Distribution, xi: jax.Array) -> jax.Array:
     """The value of `fn` at standard normals `xi` of shape ``normal_shape(fn)``."""
     inner = _stripped(fn)
     if isinstance(inner, dist.TransformedDistribution):
-        value = from_normal(inner.base_dist, xi)
+        value: Any = from_normal(inner.base_dist, xi)
         for transform in inner.transforms:
             value = transform(value)
         return value
@@ -86,45 +86,47 @@ def _is_served(fn: dist.Distribution) -> bool:
 
 
 def _forward(fn: dist.Distribution, xi: jax.Array) -> jax.Array:
+    of: Any = fn  # NumPyro's types of parameters are too wide to compute with
     match fn:
         case dist.Normal():
-            return fn.loc + fn.scale * xi
+            return of.loc + of.scale * xi
         case dist.MultivariateNormal():
-            return fn.loc + jnp.squeeze(fn.scale_tril @ xi[..., None], -1)
+            return of.loc + jnp.squeeze(of.scale_tril @ xi[..., None], -1)
         case dist.Gamma():
-            return quantiles.normal_to_gamma(xi, fn.concentration) / fn.rate
+            return quantiles.normal_to_gamma(xi, of.concentration) / of.rate
         case dist.Beta():
-            return quantiles.normal_to_beta(xi, fn.concentration1, fn.concentration0)
+            return quantiles.normal_to_beta(xi, of.concentration1, of.concentration0)
         case dist.StudentT():
-            return fn.loc + fn.scale * quantiles.normal_to_student_t(xi, fn.df)
+            return of.loc + of.scale * quantiles.normal_to_student_t(xi, of.df)
         case dist.Exponential():
-            return -log_ndtr(-xi) / fn.rate
+            return -log_ndtr(-xi) / of.rate
         case dist.Uniform():
-            return fn.low + (fn.high - fn.low) * ndtr(xi)
-    return fn.icdf(ndtr(xi))
+            return of.low + (of.high - of.low) * ndtr(xi)
+    return of.icdf(ndtr(xi))
 
 
 def _backward(fn: dist.Distribution, value: jax.Array) -> jax.Array:
+    of: Any = fn
     match fn:
         case dist.Normal():
-            return (value - fn.loc) / fn.scale
+            return (value - of.loc) / of.scale
         case dist.MultivariateNormal():
-            shape = jnp.broadcast_shapes(value.shape, fn.loc.shape)
-            tril = jnp.broadcast_to(fn.scale_tril, shape + shape[-1:])
-            residual = jnp.broadcast_to(value - fn.loc, shape)[..., None]
+            shape = jnp.broadcast_shapes(value.shape, of.loc.shape)
+            tril = jnp.broadcast_to(of.scale_tril, shape + shape[-1:])
+            residual = jnp.broadcast_to(value - of.loc, shape)[..., None]
             return jnp.squeeze(jax.scipy.linalg.solve_triangular(tril, residual, lower=True), -1)
         case dist.Gamma():
-            return quantiles.gamma_to_normal(value * fn.rate, fn.concentration)
+            return quantiles.gamma_to_normal(value * of.rate, of.concentration)
         case dist.Beta():
-            return quantiles.beta_to_normal(value, fn.concentration1, fn.concentration0)
+            return quantiles.beta_to_normal(value, of.concentration1, of.concentration0)
         case dist.StudentT():
-            return quantiles.student_t_to_normal((value - fn.loc) / fn.scale, fn.df)
+            return quantiles.student_t_to_normal((value - of.loc) / of.scale, of.df)
         case dist.Exponential():
-            return _normal_of_small_tail(-jnp.expm1(-fn.rate * value), jnp.exp(-fn.rate * value))
+            return _normal_of_small_tail(-jnp.expm1(-of.rate * value), jnp.exp(-of.rate * value))
         case dist.Uniform():
-            width = fn.high - fn.low
-            return _normal_of_small_tail((value - fn.low) / width, (fn.high - value) / width)
-    return ndtri(fn.cdf(value))
+            width = of.high - of.low
+            return _normal_of_small_tail((value - of.low) / width, (of.high - value) / width)
+    return ndtri(of.cdf(value))
 
 
 def _normal_of_small_tail(lower: jax.Array, upper: jax.Array) -> jax.Array:

@@ -1,13 +1,8 @@
 """Published data, each with its provenance.
 
-Two sorts of data live here:
-
-- Small tables (a few hundred figures at most) are typed into one module each, with the
-  paper, the table and the licence. They need no file and no network. The figures
-  themselves belong to their authors, so cite the paper named in ``citation``.
-- Larger sets are read from the folder that the environment variable
-  ``BAYESASTRO_DATA`` names, one sub-folder for each set, laid out as the authors
-  released it.
+Small tables (a few hundred figures at most) are typed into one module each, with the
+paper, the table and the licence. They need no file and no network. The figures themselves
+belong to their authors, so cite the paper named in ``citation``.
 
 Every table is a frozen dataclass of NumPy arrays; each call returns fresh arrays, so a
 caller may change them.

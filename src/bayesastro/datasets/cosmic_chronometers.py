@@ -172,10 +172,9 @@ def chronometer_covariance(
     terms : tuple of str
         Which systematics to add: ``"imf"``, ``"stellar_library"``, ``"model_ooo"``
         (population models without the most discordant one) or ``"model"`` (all of
-        them; contains ``"model_ooo"``, so take one of the two). The default adds the
-        first three. The authors' public example leaves the stellar library out,
-        `AUTHORS_TERMS`; that shrinks the error of H0 in flat LambdaCDM from 7.6 to
-        5.5 km/s/Mpc.
+        them; contains ``"model_ooo"``, so take one of the two). The default is the
+        choice of the authors' public example. `CONSERVATIVE_TERMS` adds the stellar
+        library, which widens the error of H0 in flat LambdaCDM from 5.5 to 7.6 km/s/Mpc.
 
     Returns
     -------

@@ -6,11 +6,13 @@ functions of coordinates and data.
 
 from bayesastro.inference.engine import Block, Draws, Engine, Progress
 from bayesastro.inference.geovi import GeoVI
+from bayesastro.inference.nested import NestedSampler
 from bayesastro.inference.nuts import NUTS
+from bayesastro.inference.smc import SMC
 
-__all__ = ["NUTS", "Block", "Draws", "Engine", "GeoVI", "Progress", "engines"]
+__all__ = ["NUTS", "SMC", "Block", "Draws", "Engine", "GeoVI", "NestedSampler", "Progress", "engines"]
 
 
 def engines() -> tuple[type[Engine], ...]:
     """Every engine that the package has."""
-    return (NUTS, GeoVI)
+    return (NUTS, NestedSampler, SMC, GeoVI)

@@ -36,7 +36,7 @@ from bayesastro.program import Data
 
 __all__ = ["NUTS"]
 
-DIVERGENCE_THRESHOLD = 1000.0
+DIVERGENCE_THRESHOLD = 1000
 """Energy error beyond which a trajectory counts as divergent (Stan's and everyone's value)."""
 
 BLOCK_BYTES = 2**27
@@ -48,7 +48,8 @@ MAX_BLOCK = 1000
 class _Chain(NamedTuple):
     """State of one chain; with a leading axis, of all."""
 
-    hmc: hmc.HMCState
+    hmc: Any
+    """An `hmc.HMCState`, whose annotations say nothing of arrays."""
     step_size: DualAveragingAdaptationState
     moments: Moments
     inverse_mass: jax.Array
@@ -130,7 +131,7 @@ class NUTS(Engine):
 
     def init(self, views: Views, key: jax.Array, data: Data, start: jax.Array | None) -> _State:
         lanes = over_lanes(
-            lambda key, data, start: self._start(views, key, data, start), self.num_chains, (True, False, False)
+            lambda key, data, start: self._start(views, key, data, start), self.num_chains, (0, None, None)
         )
         return _State(jnp.zeros((), int), lanes(self._chain_keys(key), data, start))
 
@@ -140,7 +141,7 @@ class NUTS(Engine):
         lanes = over_lanes(
             lambda key, chain, count, num_steps, data: self._run_chain(views, key, chain, count, num_steps, data),
             self.num_chains,
-            (True, True, False, False, False),
+            (0, 0, None, None, None),
         )
         chains, num_kept, rows = lanes(self._chain_keys(key), state.chains, state.count, num_steps, data)
         return _State(state.count + num_steps, chains), Block(
@@ -184,19 +185,21 @@ class NUTS(Engine):
         key_start, key_step = jax.random.split(jax.random.fold_in(key, 0))
         if start is None:
             points = prior_points(chart, key_start, data, self.num_starts)
-            first = hmc.HMCState(*best(points))
+            chosen: Any = best(points)
         else:
             points = points_at(chart, jax.random.choice(key_start, start, (self.num_starts,)), data)
-            first = hmc.HMCState(*jax.tree.map(lambda array: array[0], points))
+            chosen = jax.tree.map(lambda array: array[0], points)
+        first: Any = hmc.HMCState(*chosen)
         inverse_mass = first_metric(points.position, points.gradient)
         inverse_mass = jnp.diag(inverse_mass) if is_dense else inverse_mass
-        kernel = hmc.build_kernel(divergence_threshold=DIVERGENCE_THRESHOLD)
+        kernel: Any = hmc.build_kernel(divergence_threshold=DIVERGENCE_THRESHOLD)
 
-        def one_step(step_size: jax.Array) -> Any:
+        def one_step(step_size: Any) -> Any:
             return lambda key, state: kernel(key, state, log_density, step_size, inverse_mass, 1)
 
         one = jnp.ones((), first.logdensity.dtype)
-        step_size = find_reasonable_step_size(key_step, one_step, first, one, self.target_accept)
+        search: Any = find_reasonable_step_size
+        step_size = search(key_step, one_step, first, one, self.target_accept)
         # Where no step was acceptable, or every one, the search runs into the limits of the floats.
         step_size = jnp.where(jnp.isfinite(step_size) & (step_size > 0), step_size, one)
         step_init, _, _ = dual_averaging_adaptation(self.target_accept)
@@ -238,7 +241,7 @@ class NUTS(Engine):
         step_init, step_update, step_final = dual_averaging_adaptation(self.target_accept)
         is_warmup = t < self.num_warmup
         step_size = jnp.where(is_warmup, jnp.exp(chain.step_size.log_step_size), step_final(chain.step_size))
-        kernel = kernels.build_kernel(divergence_threshold=DIVERGENCE_THRESHOLD)
+        kernel: Any = kernels.build_kernel(divergence_threshold=DIVERGENCE_THRESHOLD)
         state, info = kernel(
             key,
             chain.hmc,
@@ -289,7 +292,7 @@ def _empty_row(size: int, dtype: Any) -> dict[str, jax.Array]:
     }
 
 
-def _row(state: hmc.HMCState, info: kernels.NUTSInfo, step_size: jax.Array, inverse_mass: jax.Array) -> dict[str, Any]:
+def _row(state: Any, info: Any, step_size: jax.Array, inverse_mass: jax.Array) -> dict[str, Any]:
     """What is kept of a transition; `divergence` is the end of the trajectory with the larger energy."""
     kinetic = metrics.default_metric(inverse_mass).kinetic_energy
     left, right = info.trajectory_leftmost_state, info.trajectory_rightmost_state

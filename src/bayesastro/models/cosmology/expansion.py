@@ -9,7 +9,7 @@ DESI Collaboration 2025, arXiv:2503.14738 (distances; priors: table 5);
 Moresco et al. 2020, ApJ 898, 82 (chronometers and their covariance).
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpyro
@@ -49,7 +49,8 @@ def program(
     Omega_m = numpyro.sample("Omega_m", dist.Uniform(0.01, 0.99))
     H0 = numpyro.sample("H0", dist.Uniform(20.0, 100.0))  # [km/s/Mpc]
     hrd = numpyro.sample("hrd", dist.Uniform(10.0, 1000.0))  # h·r_d [Mpc]
-    w0, wa = -1.0, 0.0
+    w0: Any = -1.0
+    wa: Any = 0.0
     if dark_energy == "w0wa":
         w0 = numpyro.sample("w0", dist.Uniform(-3.0, 1.0))
         w_early = numpyro.sample("w_early", dist.Uniform(-3.0, 0.0))  # w₀ + w_a, the limit at high redshift

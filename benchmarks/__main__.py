@@ -1,0 +1,50 @@
+"""Run the workloads and write their tables: ``python -m benchmarks [NAME ...] [--out FILE]``."""
+
+import datetime
+import os
+import platform
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+WORKLOADS = {
+    "nuts": ("benchmarks.nuts_kernels", "NUTS kernels"),
+    "overhead": ("benchmarks.overhead", "Overhead"),
+    "nested": ("benchmarks.nested_sampling", "Nested sampling"),
+    "geovi": ("benchmarks.geovi_fields", "GeoVI on fields"),
+}
+
+PACKAGES = ("bayesastro", "jax", "numpyro", "blackjax", "numpy")
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    import jax
+
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    device = jax.devices()[0].device_kind
+    return (
+        f"{datetime.date.today()}; Python {platform.python_version()}, {versions}; "
+        f"{os.cpu_count()} cores ({platform.machine()}), device {device}."
+    )
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("names", nargs=-1, type=click.Choice(list(WORKLOADS)))
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the tables to this file too.")
+def main(names: tuple[str, ...], out: Path | None) -> None:
+    """Time the workloads NAMES, by default all, beside their peers; print one Markdown table each."""
+    parts = [machine()]
+    for name in names or WORKLOADS:
+        module, title = WORKLOADS[name]
+        workload = import_module(module)
+        click.echo(f"## {title}\n")
+        parts.append(f"## {title}\n\n{(workload.__doc__ or '').strip()}\n\n{workload.run()}")
+        click.echo()
+    if out is not None:
+        out.write_text("# Benchmarks\n\n" + "\n\n".join(parts) + "\n")
+
+
+main()

@@ -1,0 +1,63 @@
+"""Checks of variational results: importance weights, solves, and residuals of the data."""
+
+import json
+
+import numpy as np
+import xarray as xr
+
+from bayesastro.findings import Finding, sample_stats, worst
+
+__all__ = ["APPROXIMATION_CHECKS"]
+
+MAX_SHIFT = 0.2
+"""Of the expansion point between the last iterations, in posterior sds: a fifth adds 2 % to an error in quadrature."""
+
+MAX_APPROXIMATION_ERROR = 0.2
+"""As for `MAX_SHIFT`."""
+
+MAX_CHI2_DEVIATION = 5.0
+"""Of reduced χ² from one, in its expected sds √(2/n); and by a factor of 1.5 too, for with 10⁶ data all models fail."""
+
+
+def _approximation(result: xr.DataTree) -> list[Finding]:
+    error = result.attrs.get("approximation_error", 0.0)
+    what = "the approximation's error by its importance weights, in posterior sds for each unknown,"
+    remedy = "Compare with `NUTS` started from this result (`start=result`), raise `num_samples`, or reparametrise."
+    return worst("approximation", [("posterior", float(error))], MAX_APPROXIMATION_ERROR, 1, what, remedy)
+
+
+def _solves(result: xr.DataTree) -> list[Finding]:
+    """Linear and Newton solves of a variational run that ended at their limits, and an expansion point on the move."""
+    if "iterations" not in result.children or result["iterations"].sizes.get("iteration", 0) == 0:
+        return []
+    found, stats, last = [], sample_stats(result), result["iterations"].to_dataset().isel(iteration=-1)
+    failed = float(1 - stats["converged"].mean()) if "converged" in stats else 0.0
+    if failed > 0:
+        text = f"{100 * failed:.2g} % of the draws were not solved to the tolerance"
+        remedy = "Raise `max_cg_iterations` and `max_sampling_newton`, or the `tolerance`."
+        found.append(Finding("draws_not_converged", "draws", failed, 0, text, remedy))
+    if not bool(last["converged"]):
+        text = f"the last minimisation ended after {int(last['newton_iterations'])} Newton steps without converging"
+        remedy = "Raise `max_newton` and `max_cg_iterations`, or the `tolerance`."
+        found.append(
+            Finding("minimum_not_converged", "optimisation", float(last["newton_iterations"]), np.nan, text, remedy)
+        )
+    remedy = "Raise `num_iterations` if it still falls from one to the next, or else `num_samples`."
+    what = "the last move of the expansion point, in posterior sds,"
+    return found + worst("not_settled", [("optimisation", float(last["shift"]))], MAX_SHIFT, 1, what, remedy)
+
+
+def _minisanity(result: xr.DataTree) -> list[Finding]:
+    """Residuals of the data that are larger or smaller than the noise the program gives them."""
+    found = []
+    remedy = "The data scatter more or less than the program says: look at the residuals, the errors and the model."
+    for site, row in json.loads(result.attrs.get("minisanity", "{}")).items():
+        chi2 = row["reduced_chi2"]
+        deviation = abs(chi2 - 1) / np.sqrt(2 / max(row["num"], 1))
+        if row["kind"] == "data" and deviation > MAX_CHI2_DEVIATION and not 1 / 1.5 < chi2 < 1.5:
+            text = f"the reduced χ² of `{site}` is {chi2:.3g}"
+            found.append(Finding("reduced_chi2", site, chi2, 1.0, text, remedy))
+    return found
+
+
+APPROXIMATION_CHECKS = (_approximation, _solves, _minisanity)

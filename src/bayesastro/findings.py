@@ -1,0 +1,53 @@
+"""What a diagnostic check reports: a finding, with its number, threshold and remedy."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+__all__ = ["Finding", "sample_stats", "worst"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing amiss.
+
+    Attributes
+    ----------
+    id : str
+        Short name of the check.
+    where : str
+        Parameter, chain or group.
+    number, threshold : float
+        What was measured, and the value it should not pass.
+    text : str
+        The finding in words.
+    remedy : str
+        What to do.
+    """
+
+    id: str
+    where: str
+    number: float
+    threshold: float
+    text: str
+    remedy: str
+
+
+def worst(
+    id: str, entries: list[tuple[str, float]], threshold: float, sign: int, what: str, remedy: str
+) -> list[Finding]:
+    """One finding for all the entries past a threshold, at the worst of them."""
+    bad = [(name, value) for name, value in entries if not sign * value <= sign * threshold]
+    if not bad:
+        return []
+    where, number = max(bad, key=lambda pair: sign * pair[1] if np.isfinite(pair[1]) else np.inf)
+    more = f", and at {len(bad) - 1} more" if len(bad) > 1 else ""
+    return [
+        Finding(id, where, number, threshold, f"{what} is {number:.4g}, where {threshold:g} is the limit{more}", remedy)
+    ]
+
+
+def sample_stats(result: xr.DataTree) -> xr.Dataset:
+    """The engine's figures for each draw; not every engine has any."""
+    return result["sample_stats"].to_dataset() if "sample_stats" in result.children else xr.Dataset()

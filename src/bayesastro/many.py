@@ -1,0 +1,329 @@
+"""Many data sets at once: one compiled fit, vectorised over data sets in chunks, on one machine or a cluster."""
+
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from bayesastro.batch import Batch
+from bayesastro.checkpoint import Checkpoint
+from bayesastro.compilation import compile_clock
+from bayesastro.drive import checked_seed, interruptions, next_block, run_identity
+from bayesastro.inference.engine import Draws, Engine, Progress, Rows
+from bayesastro.inference.lanes import on_one_device, over_lanes
+from bayesastro.many_result import build_many
+from bayesastro.precision import Precision, to_numpy, validate_precision, working_precision
+from bayesastro.problem import Problem, Views
+from bayesastro.program import Data
+from bayesastro.progress import Reporter
+
+__all__ = ["fit_many"]
+
+FIRST_CHUNK = 256
+"""Data sets fitted together to begin with; more fill the caches and wait longer for the slowest among them."""
+
+
+def fit_many(
+    problem: Problem,
+    data: Batch | Mapping[str, Any],
+    engine: Engine,
+    *,
+    seed: int,
+    chunk: int | Literal["auto"] = "auto",
+    checkpoint: str | Path | None = None,
+    time_limit: float | None = None,
+    progress: bool = True,
+    precision: Precision = "double",
+    client: Any = None,
+) -> xr.DataTree:
+    """Fit every data set of a batch with one compiled program.
+
+    A data set's draws depend on `seed` and its number in the batch, not on the chunks.
+
+    Parameters
+    ----------
+    problem : Problem
+        The program; its own data give shapes and whatever the batch does not stack.
+    data : Batch or mapping
+        Data sets from :meth:`Problem.batch`; or a mapping of observed values by site name, stacked along their leading
+        axes.
+    engine : Engine
+    seed : int
+    chunk : int or "auto"
+        Data sets fitted together. ``"auto"`` begins with `FIRST_CHUNK` and halves it, saying so, when memory runs out.
+    checkpoint : path, optional
+        Folder in which finished chunks are kept. If it holds this run's, only the rest is fitted.
+    time_limit : float, optional
+        Seconds after which to stop; data sets not reached are marked so.
+    progress : bool
+    precision : {"double", "single"}
+    client : dask.distributed.Client, optional
+        Spread the chunks over its workers. A chunk whose worker dies is done again by another.
+
+    Returns
+    -------
+    xarray.DataTree
+        As of :func:`fit`, with a leading dimension ``dataset``; and ``fits``, with the engine's figures for each data
+        set and ``failed``: no finite start, a draw that is not finite, or not reached. Their draws are NaN.
+
+    Raises
+    ------
+    ValueError
+        If the engine cannot run the problem, or a setting or the checkpoint does not fit.
+    MemoryError
+        If not even one data set fits into memory.
+    """
+    batch = data if isinstance(data, Batch) else problem.batch(observed=data)
+    validate_precision(precision)
+    if chunk != "auto" and not (isinstance(chunk, int | np.integer) and chunk >= 1):
+        raise ValueError(f'`chunk` must be "auto" or a whole number of at least 1, but {chunk!r} came.')
+    engine.validate(batch.problem)
+    identity = run_identity(batch.problem.with_data(batch.take(0)), engine, checked_seed(seed), precision)
+    reporter = Reporter(f"{type(engine).__name__} × {batch.size}", shown=progress)
+    began = time.monotonic()
+    with compile_clock() as clock, interruptions(reporter) as is_interrupted:
+        work = _Work(batch, engine, int(seed), precision, reporter)
+        if checkpoint is not None:
+            work.attach(Checkpoint(Path(checkpoint), identity | {"batch": work.fingerprint()}))
+
+        def is_over() -> bool:
+            return is_interrupted() or (time_limit is not None and time.monotonic() - began > time_limit)
+
+        try:
+            size = FIRST_CHUNK if chunk == "auto" else int(chunk)
+            if client is None:
+                work.here(size, halve=chunk == "auto", is_over=is_over)
+            else:
+                work.on(client, size, is_over)
+        finally:
+            reporter.close()
+        result = build_many(batch, engine, work.rows(), identity, precision)
+        seconds = time.monotonic() - began
+        result.attrs |= {"seconds_compiling": clock.seconds, "seconds_running": max(seconds - clock.seconds, 0.0)}
+    return result
+
+
+class _Work:
+    """The data sets still to do, and what the finished chunks gave."""
+
+    def __init__(self, batch: Batch, engine: Engine, seed: int, precision: Precision, reporter: Reporter) -> None:
+        self.batch, self.engine, self.seed, self.reporter = batch, engine, seed, reporter
+        self.precision: Precision = precision
+        self.done: list[Rows] = []
+        self.checkpoint: Checkpoint | None = None
+
+    def fingerprint(self) -> str:
+        from bayesastro.fingerprint import data_fingerprint
+
+        return data_fingerprint(self.batch.data)
+
+    def attach(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        found = checkpoint.open()
+        if found is not None:
+            self.done = list(found[1])
+            self.reporter.say(f"going on from `{checkpoint.folder}`")
+
+    def remaining(self) -> np.ndarray:
+        finished = np.concatenate([rows["index"] for rows in self.done]) if self.done else np.zeros(0, int)
+        return np.setdiff1d(np.arange(self.batch.size), finished)
+
+    def add(self, rows: Rows) -> None:
+        self.done.append(rows)
+        if self.checkpoint is not None:
+            self.checkpoint.append([np.asarray(len(self.done))], rows)
+        self.report(0.0)
+
+    def report(self, fraction_of_chunk: float) -> None:
+        finished = sum(len(rows["index"]) for rows in self.done)
+        failed = sum(int(rows["failed"].sum()) for rows in self.done)
+        done = min(int(finished + fraction_of_chunk), self.batch.size)
+        self.reporter.update(Progress(done, self.batch.size, "data sets", {"failed": float(failed)}))
+
+    def rows(self) -> Mapping[int, Rows]:
+        """By number of the data set, what its fit gave."""
+        return {int(n): {k: v[i] for k, v in rows.items()} for rows in self.done for i, n in enumerate(rows["index"])}
+
+    def here(self, size: int, *, halve: bool, is_over: Callable[[], bool]) -> None:
+        """Fit what remains in this process, chunk by chunk."""
+        while len(left := self.remaining()) and not is_over():
+            numbers = left[:size]
+            try:
+                rows = fit_chunk(
+                    self.batch,
+                    self.engine,
+                    self.seed,
+                    numbers,
+                    min(size, self.batch.size),
+                    self.precision,
+                    self.report,
+                    is_over,
+                )
+            except (MemoryError, jax.errors.JaxRuntimeError) as error:
+                if not (isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)) or not halve:
+                    raise
+                if size == 1:
+                    raise MemoryError("Not even one data set fits into memory. Use `thin` or fewer chains.") from error
+                size = max(1, min(size, self.batch.size) // 2)
+                self.reporter.say(f"out of memory; going on with {size} data sets at a time")
+                continue
+            if rows is not None:
+                self.add(rows)
+
+    def on(self, client: Any, size: int, is_over: Callable[[], bool]) -> None:
+        """Fit what remains on the workers of a Dask cluster."""
+        from distributed import as_completed
+
+        left = self.remaining()
+        shares = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+        size = max(1, min(size, -(-len(left) // shares)))
+        batch = client.scatter(self.batch, broadcast=True)
+        futures = [
+            client.submit(
+                fit_chunk, batch, self.engine, self.seed, left[i : i + size], size, self.precision, pure=False
+            )
+            for i in range(0, len(left), size)
+        ]
+        for future in as_completed(futures):
+            self.add(future.result())
+            if is_over():
+                client.cancel(futures)
+                return
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(engine: Engine, views: Views, axes: tuple[Any, ...], size: int) -> tuple[Any, Any]:
+    """The engine's functions over `size` data sets."""
+    in_axes = Data(axes[0], dict(axes[1]))
+
+    def init(keys: jax.Array, data: Data) -> Any:
+        with on_one_device():
+            return jax.vmap(lambda key, data: engine.init(views, key, data, None), in_axes=(0, in_axes))(keys, data)
+
+    def advance(keys: jax.Array, state: Any, data: Data, num_steps: jax.Array) -> Any:
+        def one(key: jax.Array, state: Any, data: Data, num_steps: jax.Array) -> Any:
+            with on_one_device():
+                return engine.advance(views, key, state, data, num_steps)
+
+        return over_lanes(one, size, (0, 0, in_axes, None))(keys, state, data, num_steps)
+
+    return jax.jit(init), jax.jit(advance, donate_argnums=1)
+
+
+def fit_chunk(
+    batch: Batch,
+    engine: Engine,
+    seed: int,
+    numbers: np.ndarray,
+    size: int,
+    precision: Precision,
+    report: Callable[[float], None] | None = None,
+    is_over: Callable[[], bool] | None = None,
+) -> Rows | None:
+    """Fit the data sets of the given `numbers`, padded to `size`; None if it was stopped.
+
+    Returns
+    -------
+    dict of str to array
+        ``index``, ``failed``, ``coordinates``, and the engine's figures, with the data sets along the leading axis.
+    """
+    views = batch.problem.views(precision)
+    with working_precision(precision):
+        key = jax.random.key(seed)
+        if not engine.is_traced:
+            draws = [_fit_alone(batch, engine, views, jax.random.fold_in(key, int(n)), int(n)) for n in numbers]
+            return _as_rows(numbers, draws)
+        padded = np.concatenate([numbers, np.repeat(numbers[-1:], max(0, size - len(numbers)))])
+        data = jax.device_put(batch.take(padded))
+        keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.asarray(padded))
+        axes = (batch.axes.arrays, tuple(batch.axes.observed.items()))
+        init, advance = _compiled(engine, views, axes, len(padded))
+        first, blocks = init(keys, data), []
+        state = first
+        for fraction, last in _advanced(engine, views, advance, keys, first, data, blocks):
+            state = last
+            if report is not None:
+                report(fraction * len(numbers))
+            if is_over is not None and fraction < 1 and is_over():
+                return None
+        states = to_numpy(state)
+    return _as_rows(numbers, [_finished(engine, views, _at(states, i), blocks, i) for i in range(len(numbers))])
+
+
+def _advanced(
+    engine: Engine, views: Views, advance: Any, keys: jax.Array, state: Any, data: Data, blocks: list[Any]
+) -> Iterator[tuple[float, Any]]:
+    """Advance all data sets until the last is done; the fraction done and the state after each block."""
+    largest = engine.block_size(views)
+    num_steps, fraction = max(1, largest // 20), 0.0
+    while fraction < 1:
+        with compile_clock() as clock:
+            began = time.monotonic()
+            state, block = advance(keys, state, data, jnp.asarray(num_steps))
+            counts = np.asarray(block.count)
+            elapsed = time.monotonic() - began - clock.seconds
+        if most := int(counts.max()):
+            blocks.append((counts, {name: np.array(np.asarray(rows)[:, :most]) for name, rows in block.rows.items()}))
+        states = to_numpy(state)
+        standings = [engine.progress(_at(states, i)) for i in range(len(counts))]
+        fraction = min(s.done / s.total if s.total else 1.0 for s in standings)
+        left = max(s.total - s.done for s in standings)
+        num_steps = max(1, min(next_block(num_steps, elapsed), largest, left))
+        yield fraction, state
+
+
+def _at(tree: Any, index: int) -> Any:
+    return jax.tree.map(lambda array: array[index], tree)
+
+
+def _finished(engine: Engine, views: Views, state: Any, blocks: Sequence[Any], index: int) -> Draws | None:
+    """The draws of one data set; None if it had no finite start."""
+    if not engine.started(state).all():
+        return None
+    names = blocks[0][1]
+    rows = {name: np.concatenate([rows[name][index, : counts[index]] for counts, rows in blocks]) for name in names}
+    return engine.finish(views, state, rows)
+
+
+def _fit_alone(batch: Batch, engine: Engine, views: Views, key: jax.Array, number: int) -> Draws | None:
+    """One data set with an engine that JAX cannot trace."""
+    data, blocks = batch.take(number), []
+    state = engine.init(views, key, data, None)
+    if not engine.started(state).all():
+        return None
+    while (standing := engine.progress(state)).done < standing.total:
+        num_steps = min(engine.block_size(views), standing.total - standing.done)
+        state, block = engine.advance(views, key, state, data, jnp.asarray(num_steps))
+        blocks.append({name: np.asarray(rows)[: int(block.count)] for name, rows in block.rows.items()})
+    rows = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else {}
+    return engine.finish(views, to_numpy(state), rows)
+
+
+def _as_rows(numbers: np.ndarray, draws: Sequence[Draws | None]) -> Rows:
+    """Stack the draws of several data sets; NaN for those that failed."""
+    failed = np.array([d is None or not np.isfinite(d.coordinates).all() for d in draws])
+    rows: dict[str, np.ndarray] = {"index": np.asarray(numbers), "failed": failed}
+    example = next((d for d in draws if d is not None), None)
+    if example is None:
+        return rows
+    flat = [None if d is None else _flat(d) for d in draws]
+    for name, value in _flat(example).items():
+        missing = np.full_like(value, np.nan if value.dtype.kind == "f" else 0)
+        rows[name] = np.stack([missing if f is None else f[name] for f in flat])
+    return rows
+
+
+def _flat(draws: Draws) -> dict[str, np.ndarray]:
+    """Everything of a fit by one name each: coordinates, statistics of draws, figures of the run."""
+    numbers = {k: np.asarray(v) for k, v in draws.attributes.items() if isinstance(v, int | float | np.number)}
+    return {
+        "coordinates": draws.coordinates,
+        **{f"stat {name}": value for name, value in draws.sample_stats.items()},
+        **{f"figure {name}": value for name, value in numbers.items()},
+    }

@@ -1,0 +1,205 @@
+"""Many data sets: batches, chunks, failures, and the same answers as one by one."""
+
+import arviz_stats
+import child
+import jax
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+from matrix import Z
+from numpyro.handlers import mask as masked
+
+import bayesastro as ba
+from bayesastro import many
+from bayesastro.compilation import compile_clock
+
+ENGINE = ba.NUTS(num_chains=2, num_warmup=200, num_draws=200)
+NUM = 5
+RNG = np.random.default_rng(4)
+Y = 0.5 + 2.0 * child.X + child.SIGMA * RNG.normal(size=(NUM, len(child.X)))
+
+
+@pytest.fixture(scope="module")
+def together():
+    return ba.fit_many(child.problem(), {"y": Y}, ENGINE, seed=3, chunk=2, progress=False)
+
+
+def exact_means(y):
+    design = np.stack([np.ones_like(child.X), child.X], axis=1)
+    precision = design.T @ design / child.SIGMA**2 + np.eye(2) / child.PRIOR_SD**2
+    return np.linalg.solve(precision, design.T @ y.T / child.SIGMA**2)
+
+
+def test_each_data_set_has_its_own_posterior(together):
+    posterior = together["posterior"].to_dataset()
+    assert posterior["a"].dims == ("dataset", "chain", "draw")
+    assert posterior.sizes == {"dataset": NUM, "chain": 2, "draw": 200}
+    error = arviz_stats.mcse(posterior, method="mean")
+    for name, exact in zip("ab", exact_means(Y), strict=True):
+        off = np.abs(posterior[name].mean(("chain", "draw")) - exact) / error[name]
+        assert (off < Z).all()
+    np.testing.assert_allclose(posterior["end"], posterior["a"] + posterior["b"])
+
+
+def test_groups_and_attributes(together):
+    assert together["observed_data"]["y"].dims == ("dataset", "point")
+    np.testing.assert_array_equal(together["observed_data"]["y"], Y)
+    assert together["constant_data"]["x"].shape == child.X.shape
+    assert not together["fits"]["failed"].any()
+    assert together["fits"]["num_gradients"].dims == ("dataset",)
+    assert (together.attrs["status"], together.attrs["num_failed"], together.attrs["engine"]) == ("complete", 0, "NUTS")
+    assert together["sample_stats"]["diverging"].shape == (NUM, 2, 200)
+
+
+@pytest.mark.slow
+def test_draws_do_not_depend_on_the_chunks(together):
+    """Chunks of other sizes are other programs, which round differently; the first transitions still agree."""
+    other = ba.fit_many(child.problem(), {"y": Y}, ENGINE, seed=3, chunk=3, progress=False)
+    error = arviz_stats.mcse(together["posterior"].to_dataset(), method="mean")
+    difference = (other["posterior"].to_dataset() - together["posterior"].to_dataset()).mean(("chain", "draw"))
+    assert all((np.abs(difference[name]) < 1.5 * Z * error[name]).all() for name in "ab")
+
+
+def test_the_second_batch_compiles_nothing(together):
+    batch = child.problem().batch(observed={"y": Y + 1.0})
+    with compile_clock() as clock:
+        ba.fit_many(child.problem(), batch, ENGINE, seed=4, chunk=2, progress=False)
+    assert clock.count == 0
+
+
+def curve(t, sigma, is_real):
+    level = numpyro.sample("level", dist.Normal(0.0, 10.0))
+    with numpyro.plate("time", t.shape[0]), masked(mask=is_real):
+        numpyro.sample("flux", dist.Normal(level, sigma))
+
+
+@pytest.fixture(scope="module")
+def ragged():
+    times = [np.arange(float(n)) for n in (6, 4, 9)]
+    fluxes = [RNG.normal(3.0, 0.5, len(t)) for t in times]
+    problem = ba.Problem(curve, times[0], 0.5, np.ones(6, bool), observed={"flux": fluxes[0]})
+    return problem, times, fluxes
+
+
+def test_data_sets_of_unequal_length_are_padded_and_masked(ragged):
+    problem, times, fluxes = ragged
+    batch = problem.batch(t=times, observed={"flux": fluxes}, mask="is_real")
+    assert batch.data.arrays[0].shape == (3, 9)
+    np.testing.assert_array_equal(batch.data.arrays[1].sum(1), [6, 4, 9])
+    theta = {"level": np.array(2.0)}
+    for i, flux in enumerate(fluxes):
+        alone = ba.Problem(curve, times[i], 0.5, np.ones(len(flux), bool), observed={"flux": flux})
+        one, other = (p.log_likelihood(theta)["flux"].sum() for p in (batch[i], alone))
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_unequal_lengths_need_a_mask(ragged):
+    problem, times, fluxes = ragged
+    with pytest.raises(ValueError, match=r"differ in length\. Give `mask`"):
+        problem.batch(t=times, observed={"flux": fluxes})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "needs at least one array"),
+        ({"X": [child.X]}, "was given `X`, but the program's array arguments are"),
+        ({"x": np.stack([child.X] * 2), "observed": {"y": Y}}, "same number of data sets, but they hold: `x` 2, `y` 5"),
+        ({"observed": {"y": Y[:, :-1]}}, "has shape"),
+        ({"observed": {"y": np.where(np.arange(NUM)[:, None] == 3, np.nan, Y)}}, r"non-finite value.*index \(3, 0\)"),
+    ],
+)
+def test_bad_batches_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        child.problem().batch(**options)
+
+
+def test_a_value_outside_its_domain_is_named_with_its_data_set():
+    def program(sigma):
+        mean = numpyro.sample("mean", dist.Normal(0.0, 1.0))
+        numpyro.sample("y", dist.Normal(mean, sigma).to_event(1))
+
+    problem = ba.Problem(program, np.ones(3), observed={"y": np.zeros(3)})
+    sigma = np.ones((4, 3))
+    problem.batch(sigma=sigma)
+    sigma[2, 1] = 0.0
+    with pytest.raises(ValueError, match="Data set 2 of the batch: Site `y`: `scale`"):
+        problem.batch(sigma=sigma)
+
+
+def test_a_failed_fit_is_reported_and_the_others_stand():
+    def program(limit):
+        x = numpyro.sample("x", dist.Normal(0.0, 1.0))
+        numpyro.factor("cut", jax.numpy.where(x < limit, 0.0, -jax.numpy.inf))
+
+    problem = ba.Problem(program, np.array(1.0))
+    result = ba.fit_many(
+        problem,
+        problem.batch(limit=np.array([1.0, -50.0, 2.0])),
+        ba.NUTS(num_warmup=50, num_draws=50),
+        seed=0,
+        progress=False,
+    )
+    np.testing.assert_array_equal(result["fits"]["failed"], [False, True, False])
+    assert result.attrs["num_failed"] == 1
+    assert np.isnan(result["posterior"]["x"][1]).all()
+    assert np.isfinite(result["posterior"]["x"][[0, 2]]).all()
+
+
+def test_a_checkpoint_keeps_finished_chunks(tmp_path, monkeypatch, together):
+    fitted = []
+    fit_chunk = many.fit_chunk
+    monkeypatch.setattr(many, "fit_chunk", lambda *args: fitted.append(list(args[3])) or fit_chunk(*args))
+    arguments = (child.problem(), {"y": Y}, ENGINE)
+    options = {"seed": 3, "chunk": 2, "progress": False, "checkpoint": tmp_path / "run"}
+    part = ba.fit_many(*arguments, **options, time_limit=1e-6)
+    assert part.attrs["status"] == "0 of 5 data sets reached"
+    assert part["fits"]["failed"].all()
+    limited = iter([True, True, False, False, False])
+    monkeypatch.setattr(many, "interruptions", lambda reporter: _Stop(limited))
+    ba.fit_many(*arguments, **options)
+    assert fitted[:1] == [[0, 1]]
+    monkeypatch.undo()
+    whole = ba.fit_many(*arguments, **options)
+    assert whole.attrs["status"] == "complete"
+    assert whole["posterior"].equals(together["posterior"])
+    with pytest.raises(ValueError, match=r"belongs to another run.*`seed`"):
+        ba.fit_many(*arguments, **{**options, "seed": 4})
+
+
+class _Stop:
+    """Stands in for the handler of Ctrl-C: pressed once the given answers are used up."""
+
+    def __init__(self, going):
+        self.going = going
+
+    def __enter__(self):
+        return lambda: not next(self.going, False)
+
+    def __exit__(self, *error):
+        return False
+
+
+def test_chunks_are_halved_when_memory_runs_out(monkeypatch, capsys, together):
+    fit_chunk, sizes = many.fit_chunk, []
+
+    def small_machine(batch, engine, seed, numbers, size, *rest):
+        sizes.append(size)
+        if size > 2:
+            raise MemoryError
+        return fit_chunk(batch, engine, seed, numbers, size, *rest)
+
+    monkeypatch.setattr(many, "fit_chunk", small_machine)
+    result = ba.fit_many(child.problem(), {"y": Y}, ENGINE, seed=3)
+    assert sizes[:2] == [5, 2]
+    assert "out of memory; going on with 2 data sets at a time" in capsys.readouterr().err
+    assert result["posterior"].equals(together["posterior"])
+    with pytest.raises(MemoryError):
+        ba.fit_many(child.problem(), {"y": Y}, ENGINE, seed=3, chunk=4, progress=False)
+
+
+@pytest.mark.parametrize("chunk", [0, -1, 1.5, "all"])
+def test_bad_chunks_are_refused(chunk):
+    with pytest.raises(ValueError, match='`chunk` must be "auto" or a whole number of at least 1'):
+        ba.fit_many(child.problem(), {"y": Y}, ENGINE, seed=3, chunk=chunk)

@@ -1,0 +1,225 @@
+"""Pictures: what the functions draw on the axes, and what they refuse to draw."""
+
+import arviz_base
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.path import Path
+from scipy import stats
+
+import bayesastro as ba
+from bayesastro.plots import COLORS
+
+NUM_DRAWS = 5000
+
+
+@pytest.fixture(autouse=True)
+def _agg():
+    with mpl.rc_context():
+        plt.switch_backend("Agg")
+        yield
+    plt.close("all")
+
+
+def result(seed=0, num_draws=NUM_DRAWS, **more):
+    """Two correlated scalars and a vector, as if drawn by two chains."""
+    rng = np.random.default_rng(seed)
+    a = rng.normal(1.0 + seed, 2.0, (2, num_draws))
+    posterior = {"a": a, "b": 0.5 * a + rng.normal(size=a.shape), "v": rng.normal(size=(*a.shape, 3))}
+    return arviz_base.from_dict({"posterior": posterior | more})
+
+
+def panels(figure):
+    """The axes of a corner plot by row and column."""
+    size = int(np.sqrt(len(figure.axes)))
+    return np.array(figure.axes).reshape(size, size)
+
+
+def contours(axis):
+    """The closed lines on a panel, in data coordinates, from the innermost out."""
+    sets = [c for c in axis.collections if hasattr(c, "levels") and not c.filled]
+    paths = [path for path in sets[-1].get_paths() if len(path.vertices)]
+    return sorted(paths, key=lambda path: np.ptp(path.vertices[:, 0]))
+
+
+def test_one_panel_for_each_pair_of_scalars():
+    figure = ba.plot.corner(result())
+    assert isinstance(figure, mpl.figure.Figure)
+    grid = panels(figure)
+    assert grid.shape == (2, 2)  # the vector is left out
+    assert [axis.get_xlabel() for axis in grid[-1]] == ["a", "b"]
+    assert grid[1, 0].get_ylabel() == "b"
+    assert not figure.legends
+    figure.canvas.draw()
+
+
+def test_variables_come_in_the_order_asked_for_and_with_labels():
+    figure = ba.plot.corner(result(), ["b", "a"], labels={"a": r"$\alpha$ [mag]", "unused": "?"})
+    grid = panels(figure)
+    assert [axis.get_xlabel() for axis in grid[-1]] == ["b", r"$\alpha$ [mag]"]
+    assert grid[1, 0].get_ylabel() == r"$\alpha$ [mag]"
+
+
+def test_contours_hold_the_stated_shares_of_the_draws():
+    posterior = result(num_draws=20_000)
+    draws = np.stack([posterior["posterior"][name].values.ravel() for name in ("a", "b")], axis=1)
+    lines = contours(panels(ba.plot.corner(posterior, ["a", "b"]))[1, 0])
+    inside = [Path(line.vertices).contains_points(draws).mean() for line in lines]
+    np.testing.assert_allclose(inside, [0.393, 0.865], atol=0.03)
+
+
+def test_axes_hold_nearly_all_draws_and_little_else():
+    axis = panels(ba.plot.corner(result(), ["a", "b"]))[0, 0]
+    low, high = axis.get_xlim()
+    assert stats.norm.cdf(low, 1.0, 2.0) < 0.003
+    assert stats.norm.sf(high, 1.0, 2.0) < 0.003
+    assert high - low < 10 * 2.0
+
+
+def test_several_results_are_overlaid_in_colours_of_their_own_with_a_legend():
+    figure = ba.plot.corner({"one": result(0), "two": result(3)}, ["a"])
+    (axis,) = figure.axes
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["one", "two"]
+    assert [to_hex(line.get_color()) for line in legend.get_lines()] == list(COLORS[:2])
+    drawn = {to_hex(artist.get_edgecolor()) for artist in axis.patches} | {
+        to_hex(line.get_color()) for line in axis.lines
+    }
+    assert set(COLORS[:2]) <= drawn
+    low, high = axis.get_xlim()  # wide enough for both, whose means are 1 and 4
+    assert low < 1.0 - 2.5 * 2.0
+    assert high > 4.0 + 2.5 * 2.0
+
+
+def test_histograms_are_densities_of_equal_area_whatever_the_number_of_draws():
+    figure = ba.plot.corner({"few": result(0, 1000), "many": result(0, 9000)}, ["a"])
+    peaks = [line.get_ydata().max() for line in figure.axes[0].lines]
+    peaks += [np.max(patch.get_xy()[:, 1]) for patch in figure.axes[0].patches]
+    assert len(peaks) == 2
+    assert peaks[0] == pytest.approx(peaks[1], rel=0.15)
+
+
+def test_more_results_than_colours_are_shown_all_the_same():
+    names = [str(i) for i in range(len(COLORS) + 1)]
+    figure = ba.plot.corner({name: result(i, 300) for i, name in enumerate(names)}, ["a"])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == names
+
+
+def test_truths_are_marked_where_they_are():
+    def marks(axis):
+        return {x for line in axis.lines if len(set(line.get_xdata())) == 1 for x in line.get_xdata()}
+
+    with_truth = panels(ba.plot.corner(result(), ["a", "b"], truths={"a": 1.25}))
+    assert 1.25 in marks(with_truth[0, 0])
+    assert 1.25 in marks(with_truth[1, 0])
+    assert not marks(with_truth[1, 1])
+    assert not marks(panels(ba.plot.corner(result(), ["a", "b"]))[0, 0])
+
+
+def test_by_default_the_scalars_that_all_results_share_are_shown():
+    more = result(extra=np.random.default_rng(1).normal(size=(2, NUM_DRAWS)))
+    assert panels(ba.plot.corner(more)).shape == (3, 3)
+    assert panels(ba.plot.corner({"more": more, "less": result()})).shape == (2, 2)
+
+
+def test_complex_scalars_are_left_out():
+    rng = np.random.default_rng(1)
+    posterior = result(visibility=np.exp(1j * rng.normal(size=(2, NUM_DRAWS))))
+    assert panels(ba.plot.corner(posterior)).shape == (2, 2)
+    with pytest.raises(ValueError, match=r"shows real scalars, but `visibility` is complex"):
+        ba.plot.corner(posterior, ["a", "visibility"])
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -1e9, 1e-30])
+def test_variable_that_does_not_vary_is_shown(value):
+    figure = ba.plot.corner(result(fixed=np.full((2, NUM_DRAWS), value)))
+    grid = panels(figure)
+    assert grid.shape == (3, 3)
+    low, high = grid[2, 2].get_xlim()
+    assert low < value < high
+    figure.canvas.draw()
+
+
+def test_whole_numbers_and_flags_are_shown():
+    rng = np.random.default_rng(2)
+    shape = (2, NUM_DRAWS)
+    figure = ba.plot.corner(result(count=rng.poisson(3.0, shape), flag=rng.random(shape) < 0.5))
+    assert panels(figure).shape == (4, 4)
+
+
+NAN = np.where(np.arange(2 * NUM_DRAWS) == 7, np.nan, 1.0).reshape(2, NUM_DRAWS)
+
+
+@pytest.mark.parametrize(
+    ("results", "var_names", "message"),
+    [
+        (result(), ["a", "c"], "no variable `c`; it has a, b, v"),
+        ({"full": result(), "partial": result()}, ["d"], "no variable `d`"),
+        (result(), ["v"], r"shows scalars, but `v` has shape \(3,\). Select one entry"),
+        (result(), [], "no scalar variable to show. Name some in `var_names`"),
+        ({}, None, "no scalar variable to show"),
+        (arviz_base.from_dict({"posterior": {"v": np.zeros((2, 9, 3))}}), None, "no scalar variable to show"),
+        (result(nan=NAN), ["nan"], "needs finite draws, but 1 of `nan` are not"),
+        (
+            arviz_base.from_dict({"posterior": {"a": np.zeros((1, 2)), "b": np.ones((1, 2))}}),
+            ["a", "b"],
+            "more draws than variables, but there are 2 for 2",
+        ),
+    ],
+)
+def test_what_cannot_be_shown_is_refused_and_leaves_no_figure(results, var_names, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        ba.plot.corner(results, var_names)
+    assert "\n" not in str(caught.value)
+    assert not plt.get_fignums()
+
+
+def test_one_draw_more_than_variables_is_enough():
+    posterior = {"a": np.array([[0.0, 1.0, 3.0]]), "b": np.array([[1.0, 0.5, 2.0]])}
+    assert len(ba.plot.corner(arviz_base.from_dict({"posterior": posterior}), ["a", "b"]).axes) == 4
+
+
+@pytest.fixture
+def axis():
+    return plt.subplots()[1]
+
+
+def edges(polygon, x):
+    """Lower and upper edge of a filled band at each abscissa."""
+    vertices = polygon.get_paths()[0].vertices
+    heights = [vertices[vertices[:, 0] == at, 1] for at in x]
+    return np.array([[h.min(), h.max()] for h in heights]).T
+
+
+def test_band_shows_median_and_central_68_and_95_percent(axis):
+    x = np.array([0.0, 1.0, 2.5])
+    centre, width = np.array([1.0, -2.0, 5.0]), np.array([0.5, 1.0, 3.0])
+    quantiles = stats.norm.ppf((np.arange(20_000) + 0.5) / 20_000)
+    curves = np.random.default_rng(0).permutation(centre + width * quantiles[:, None])
+    assert ba.plot.band(axis, x, curves) is axis
+    (line,) = axis.lines
+    np.testing.assert_array_equal(line.get_xdata(), x)
+    np.testing.assert_allclose(line.get_ydata(), centre, atol=1e-3)
+    wide, narrow = (edges(polygon, x) for polygon in axis.collections)
+    np.testing.assert_allclose(narrow, [centre - width, centre + width], atol=0.01)
+    np.testing.assert_allclose(wide, [centre - 2 * width, centre + 2 * width], atol=0.02)
+
+
+def test_band_of_a_skewed_curve_is_not_symmetric(axis):
+    x = np.array([0.0, 1.0])
+    draws = stats.expon.ppf((np.arange(20_000) + 0.5) / 20_000)
+    ba.plot.band(axis, x, draws[:, None] * np.ones(2))
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), np.log(2), atol=1e-3)
+    np.testing.assert_allclose(edges(axis.collections[1], x)[:, 0], stats.expon.ppf([0.159, 0.841]), rtol=2e-3)
+    np.testing.assert_allclose(edges(axis.collections[0], x)[:, 0], stats.expon.ppf([0.023, 0.977]), rtol=2e-3)
+
+
+def test_band_takes_colour_label_and_style_of_the_median(axis):
+    curves = np.random.default_rng(0).normal(size=(50, 2))
+    ba.plot.band(axis, np.arange(2.0), curves, color=COLORS[1], label="model", linestyle="--")
+    (line,) = axis.lines
+    assert (line.get_color(), line.get_label(), line.get_linestyle()) == (COLORS[1], "model", "--")
+    assert {to_hex(polygon.get_facecolor()[0]) for polygon in axis.collections} == {COLORS[1]}
+    assert [text.get_text() for text in axis.legend().get_texts()] == ["model"]

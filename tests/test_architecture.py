@@ -33,6 +33,8 @@ MAY_IMPORT = {
 
 FOUNDATION = (
     "problem",
+    "views",
+    "jaxprs",
     "charts",
     "structure",
     "program",

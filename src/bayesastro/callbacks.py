@@ -63,7 +63,7 @@ def external(
     False
     """
     if not callable(fn):
-        raise TypeError(f"`external` needs a function, but a {type(fn).__name__} came.")
+        raise TypeError(f"`external` needs a function, but {fn!r} came.")
 
     if np.dtype(dtype).kind not in "biuf":
         raise TypeError(f"`external` passes real numbers, but `dtype` is `{np.dtype(dtype)}`. {_PARTS}")

@@ -17,13 +17,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jax.extend.core import ClosedJaxpr, jaxprs_in_params
 from numpyro import handlers
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import biject_to
 
 from bayesastro import transport
 from bayesastro.families import has_point_mass, is_improper, mask_of, unwrapped
+from bayesastro.jaxprs import fingerprint_of, host_call
 from bayesastro.precision import Precision, working_precision
 from bayesastro.program import Data, Program, traced
 
@@ -290,38 +290,6 @@ def _support_mask(fn: dist.Distribution, value: Any) -> jax.Array:
     return inside if mask is None else inside | ~mask
 
 
-def _fingerprint(jaxpr: Any, sites: tuple[Site, ...]) -> str:
-    """SHA-256 of the traced program: the same in another process, another when a prior or an equation changes."""
-    text = re.sub(r"0x[0-9a-f]+", "", str(jaxpr.jaxpr)) + "".join(map(repr, sites))
-    digest = hashlib.sha256(text.encode())
-    for constant in _constants(jaxpr):
-        digest.update(np.asarray(constant).tobytes())
-    return digest.hexdigest()
-
-
-def _host_call(jaxpr: Any) -> str | None:
-    """Name of the first function that is called on the host and has no gradient; one with its own rule has."""
-    for equation in jaxpr.eqns:
-        if equation.primitive.name in ("pure_callback", "io_callback"):
-            function = equation.params["callback"].callback_func
-            return str(getattr(function, "name", None) or getattr(function, "__name__", type(function).__name__))
-        if equation.primitive.name.startswith(("custom_jvp_call", "custom_vjp_call")):
-            continue
-        for inner in jaxprs_in_params(equation.params):
-            if (name := _host_call(inner)) is not None:
-                return name
-    return None
-
-
-def _constants(jaxpr: ClosedJaxpr) -> Iterator[Any]:
-    """Arrays that a traced program closes over, with those of the functions compiled within it."""
-    yield from jaxpr.consts
-    for equation in jaxpr.jaxpr.eqns:
-        for leaf in jax.tree.leaves(equation.params):
-            if isinstance(leaf, ClosedJaxpr):
-                yield from _constants(leaf)
-
-
 @functools.lru_cache(maxsize=64)
 def structure_of(program: Program, avals: Avals, precision: Precision) -> Structure:
     """Trace the program once at the given shapes. Cached, so that equal shapes are never traced again."""
@@ -354,10 +322,10 @@ def structure_of(program: Program, avals: Avals, precision: Precision) -> Struct
         avals=avals,
         precision=precision,
         sites=known,
-        fingerprint=_fingerprint(stage.jaxpr, known),
+        fingerprint=fingerprint_of(stage.jaxpr, known),
         subsampled=notes["subsampled"],
         draws_keys=notes["draws_keys"],
-        external=_host_call(stage.jaxpr.jaxpr),
+        external=host_call(stage.jaxpr.jaxpr),
         report=probe,
         probe=lambda data, key: compiled()(data, key),
     )

@@ -12,6 +12,7 @@ import numpyro
 import numpyro.distributions as dist
 
 import bayesastro as ba
+from bayesastro.inference.engine import Engine
 
 X = np.linspace(-1.0, 1.0, 12)
 Y = 0.5 + 2.0 * X + 0.3 * np.sin(40.0 * X)
@@ -21,6 +22,17 @@ PRIOR_SD = 10.0
 SMALL = ba.NUTS(num_chains=2, num_warmup=100, num_draws=300)
 LONG = ba.NUTS(num_chains=2, num_warmup=2000, num_draws=40_000)
 """About a second's work, so that it can be stopped on the way: in its warm-up after one block, or later."""
+
+LONGS: dict[str, Engine] = {
+    "NUTS": LONG,
+    "MCLMC": ba.MCLMC(num_warmup=20_000, num_draws=40_000, thin=10),
+    "Pathfinder": ba.Pathfinder(num_paths=1000, num_draws=500),
+    "NestedSampler": ba.NestedSampler(num_live=4000),
+    "SMC": ba.SMC(num_islands=8, num_particles=2000),
+    "GeoVI": ba.GeoVI(num_draws=20_000),
+    "Ensemble": ba.Ensemble(tau_factor=100, num_walkers=16),
+}
+"""Every engine at some seconds' work."""
 
 
 def line(x, sigma):
@@ -43,20 +55,21 @@ def moments() -> tuple[np.ndarray, np.ndarray]:
 
 
 def start(cache: Path, *, devices: int = 1, out: Path | None = None, stderr: Any = subprocess.PIPE, **options: Any):
-    """Run `main` in another process: a fit of `LONG` with seed 1 and the options of `ba.fit`."""
+    """Run `main` in another process: a fit of `LONGS[engine]` with seed 1 and the options of `ba.fit`."""
     environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
     text = json.dumps({"cache": str(cache), "out": str(out) if out else None, **options}, default=str)
     return subprocess.Popen([sys.executable, __file__, text], stderr=stderr, env=environment, text=True)
 
 
-def main(cache: str, out: str | None, num_draws: int = LONG.num_draws, **options: Any) -> None:
+def main(cache: str, out: str | None, engine: str = "NUTS", num_draws: int | None = None, **options: Any) -> None:
     from dataclasses import replace
 
     from bayesastro import drive, progress
 
     drive.BLOCK_SECONDS, drive.CHECKPOINT_SECONDS, progress.LINE_INTERVAL = 0.02, 0.0, 0.0
     ba.enable_compilation_cache(cache)
-    result = ba.fit(problem(), replace(LONG, num_draws=num_draws), seed=1, **options)
+    settings = LONGS[engine] if num_draws is None else replace(LONGS[engine], num_draws=num_draws)
+    result = ba.fit(problem(), settings, seed=1, **options)
     if out is not None:
         ba.save(result, out)
 

@@ -48,8 +48,8 @@ class Row:
     """An engine under test."""
 
     engine: Engine
-    shape: tuple[int, int] = (4, 1000)
-    """Chains and draws of a result."""
+    shape: tuple[int, int] | None = (4, 1000)
+    """Chains and draws of a result; none where the run decides."""
     known_failures: dict[str, str] = field(default_factory=dict)
     """Problem → why this engine cannot do it."""
     tolerance: float = 0.0
@@ -85,6 +85,17 @@ ENGINES: dict[str, Row] = {
     ),
     "nested": Row(ba.NestedSampler(num_live=400), (4, 500), stats=frozenset({"lp"})),
     "smc": Row(ba.SMC(num_islands=8, num_particles=250), (8, 250), stats=frozenset({"lp"})),
+    "mclmc": Row(
+        ba.MCLMC(num_warmup=2000, num_draws=1000),
+        tolerance=0.1,
+        stats=frozenset({"lp", "energy_change", "num_nans", "step_size"}),
+    ),
+    "mclmc_adjusted": Row(
+        ba.MCLMC(num_warmup=1000, num_draws=1000, adjusted=True),
+        stats=frozenset({"lp", "acceptance_rate", "diverging", "n_steps", "step_size"}),
+    ),
+    "pathfinder": Row(ba.Pathfinder(num_draws=1000), (1, 1000), tolerance=0.1, stats=frozenset({"lp"})),
+    "ensemble": Row(ba.Ensemble(max_steps=10_000), None, stats=frozenset({"lp"})),
 }
 
 

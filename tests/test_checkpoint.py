@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ import bayesastro as ba
 from bayesastro import drive
 from bayesastro.checkpoint import Checkpoint, write_atomically
 from bayesastro.compilation import compile_clock
+from bayesastro.inference import engines
 
 AT_ONCE = 1e-6
 """A time limit that ends after one block."""
@@ -110,6 +112,31 @@ def test_killed_run_continues_bit_by_bit(tmp_path, tmp_path_factory):
     result = ba.load(out)
     assert result.attrs["status"] == "complete"
     assert same_draws(result, ba.fit(child.problem(), child.LONG, seed=1, progress=False))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", [name for name in child.LONGS if name != "NUTS"])
+def test_killed_run_of_any_engine_continues_bit_by_bit(engine, tmp_path, tmp_path_factory):
+    cache, run, out = tmp_path_factory.getbasetemp() / "compiled", tmp_path / "run", tmp_path / "out.nc"
+    delays = random.Random(0)
+    for _ in range(3):
+        process = child.start(cache, engine=engine, checkpoint=run)
+        for line in process.stderr:
+            if re.search(r"\d+/\d+", line):
+                time.sleep(delays.uniform(0.0, 0.3))
+                break
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
+    process = child.start(cache, engine=engine, checkpoint=run, out=out)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "going on from" in errors
+    assert same_draws(ba.load(out), ba.fit(child.problem(), child.LONGS[engine], seed=1, progress=False))
+
+
+def test_every_engine_is_killed():
+    assert {type(engine) for engine in child.LONGS.values()} == set(engines())
 
 
 def test_run_stopped_after_every_block_equals_the_whole(small, eager, tmp_path):

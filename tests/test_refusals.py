@@ -202,8 +202,8 @@ ARGUMENTS = {
     ),
     "one missing": (line, (X,), TypeError, r"do not fit the program `line\(x, sigma, .*missing .*'sigma'"),
     "one too many": (line, (X, SIGMA, 1, 2), TypeError, "do not fit the program `line.*too many positional"),
-    "number for a program": (3, (X, SIGMA), TypeError, r"needs a NumPyro program .*`numpyro.sample`.* int came"),
-    "name for a program": ("line", (X, SIGMA), TypeError, "needs a NumPyro program .* str came"),
+    "number for a program": (3, (X, SIGMA), TypeError, r"needs a NumPyro program .*`numpyro.sample`.* 3 came"),
+    "name for a program": ("line", (X, SIGMA), TypeError, "needs a NumPyro program .* 'line' came"),
     "no site at all": (lambda x: None, (X,), ValueError, "no latent site"),
 }
 
@@ -599,7 +599,7 @@ def test_a_density_that_is_finite_nowhere_is_named_at_the_start():
         numpyro.factor("hopeless", jnp.where(a < limit, -jnp.inf, 0.0))
 
     problem = ba.Problem(program, np.array(1e6), observed={"fine": 0.0})
-    text = refused(ValueError, "No starting point .* at site `hopeless`.*narrow the priors", fit, problem)
+    text = refused(ValueError, "found no point of finite .* at site `hopeless`.*narrow the priors", fit, problem)
     assert "`fine`" not in text
     assert fit(problem.replace(np.array(-1e6))).attrs["status"] == "complete"
 
@@ -660,6 +660,24 @@ def test_values_of_parameters(pair, what, view):
     refused(ValueError, message, getattr(pair, view), theta, batch_ndims=batch_ndims)
 
 
+@pytest.mark.parametrize(
+    ("theta", "batch_ndims", "error", "message"),
+    [
+        (1.0, 0, TypeError, r"`theta` must map site names to values, but 1\.0 came"),
+        ({"a": "one", "b": [0.0, 0.0]}, 0, TypeError, r"site `a` must be of real numbers, but .*one.* came"),
+        ({"a": 1j, "b": [0.0, 0.0]}, 0, TypeError, "site `a` must be of real numbers"),
+        (
+            {"a": 0.0, "b": [0.0, 0.0]},
+            -1,
+            ValueError,
+            "`batch_ndims` must be a whole number of at least 0, but -1 came",
+        ),
+    ],
+)
+def test_values_of_parameters_of_no_use(pair, theta, batch_ndims, error, message):
+    refused(error, message, pair.log_prior, theta, batch_ndims=batch_ndims)
+
+
 def test_values_of_parameters_that_are_right(pair):
     assert pair.log_prior({"a": 0.0, "b": np.zeros(2)})["b"].shape == ()
     assert pair.log_prior({"a": np.zeros(4), "b": np.zeros((4, 2))}, batch_ndims=1)["b"].shape == (4,)
@@ -669,6 +687,21 @@ def test_values_of_parameters_that_are_right(pair):
 def test_number_of_simulations(pair, num):
     refused(ValueError, f"`num` must be a whole number of at least 1, but {num} came", pair.simulate, num, key=KEY)
     assert pair.simulate(1, key=KEY).parameters["a"].shape == (1,)
+
+
+@pytest.mark.parametrize("key", [3, None, "key", jax.random.split(jax.random.key(0), 2)])
+def test_key_of_simulations(pair, key):
+    refused(TypeError, r"`key` must be one JAX random key such as `jax.random.key\(0\)`", pair.simulate, 2, key=key)
+
+
+def test_observed_names_that_are_no_names():
+    refused(
+        TypeError,
+        "`observed` must map site names to arrays, but its keys include 1",
+        ba.Problem,
+        two,
+        observed={1: 0.0},
+    )
 
 
 def test_precision(pair):

@@ -14,27 +14,35 @@ from bayesastro._version import __version__
 
 if TYPE_CHECKING:
     from bayesastro import plots as plot
+    from bayesastro.callbacks import external
     from bayesastro.compilation import enable_compilation_cache
     from bayesastro.diagnostics import diagnose
     from bayesastro.drive import fit
     from bayesastro.fisher import register_fisher
+    from bayesastro.inference.ensemble import Ensemble
     from bayesastro.inference.geovi import GeoVI
+    from bayesastro.inference.mclmc import MCLMC
     from bayesastro.inference.nested import NestedSampler
     from bayesastro.inference.nuts import NUTS
+    from bayesastro.inference.pathfinder import Pathfinder
     from bayesastro.inference.smc import SMC
     from bayesastro.many import fit_many
     from bayesastro.problem import Problem
     from bayesastro.result import load, save, summary
 
 __all__ = [
+    "MCLMC",
     "NUTS",
     "SMC",
+    "Ensemble",
     "GeoVI",
     "NestedSampler",
+    "Pathfinder",
     "Problem",
     "__version__",
     "diagnose",
     "enable_compilation_cache",
+    "external",
     "fit",
     "fit_many",
     "load",
@@ -45,13 +53,17 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Ensemble": "bayesastro.inference.ensemble",
     "GeoVI": "bayesastro.inference.geovi",
+    "MCLMC": "bayesastro.inference.mclmc",
     "NUTS": "bayesastro.inference.nuts",
     "NestedSampler": "bayesastro.inference.nested",
+    "Pathfinder": "bayesastro.inference.pathfinder",
     "Problem": "bayesastro.problem",
     "SMC": "bayesastro.inference.smc",
     "diagnose": "bayesastro.diagnostics",
     "enable_compilation_cache": "bayesastro.compilation",
+    "external": "bayesastro.callbacks",
     "fit": "bayesastro.drive",
     "fit_many": "bayesastro.many",
     "load": "bayesastro.result",

@@ -7,7 +7,7 @@ import xarray as xr
 
 from bayesastro.findings import Finding, sample_stats, worst
 
-__all__ = ["APPROXIMATION_CHECKS"]
+__all__ = ["APPROXIMATION_CHECKS", "importance_tail"]
 
 MAX_SHIFT = 0.2
 """Of the expansion point between the last iterations, in posterior sds: a fifth adds 2 % to an error in quadrature."""
@@ -17,6 +17,19 @@ MAX_APPROXIMATION_ERROR = 0.2
 
 MAX_CHI2_DEVIATION = 5.0
 """Of reduced χ² from one, in its expected sds √(2/n); and by a factor of 1.5 too, for with 10⁶ data all models fail."""
+
+
+MAX_KHAT = 0.7
+"""Vehtari et al. 2024, JMLR 25, 72 (arXiv:1507.02646)."""
+
+
+def importance_tail(result: xr.DataTree) -> list[Finding]:
+    """Importance weights whose tail is too heavy for their sums to mean anything, even if no draws came of them."""
+    what, remedy = (
+        "k̂ of the importance weights",
+        ("The approximation does not cover the posterior: use the draws only as `start=` of `NUTS` or another engine."),
+    )
+    return worst("khat", [("weights", float(result.attrs.get("khat", 0.0)))], MAX_KHAT, 1, what, remedy)
 
 
 def _approximation(result: xr.DataTree) -> list[Finding]:

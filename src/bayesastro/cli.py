@@ -63,5 +63,5 @@ def main() -> None:
     except (ValueError, TypeError, OSError, ImportError) as error:
         if debug:
             raise
-        click.echo(f"bayesastro: {error}", err=True)
+        click.echo(f"bayesastro: {' '.join(str(error).split())}", err=True)
         sys.exit(1)

@@ -93,9 +93,7 @@ def fit(
         If the checkpoint folder cannot be written to.
     """
     if not isinstance(problem, Problem):
-        raise TypeError(
-            f"`fit` needs a `Problem`, but a {type(problem).__name__} came. Make one with `Problem(program, ...)`."
-        )
+        raise TypeError(f"`fit` needs a `Problem`, but {problem!r} came. Make one with `Problem(program, ...)`.")
     if not isinstance(engine, Engine):
         raise TypeError(f"`fit` needs an engine such as `NUTS()`, but {engine!r} came.")
     if time_limit is not None and not (isinstance(time_limit, int | float | np.number) and time_limit > 0):
@@ -207,7 +205,7 @@ class _Run:
         self.state = self.init(self.key, self.data, self.start)
         started = self.engine.started(to_numpy(self.state))
         if not started.all():
-            raise ValueError(_no_start(self.problem, started))
+            raise ValueError(_no_start(self.problem, self.engine, started))
 
     def _loop(self, deadline: float | None, is_interrupted: Callable[[], bool]) -> str:
         largest = self.engine.block_size(self.views)
@@ -279,7 +277,7 @@ def interruptions(reporter: Reporter) -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _no_start(problem: Problem, started: np.ndarray) -> str:
+def _no_start(problem: Problem, engine: Engine, started: np.ndarray) -> str:
     """Say at which sites the density is not finite, from the terms at draws from the prior."""
     chart, data = problem.unconstrained, problem.data
     with working_precision("double"):
@@ -289,9 +287,10 @@ def _no_start(problem: Problem, started: np.ndarray) -> str:
     terms = problem.log_prior(theta, batch_ndims=1) | problem.log_likelihood(theta, batch_ndims=1)
     bad = [name for name, term in terms.items() if not np.isfinite(term).reshape(20, -1).all(-1).any()]
     where = f" It is not finite at any draw from the prior at site {', '.join(f'`{n}`' for n in bad)}." if bad else ""
+    what = "density and gradient" if "gradient" in engine.needs else "density"
     return (
-        f"No starting point with a finite density and gradient was found for {int((~started).sum())} of {started.size} "
-        f"chains.{where} Check the program for overflows and for data that its priors exclude, or narrow the priors."
+        f"`{type(engine).__name__}` found no point of finite {what} for {int((~started).sum())} of its {started.size} "
+        f"starts.{where} Check the program for overflows and for data that its priors exclude, or narrow the priors."
     )
 
 

@@ -1,11 +1,14 @@
 """What a diagnostic check reports: a finding, with its number, threshold and remedy."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
-__all__ = ["Finding", "sample_stats", "worst"]
+from bayesastro.result import real_variables
+
+__all__ = ["Finding", "by_entry", "entries", "sample_stats", "worst"]
 
 
 @dataclass(frozen=True)
@@ -51,3 +54,19 @@ def worst(
 def sample_stats(result: xr.DataTree) -> xr.Dataset:
     """The engine's figures for each draw; not every engine has any."""
     return result["sample_stats"].to_dataset() if "sample_stats" in result.children else xr.Dataset()
+
+
+def by_entry(data: xr.Dataset) -> Iterator[tuple[str, float]]:
+    """Every scalar of a dataset without sample axes, under the name that a table would give it."""
+    for name, variable in data.items():
+        for index, value in np.ndenumerate(variable.values):
+            yield f"{name}[{', '.join(map(str, index))}]" if index else str(name), float(value)
+
+
+def entries(result: xr.DataTree, statistic: Callable[[xr.Dataset], xr.Dataset]) -> list[tuple[str, float]]:
+    """A statistic of every scalar that varies; the corner of a Cholesky factor, say, is constant and has none."""
+    data = real_variables(result)
+    with np.errstate(all="ignore"):
+        values = dict(by_entry(statistic(data)))
+        spread = dict(by_entry(data.std(["chain", "draw"])))
+    return [(name, value) for name, value in values.items() if spread[name] > 0]

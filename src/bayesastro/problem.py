@@ -1,24 +1,22 @@
 """`Problem`: a NumPyro program, its arguments and the observed data, and every view that an engine needs of them."""
 
 import copy
-import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 import pandas as pd
-from numpyro import handlers
 
 from bayesastro import refusals
-from bayesastro.charts import Unconstrained, White, latent_log_prob, site_log_prob
-from bayesastro.fisher import Fisher, FisherRule, rules_of
-from bayesastro.precision import Precision, native, to_numpy, validate_precision, working_precision
-from bayesastro.program import Data, Program, bind, checked_observed, observing, traced
+from bayesastro.charts import Unconstrained, White
+from bayesastro.fisher import rules_of
+from bayesastro.precision import Precision, to_numpy, validate_precision, working_precision
+from bayesastro.program import Data, Program, bind, checked_observed
 from bayesastro.refusals import Lack
-from bayesastro.structure import Site, Structure, avals_of, generate, structure_of
+from bayesastro.structure import Site, avals_of, structure_of
+from bayesastro.views import Views, simulator, site_terms
 
 if TYPE_CHECKING:
     from bayesastro.batch import Batch
@@ -31,45 +29,6 @@ class Simulations(NamedTuple):
 
     parameters: dict[str, np.ndarray]
     observables: dict[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Views:
-    """The data-free views of a program: what compiled functions are made from and cached by.
-
-    Parameters
-    ----------
-    structure : Structure
-    prior_factors : frozenset of str
-    fisher_rules : tuple of (str, FisherRule)
-        How the Fisher metric of each observed site is known, where it is.
-    """
-
-    structure: Structure
-    prior_factors: frozenset[str]
-    fisher_rules: tuple[tuple[str, FisherRule], ...] = ()
-
-    @functools.cached_property
-    def unconstrained(self) -> Unconstrained:
-        """The chart of unconstrained coordinates."""
-        shapes = tuple((s.name, s.free_shape or ()) for s in self.structure.of_kind("latent"))
-        return Unconstrained(self.structure, self.prior_factors, shapes)
-
-    @functools.cached_property
-    def white(self) -> White:
-        """The chart of standard normal coordinates."""
-        shapes = tuple((s.name, s.white_shape or ()) for s in self.structure.of_kind("latent"))
-        return White(self.structure, self.prior_factors, shapes)
-
-    @functools.cached_property
-    def fisher(self) -> Fisher:
-        """Coordinates in which the Fisher metric of the observed sites is the identity."""
-        return Fisher(self.white, self.fisher_rules)
-
-    @property
-    def deterministics(self) -> tuple[str, ...]:
-        """Names of the deterministic sites."""
-        return tuple(site.name for site in self.structure.of_kind("deterministic"))
 
 
 class Problem:
@@ -297,14 +256,15 @@ class Problem:
         ------
         ValueError
             If the program does not generate its data; the message names the site.
+        TypeError
+            If `key` is not a random key.
         """
         if "simulate" in self.lacks:
             raise ValueError(f"`simulate` needs {refusals.CAPABILITIES['simulate']}, but {self.lacks['simulate']}.")
-        if not isinstance(num, int | np.integer) or num < 1:
-            raise ValueError(f"`num` must be a whole number of at least 1, but {num!r} came.")
+        refusals.check_draws(num, key)
         with working_precision("double"):
             keys = jax.random.split(key, num)
-            return Simulations(*to_numpy(_simulator(self.views().structure)(self.data, keys)))
+            return Simulations(*to_numpy(simulator(self.views().structure)(self.data, keys)))
 
     def log_prior(self, theta: Mapping[str, Any], *, batch_ndims: int = 0) -> dict[str, np.ndarray]:
         """Log-density of the prior at parameter values, by site.
@@ -320,6 +280,13 @@ class Problem:
         -------
         dict of str to array, shape (batch, ...)
             One number for each batch entry and site; prior factors included.
+
+        Raises
+        ------
+        ValueError
+            If a site has no value, or shapes do not fit.
+        TypeError
+            If `theta` does not map names to numbers.
         """
         return self._site_terms(theta, batch_ndims)[0]
 
@@ -332,9 +299,9 @@ class Problem:
         return self._site_terms(theta, batch_ndims)[2]
 
     def _site_terms(self, theta: Mapping[str, Any], batch_ndims: int) -> tuple[dict[str, np.ndarray], ...]:
-        theta = refusals.checked_theta(self.parameters, {k: native(v) for k, v in theta.items()}, batch_ndims)
+        theta = refusals.checked_theta(self.parameters, theta, batch_ndims)
         with working_precision("double"):
-            return to_numpy(_site_terms(self.views(), batch_ndims)(theta, self.data))
+            return to_numpy(site_terms(self.views(), batch_ndims)(theta, self.data))
 
 
 def _rebuilt(
@@ -354,41 +321,3 @@ def _fixed_bounds(probes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, A
         if ends is not None and all(map(np.array_equal, ends, probes[1][name]["bounds"])):
             bounds[name] = tuple(end if end.size > 1 else end.item() for end in ends)
     return bounds
-
-
-@functools.lru_cache(maxsize=64)
-def _simulator(structure: Structure) -> Callable[..., Any]:
-    latents = [site.name for site in structure.of_kind("latent")]
-    observables = [site.name for site in structure.of_kind("observed")]
-
-    def draw(data: Data, key: jax.Array) -> tuple[dict[str, Any], dict[str, Any]]:
-        with generate(structure.program, data, key) as trace:
-            return {n: trace[n]["value"] for n in latents}, {n: trace[n]["value"] for n in observables}
-
-    return jax.jit(jax.vmap(draw, in_axes=(None, 0)))
-
-
-@functools.lru_cache(maxsize=64)
-def _site_terms(views: Views, batch_ndims: int) -> Callable[..., Any]:
-    latents = {site.name for site in views.structure.of_kind("latent")}
-
-    def terms(theta: dict[str, Any], data: Data) -> tuple[dict[str, Any], ...]:
-        outer = (observing(data), functools.partial(handlers.substitute, data=theta))
-        prior, likelihood, replayed = {}, {}, {}
-        with traced(views.structure.program, data, *outer) as trace:
-            for name, site in trace.items():
-                if site["type"] == "deterministic":
-                    replayed[name] = site["value"]
-                elif site["type"] != "sample":
-                    continue
-                elif name in latents:
-                    prior[name] = latent_log_prob(site).sum()
-                elif name in views.prior_factors:
-                    prior[name] = site_log_prob(site).sum()
-                else:
-                    likelihood[name] = site_log_prob(site)
-        return prior, likelihood, replayed
-
-    for _ in range(batch_ndims):
-        terms = jax.vmap(terms, in_axes=(0, None))
-    return jax.jit(terms)

@@ -83,8 +83,7 @@ def bind(
     """
     if not callable(function):
         raise TypeError(
-            f"`Problem` needs a NumPyro program (a function that calls `numpyro.sample`), but a "
-            f"{type(function).__name__} came."
+            f"`Problem` needs a NumPyro program (a function that calls `numpyro.sample`), but {function!r} came."
         )
     try:
         bound = inspect.signature(function).bind(*args, **kwargs)
@@ -165,7 +164,9 @@ def checked_observed(observed: Mapping[str, Any] | None) -> dict[str, np.ndarray
     if observed is None:
         return {}
     if not isinstance(observed, Mapping):
-        raise TypeError(f"`observed` must map site names to arrays, but a {type(observed).__name__} came.")
+        raise TypeError(f"`observed` must map site names to arrays, but {observed!r} came.")
+    if unfit := [name for name in observed if not isinstance(name, str)]:
+        raise TypeError(f"`observed` must map site names to arrays, but its keys include {unfit[0]!r}.")
     arrays = {name: checked_array(value, f"observed `{name}`") for name, value in observed.items()}
     for name, array in arrays.items():
         if np.iscomplexobj(array):

@@ -9,11 +9,20 @@ import jax
 import numpy as np
 
 from bayesastro.fisher import rule_of
-from bayesastro.precision import to_numpy, working_precision
+from bayesastro.precision import native, to_numpy, working_precision
 from bayesastro.program import Data
 from bayesastro.structure import Site, Structure
 
-__all__ = ["CAPABILITIES", "Lack", "check_names", "checked_theta", "data_lacks", "domain_error", "structural_lacks"]
+__all__ = [
+    "CAPABILITIES",
+    "Lack",
+    "check_draws",
+    "check_names",
+    "checked_theta",
+    "data_lacks",
+    "domain_error",
+    "structural_lacks",
+]
 
 CAPABILITIES = {
     "density": "a log-density",
@@ -160,6 +169,10 @@ def structural_lacks(structure: Structure, prior_factors: frozenset[str]) -> dic
     if structure.subsampled is not None:
         why = f"plate `{structure.subsampled}` is subsampled, so its density is random"
         lack(structure.subsampled, why, "Use the whole plate", *CAPABILITIES)
+    if structure.external is not None:
+        why = f"the program calls `{structure.external}` on the host, through which JAX has no gradient"
+        remedy = "Write it in JAX, or give it a gradient with `jax.custom_jvp`"
+        lack(structure.external, why, remedy, "gradient")
     if structure.draws_keys:
         remedy = "Make that noise a `numpyro.sample` site, or use simulation-based inference"
         lack(
@@ -210,16 +223,42 @@ def _same(a: Any, b: Any) -> bool:
     return np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc")
 
 
-def checked_theta(
-    parameters: Sequence[Site], theta: Mapping[str, np.ndarray], batch_ndims: int
-) -> dict[str, np.ndarray]:
-    """The latent sites' values out of `theta`.
+def check_draws(num: Any, key: Any) -> None:
+    """Raise unless so many draws can be made with the key.
 
     Raises
     ------
     ValueError
+        If `num` is not a positive whole number.
+    TypeError
+        If `key` is not one JAX random key.
+    """
+    if not isinstance(num, int | np.integer) or isinstance(num, bool) or num < 1:
+        raise ValueError(f"`num` must be a whole number of at least 1, but {num!r} came.")
+    is_typed = isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+    is_raw = isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32
+    if not ((is_typed and key.ndim == 0) or (is_raw and key.ndim == 1)):
+        raise TypeError(f"`key` must be one JAX random key such as `jax.random.key(0)`, but {key!r} came.")
+
+
+def checked_theta(parameters: Sequence[Site], theta: Mapping[str, Any], batch_ndims: int) -> dict[str, np.ndarray]:
+    """The latent sites' values out of `theta`.
+
+    Raises
+    ------
+    TypeError
+        If `theta` is not a mapping, or a value is no number.
+    ValueError
         If a site has no value, a value has another shape than its site, or the batches differ.
     """
+    if not isinstance(theta, Mapping):
+        raise TypeError(f"`theta` must map site names to values, but {theta!r} came.")
+    if not isinstance(batch_ndims, int | np.integer) or batch_ndims < 0:
+        raise ValueError(f"`batch_ndims` must be a whole number of at least 0, but {batch_ndims!r} came.")
+    theta = {name: native(value) for name, value in theta.items()}
+    for name, value in theta.items():
+        if value.dtype.kind not in "fiub":
+            raise TypeError(f"The value of site `{name}` must be of real numbers, but {value!r} came.")
     batch = None
     for site in parameters:
         if site.name not in theta:

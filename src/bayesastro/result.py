@@ -183,6 +183,8 @@ def summary(
 ) -> pd.DataFrame:
     """Mean, sd, central interval, effective sample sizes, R̂ and Monte Carlo errors of each parameter.
 
+    The walkers of an ensemble have no R̂, as they depend on each other.
+
     Parameters
     ----------
     result : xarray.DataTree
@@ -206,6 +208,8 @@ def summary(
     with np.errstate(all="ignore"):  # a variable that does not vary has no R̂
         settings: dict[str, Any] = {"ci_prob": ci_prob, "ci_kind": "eti", "round_to": "none"}
         table: Any = arviz_stats.summary(variables, var_names=var_names, **settings).apply(pd.to_numeric)
+    if result.attrs.get("chains_are") == "walkers":
+        table = table.drop(columns="r_hat", errors="ignore")
     exact = [c for c in table.columns if c.startswith(("ess", "r_hat"))]
     scale = np.floor(np.log10(table["sd"].where(table["sd"] > 0, 1.0)))
     decimals = (digits - 1 - scale).clip(lower=0).astype(int)

@@ -17,13 +17,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jax.extend.core import ClosedJaxpr
 from numpyro import handlers
 from numpyro.distributions import constraints
 from numpyro.distributions.transforms import biject_to
 
 from bayesastro import transport
 from bayesastro.families import has_point_mass, is_improper, mask_of, unwrapped
+from bayesastro.jaxprs import fingerprint_of, host_call
 from bayesastro.precision import Precision, working_precision
 from bayesastro.program import Data, Program, traced
 
@@ -88,6 +88,8 @@ class Structure:
     fingerprint: str
     subsampled: str | None
     draws_keys: bool
+    external: str | None
+    """Name of a function without a gradient that the program calls on the host."""
     report: Callable[[Data, jax.Array], dict[str, Any]]
     """One draw from the prior predictive, and what the checks need to know of it, by site."""
     probe: Callable[[Data, jax.Array], dict[str, Any]]
@@ -288,24 +290,6 @@ def _support_mask(fn: dist.Distribution, value: Any) -> jax.Array:
     return inside if mask is None else inside | ~mask
 
 
-def _fingerprint(jaxpr: Any, sites: tuple[Site, ...]) -> str:
-    """SHA-256 of the traced program: the same in another process, another when a prior or an equation changes."""
-    text = re.sub(r"0x[0-9a-f]+", "", str(jaxpr.jaxpr)) + "".join(map(repr, sites))
-    digest = hashlib.sha256(text.encode())
-    for constant in _constants(jaxpr):
-        digest.update(np.asarray(constant).tobytes())
-    return digest.hexdigest()
-
-
-def _constants(jaxpr: ClosedJaxpr) -> Iterator[Any]:
-    """Arrays that a traced program closes over, with those of the functions compiled within it."""
-    yield from jaxpr.consts
-    for equation in jaxpr.jaxpr.eqns:
-        for leaf in jax.tree.leaves(equation.params):
-            if isinstance(leaf, ClosedJaxpr):
-                yield from _constants(leaf)
-
-
 @functools.lru_cache(maxsize=64)
 def structure_of(program: Program, avals: Avals, precision: Precision) -> Structure:
     """Trace the program once at the given shapes. Cached, so that equal shapes are never traced again."""
@@ -338,9 +322,10 @@ def structure_of(program: Program, avals: Avals, precision: Precision) -> Struct
         avals=avals,
         precision=precision,
         sites=known,
-        fingerprint=_fingerprint(stage.jaxpr, known),
+        fingerprint=fingerprint_of(stage.jaxpr, known),
         subsampled=notes["subsampled"],
         draws_keys=notes["draws_keys"],
+        external=host_call(stage.jaxpr.jaxpr),
         report=probe,
         probe=lambda data, key: compiled()(data, key),
     )

@@ -5,14 +5,30 @@ functions of coordinates and data.
 """
 
 from bayesastro.inference.engine import Block, Draws, Engine, Progress
+from bayesastro.inference.ensemble import Ensemble
 from bayesastro.inference.geovi import GeoVI
+from bayesastro.inference.mclmc import MCLMC
 from bayesastro.inference.nested import NestedSampler
 from bayesastro.inference.nuts import NUTS
+from bayesastro.inference.pathfinder import Pathfinder
 from bayesastro.inference.smc import SMC
 
-__all__ = ["NUTS", "SMC", "Block", "Draws", "Engine", "GeoVI", "NestedSampler", "Progress", "engines"]
+__all__ = [
+    "MCLMC",
+    "NUTS",
+    "SMC",
+    "Block",
+    "Draws",
+    "Engine",
+    "Ensemble",
+    "GeoVI",
+    "NestedSampler",
+    "Pathfinder",
+    "Progress",
+    "engines",
+]
 
 
 def engines() -> tuple[type[Engine], ...]:
     """Every engine that the package has."""
-    return (NUTS, NestedSampler, SMC, GeoVI)
+    return (NUTS, MCLMC, NestedSampler, SMC, GeoVI, Pathfinder, Ensemble)

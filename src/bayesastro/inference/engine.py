@@ -41,8 +41,8 @@ ChartName = Literal["unconstrained", "white"]
 class Block(NamedTuple):
     """What one call of `advance` produced: the first `count` rows of each array are new."""
 
-    count: jax.Array
-    rows: dict[str, jax.Array]
+    count: Any
+    rows: dict[str, Any]
 
 
 class Progress(NamedTuple):
@@ -91,7 +91,8 @@ class Engine(ABC):
     needs : frozenset of str
         What the engine asks of a problem; a subset of ``refusals.CAPABILITIES``.
     exactness : str
-        ``"exact"``, ``"biased"``, ``"variational"``, ``"amortised"`` or ``"amortised+is"``.
+        ``"exact"``, ``"biased"``, ``"variational"``, ``"amortised"`` or ``"amortised+is"``; a property where it depends
+        on the settings.
     references : tuple of str
         Papers to cite.
     chart : str
@@ -101,7 +102,7 @@ class Engine(ABC):
     """
 
     needs: ClassVar[frozenset[str]]
-    exactness: ClassVar[str]
+    exactness: ClassVar[Any]
     references: ClassVar[tuple[str, ...]]
     chart: ClassVar[ChartName] = "unconstrained"
     is_traced: ClassVar[bool] = True

@@ -123,6 +123,7 @@ def test_the_bound_is_left_out_and_said_so_where_it_would_cost_too_much(monkeypa
     assert "log_weight" not in result["sample_stats"]
 
 
+@pytest.mark.slow
 def test_single_precision_finds_the_same_field():
     problem = linear_problem(64)
     mean, sd, _ = wiener_filter(problem)

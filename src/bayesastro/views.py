@@ -1,0 +1,95 @@
+"""The data-free views of a program: charts, and compiled functions of parameters and data."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from numpyro import handlers
+
+from bayesastro.charts import Unconstrained, White, latent_log_prob, site_log_prob
+from bayesastro.fisher import Fisher, FisherRule
+from bayesastro.program import Data, observing, traced
+from bayesastro.structure import Structure, generate
+
+__all__ = ["Views", "simulator", "site_terms"]
+
+
+@dataclass(frozen=True)
+class Views:
+    """The data-free views of a program: what compiled functions are made from and cached by.
+
+    Parameters
+    ----------
+    structure : Structure
+    prior_factors : frozenset of str
+    fisher_rules : tuple of (str, FisherRule)
+        How the Fisher metric of each observed site is known, where it is.
+    """
+
+    structure: Structure
+    prior_factors: frozenset[str]
+    fisher_rules: tuple[tuple[str, FisherRule], ...] = ()
+
+    @functools.cached_property
+    def unconstrained(self) -> Unconstrained:
+        """The chart of unconstrained coordinates."""
+        shapes = tuple((s.name, s.free_shape or ()) for s in self.structure.of_kind("latent"))
+        return Unconstrained(self.structure, self.prior_factors, shapes)
+
+    @functools.cached_property
+    def white(self) -> White:
+        """The chart of standard normal coordinates."""
+        shapes = tuple((s.name, s.white_shape or ()) for s in self.structure.of_kind("latent"))
+        return White(self.structure, self.prior_factors, shapes)
+
+    @functools.cached_property
+    def fisher(self) -> Fisher:
+        """Coordinates in which the Fisher metric of the observed sites is the identity."""
+        return Fisher(self.white, self.fisher_rules)
+
+    @property
+    def deterministics(self) -> tuple[str, ...]:
+        """Names of the deterministic sites."""
+        return tuple(site.name for site in self.structure.of_kind("deterministic"))
+
+
+@functools.lru_cache(maxsize=64)
+def simulator(structure: Structure) -> Callable[..., Any]:
+    """Latent and observed values drawn from the prior predictive, compiled, by data and keys."""
+    latents = [site.name for site in structure.of_kind("latent")]
+    observables = [site.name for site in structure.of_kind("observed")]
+
+    def draw(data: Data, key: jax.Array) -> tuple[dict[str, Any], dict[str, Any]]:
+        with generate(structure.program, data, key) as trace:
+            return {n: trace[n]["value"] for n in latents}, {n: trace[n]["value"] for n in observables}
+
+    return jax.jit(jax.vmap(draw, in_axes=(None, 0)))
+
+
+@functools.lru_cache(maxsize=64)
+def site_terms(views: Views, batch_ndims: int) -> Callable[..., Any]:
+    """Prior, likelihood and deterministic values by site, compiled, at parameters with so many leading axes."""
+    latents = {site.name for site in views.structure.of_kind("latent")}
+
+    def terms(theta: dict[str, Any], data: Data) -> tuple[dict[str, Any], ...]:
+        outer = (observing(data), functools.partial(handlers.substitute, data=theta))
+        prior, likelihood, replayed = {}, {}, {}
+        with traced(views.structure.program, data, *outer) as trace:
+            for name, site in trace.items():
+                if site["type"] == "deterministic":
+                    replayed[name] = site["value"]
+                elif site["type"] != "sample":
+                    continue
+                elif name in latents:
+                    prior[name] = latent_log_prob(site).sum()
+                elif name in views.prior_factors:
+                    prior[name] = site_log_prob(site).sum()
+                else:
+                    likelihood[name] = site_log_prob(site)
+        return prior, likelihood, replayed
+
+    for _ in range(batch_ndims):
+        terms = jax.vmap(terms, in_axes=(0, None))
+    return jax.jit(terms)

@@ -13,6 +13,7 @@ WORKLOADS = {
     "nuts": ("benchmarks.nuts_kernels", "NUTS kernels"),
     "overhead": ("benchmarks.overhead", "Overhead"),
     "nested": ("benchmarks.nested_sampling", "Nested sampling"),
+    "many": ("benchmarks.many_light_curves", "Many data sets"),
     "geovi": ("benchmarks.geovi_fields", "GeoVI on fields"),
 }
 

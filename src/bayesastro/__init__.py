@@ -14,7 +14,9 @@ from bayesastro._version import __version__
 
 if TYPE_CHECKING:
     from bayesastro import plots as plot
+    from bayesastro.agreement import crosscheck
     from bayesastro.callbacks import external
+    from bayesastro.comparison import compare
     from bayesastro.compilation import enable_compilation_cache
     from bayesastro.diagnostics import diagnose
     from bayesastro.drive import fit
@@ -40,6 +42,8 @@ __all__ = [
     "Pathfinder",
     "Problem",
     "__version__",
+    "compare",
+    "crosscheck",
     "diagnose",
     "enable_compilation_cache",
     "external",
@@ -61,6 +65,8 @@ _HOMES = {
     "Pathfinder": "bayesastro.inference.pathfinder",
     "Problem": "bayesastro.problem",
     "SMC": "bayesastro.inference.smc",
+    "compare": "bayesastro.comparison",
+    "crosscheck": "bayesastro.agreement",
     "diagnose": "bayesastro.diagnostics",
     "enable_compilation_cache": "bayesastro.compilation",
     "external": "bayesastro.callbacks",

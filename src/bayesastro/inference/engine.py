@@ -97,6 +97,8 @@ class Engine(ABC):
         Papers to cite.
     chart : str
         The coordinates that the engine walks in.
+    max_size : int
+        Parameters beyond which the engine is of no use, whatever its settings.
     is_traced : bool
         Whether JAX can trace `init` and `advance`.
     """
@@ -105,18 +107,33 @@ class Engine(ABC):
     exactness: ClassVar[Any]
     references: ClassVar[tuple[str, ...]]
     chart: ClassVar[ChartName] = "unconstrained"
+    max_size: ClassVar[int] = 10**9
     is_traced: ClassVar[bool] = True
 
     @classmethod
     def refusal(cls, problem: Problem) -> str:
         """Why this engine cannot run the problem, with the remedy; empty if it can."""
-        for need in sorted(cls.needs - problem.provides):
-            from bayesastro.inference import engines  # the package's own list, known only once all engines are loaded
+        from bayesastro.inference import engines  # the package's own list, known only once all engines are loaded
 
-            others = [f"`{e.__name__}`" for e in engines() if e.needs <= problem.provides]
-            instead = f", or use {' or '.join(others)}" if others else ""
-            return f"`{cls.__name__}` needs {CAPABILITIES[need]}, but {problem.lacks[need]}{instead}."
-        return ""
+        reason = cls._unmet(problem)
+        if not reason:
+            return ""
+        others = [f"`{engine.__name__}`" for engine in engines() if not engine._unmet(problem)]
+        return f"`{cls.__name__}` {reason}{f', or use {_either(others)}' if others else ''}."
+
+    @classmethod
+    def _unmet(cls, problem: Problem) -> str:
+        """What the problem lacks for this engine, and the remedy."""
+        for need in sorted(cls.needs - problem.provides):
+            return f"needs {CAPABILITIES[need]}, but {problem.lacks[need]}"
+        sizes = {site.name: int(np.prod(site.free_shape or ())) for site in problem.parameters}
+        if sum(sizes.values()) <= cls.max_size:
+            return ""
+        largest = max(sizes, key=lambda name: sizes[name])
+        return (
+            f"is for up to {cls.max_size} parameters, but the program has {sum(sizes.values())}, of which site "
+            f"`{largest}` has {sizes[largest]}. Use fewer parameters"
+        )
 
     def validate(self, problem: Problem) -> None:
         """Raise, before anything is compiled, if the problem or the settings do not fit.
@@ -161,6 +178,10 @@ class Engine(ABC):
     @abstractmethod
     def finish(self, views: Views, state: Any, rows: Rows) -> Draws:
         """Turn the gathered rows into draws."""
+
+
+def _either(names: list[str]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
 def require_positive(engine: Engine, *names: str) -> None:

@@ -87,6 +87,7 @@ class Ensemble(Engine):
     needs: ClassVar[frozenset[str]] = frozenset({"density"})
     exactness: ClassVar[str] = "exact"
     references: ClassVar[tuple[str, ...]] = ("doi:10.2140/camcos.2010.5.65", "arXiv:1202.3665")
+    max_size: ClassVar[int] = 1000
     is_traced: ClassVar[bool] = False
 
     num_walkers: int | None = None

@@ -102,6 +102,7 @@ class NestedSampler(Engine):
     needs: ClassVar[frozenset[str]] = frozenset({"density", "proper_prior"})
     exactness: ClassVar[str] = "exact"
     references: ClassVar[tuple[str, ...]] = ("doi:10.1214/06-BA127", "arXiv:2601.23252", "arXiv:2010.13884")
+    max_size: ClassVar[int] = 1000
 
     num_live: int = 500
     num_delete: int | None = None

@@ -1,0 +1,133 @@
+"""`problem.check()`: each engine refuses each kind of program that it cannot serve, by site and with a remedy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+from numpyro.distributions import constraints
+
+import bayesastro as ba
+from bayesastro.inference import engines
+
+
+def measured(value):
+    numpyro.sample("y", dist.Normal(value, 1.0))
+
+
+def discrete(family):
+    def program():
+        measured(numpyro.sample("culprit", family) * 1.0)
+
+    return program
+
+
+def prior(family):
+    def program():
+        measured(numpyro.sample("culprit", family).sum())
+
+    return program
+
+
+def factor_on_latents():
+    a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+    numpyro.factor("culprit", -jnp.abs(a))
+    measured(a)
+
+
+def factor_as_likelihood():
+    a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+    numpyro.factor("culprit", -(a**2))
+
+
+def stochastic():
+    a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+    measured(a + jax.random.normal(numpyro.prng_key()))
+
+
+def subsampled():
+    a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+    with numpyro.plate("culprit", 10, subsample_size=3):
+        measured(a)
+
+
+def on_the_host(code):
+    def program():
+        measured(code(numpyro.sample("a", dist.Normal(0.0, 1.0))))
+
+    return program
+
+
+def field():
+    measured(numpyro.sample("culprit", dist.Normal(0.0, 1.0).expand((64, 64))).mean())
+
+
+def boltzmann(a):
+    return 2.0 * np.asarray(a)
+
+
+GRADIENT = {"NUTS", "MCLMC", "GeoVI", "Pathfinder"}
+EVIDENCE = {"NestedSampler", "SMC"}
+ALL = GRADIENT | EVIDENCE | {"Ensemble"}
+KEYED = {"stochastic simulator without a density": "numpyro.prng_key", "no gradient": "boltzmann"}
+
+PROGRAMS = {
+    "simplex": (prior(dist.Dirichlet(np.ones(3))), {}, {"GeoVI"}),
+    "LKJ": (prior(dist.LKJCholesky(3, 1.0)), {}, {"GeoVI"}),
+    "mixture prior": (
+        prior(dist.MixtureSameFamily(dist.Categorical(np.ones(2) / 2), dist.Normal(np.array([-1.0, 1.0]), 0.1))),
+        {},
+        {"GeoVI"},
+    ),
+    "von Mises": (prior(dist.VonMises(0.0, 1.0)), {}, {"GeoVI"}),
+    "finite discrete latent": (discrete(dist.Bernoulli(0.3)), {}, ALL),
+    "countable discrete latent": (discrete(dist.Poisson(3.0)), {}, ALL),
+    "improper prior": (
+        prior(dist.ImproperUniform(constraints.real, (), ())),
+        {},
+        EVIDENCE | {"GeoVI"},
+    ),
+    "factor on latents": (factor_on_latents, {"prior_factors": ("culprit",)}, EVIDENCE | {"GeoVI"}),
+    "factor as likelihood": (factor_as_likelihood, {"observed": {}}, {"GeoVI"}),
+    "stochastic simulator without a density": (stochastic, {}, ALL),
+    "subsampled plate": (subsampled, {}, ALL),
+    "no gradient": (on_the_host(ba.external(boltzmann, ())), {}, GRADIENT),
+    "field": (field, {}, {"NestedSampler", "Ensemble"}),
+}
+"""Program, options of `Problem`, and the engines that refuse it."""
+
+
+def problem_of(kind):
+    program, options, _ = PROGRAMS[kind]
+    return ba.Problem(program, **({"observed": {"y": np.zeros(3 if kind == "subsampled plate" else ())}} | options))
+
+
+@pytest.fixture(scope="module", params=PROGRAMS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def table(kind):
+    return problem_of(kind).check()
+
+
+@pytest.mark.parametrize("engine", engines(), ids=lambda engine: engine.__name__)
+def test_an_engine_refuses_what_it_cannot_serve_and_nothing_else(kind, table, engine):
+    name, refusing = engine.__name__, PROGRAMS[kind][2]
+    ok, reason = table.loc[name, "ok"], table.loc[name, "reason"]
+    assert ok == (name not in refusing), reason
+    if ok:
+        assert reason == ""
+        return
+    assert reason.startswith(f"`{name}` ")
+    assert KEYED.get(kind, "`culprit`") in reason
+    remedy = reason.split(". ", 1)[1]
+    assert len(remedy) > 10
+    for other in ALL - {name}:
+        assert (f"`{other}`" in remedy) == (other not in refusing)
+
+
+def test_every_engine_is_in_the_table():
+    assert {engine.__name__ for engine in engines()} == ALL

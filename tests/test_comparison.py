@@ -1,0 +1,144 @@
+"""Comparison of models by evidence and by leave-one-out cross-validation."""
+
+import arviz_stats
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+from numpyro import handlers
+from scipy.stats import multivariate_normal, norm
+
+import bayesastro as ba
+
+X = np.linspace(-1.0, 1.0, 20)
+Y = 1.0 + 0.8 * X + 0.3 * np.random.default_rng(0).normal(size=20)
+SIGMA, PRIOR_SD = 0.3, 2.0
+
+
+def constant(x, sigma, keep):
+    a = numpyro.sample("a", dist.Normal(0.0, PRIOR_SD))
+    with handlers.mask(mask=keep):
+        numpyro.sample("y", dist.Normal(a + 0.0 * x, sigma))
+
+
+def line(x, sigma, keep):
+    a, b = (numpyro.sample(name, dist.Normal(0.0, PRIOR_SD)) for name in "ab")
+    with handlers.mask(mask=keep):
+        numpyro.sample("y", dist.Normal(a + b * x, sigma))
+
+
+def factored(x, sigma, keep):
+    line(x, sigma, keep)
+    numpyro.factor("more", np.float64(-1.0) * sigma)
+
+
+def design(columns):
+    return np.stack([np.ones_like(X), X], axis=1)[:, :columns]
+
+
+def log_evidence(columns, y=Y, design_of=design):
+    A = design_of(columns)
+    return multivariate_normal.logpdf(y, cov=SIGMA**2 * np.eye(len(y)) + PRIOR_SD**2 * A @ A.T)
+
+
+def elpd(columns, kept):
+    """Exact: the predictive density of each datum given all the others."""
+    total = 0.0
+    for i in np.flatnonzero(kept):
+        others = kept.copy()
+        others[i] = False
+        A = design(columns)
+        precision = A[others].T @ A[others] / SIGMA**2 + np.eye(columns) / PRIOR_SD**2
+        mean = np.linalg.solve(precision, A[others].T @ Y[others] / SIGMA**2)
+        variance = SIGMA**2 + A[i] @ np.linalg.solve(precision, A[i])
+        total += norm.logpdf(Y[i], A[i] @ mean, np.sqrt(variance))
+    return total
+
+
+ALL = np.ones(20, bool)
+
+
+def fit(program, engine, *, y=Y, keep=ALL, log_likelihood=False):
+    problem = ba.Problem(program, X, SIGMA, keep, observed={"y": y})
+    return ba.fit(problem, engine, seed=3, progress=False, log_likelihood=log_likelihood)
+
+
+NUTS = ba.NUTS(num_chains=4, num_warmup=300, num_draws=1000)
+SMC = ba.SMC(num_islands=4, num_particles=500)
+
+
+@pytest.fixture(scope="module")
+def chains():
+    return {name: fit(program, NUTS, log_likelihood=True) for name, program in MODELS.items()}
+
+
+@pytest.fixture(scope="module")
+def islands():
+    return {name: fit(program, SMC, log_likelihood=True) for name, program in MODELS.items()}
+
+
+MODELS = {"constant": constant, "line": line}
+
+
+def test_evidences_agree_with_the_closed_form(islands):
+    table = ba.compare(islands)
+    assert list(table.index) == ["line", "constant"]
+    for columns, name in ((1, "constant"), (2, "line")):
+        row = table.loc[name]
+        assert abs(row["log_evidence"] - log_evidence(columns)) < 4 * row["log_evidence_err"]
+        assert row["log_bayes_factor"] == row["log_evidence"] - table["log_evidence"].max()
+    assert table.loc["line", "log_bayes_factor_err"] == 0
+    np.testing.assert_allclose(
+        table.loc["constant", "log_bayes_factor_err"], np.hypot(*table["log_evidence_err"]), rtol=1e-12
+    )
+    assert table["probability"].sum() == pytest.approx(1.0)
+    assert "elpd" in table
+
+
+@pytest.mark.parametrize("masked", [0, 6])
+def test_leaving_one_out_agrees_with_the_closed_form(chains, masked):
+    keep = ALL.copy()
+    keep[:masked] = False
+    results = chains if not masked else {n: fit(p, NUTS, keep=keep, log_likelihood=True) for n, p in MODELS.items()}
+    table = ba.compare(results)
+    assert "log_evidence" not in table
+    assert list(table.index) == ["line", "constant"]
+    for columns, name in ((1, "constant"), (2, "line")):
+        # 4000 draws, of which some 2000 are independent: of 20 terms with spreads of about 0.1 each.
+        assert table.loc[name, "elpd"] == pytest.approx(elpd(columns, keep), abs=0.15)
+    assert table.loc["line", "elpd_diff"] == 0 == table.loc["line", "elpd_diff_err"]
+    assert table.loc["constant", "elpd_diff"] < -5
+    assert table["num_bad_k"].sum() == 0
+    assert table["stacking_weight"].sum() == pytest.approx(1.0)
+
+
+def test_two_sites_are_left_out_as_one_set_of_data():
+    def split(x, sigma):
+        a = numpyro.sample("a", dist.Normal(0.0, PRIOR_SD))
+        numpyro.sample("first", dist.Normal(a + 0.0 * x[:8], sigma))
+        numpyro.sample("second", dist.Normal(a + 0.0 * x[8:], sigma))
+
+    problem = ba.Problem(split, X, SIGMA, observed={"first": Y[:8], "second": Y[8:]})
+    result = ba.fit(problem, NUTS, seed=3, progress=False, log_likelihood=True)
+    table = ba.compare({"one": result, "same": result})
+    assert table["elpd"].iloc[0] == pytest.approx(elpd(1, ALL), abs=0.15)
+    assert arviz_stats.loo(result, var_name="first").elpd > table["elpd"].iloc[0]
+
+
+def test_models_of_other_data_are_refused(chains):
+    other = fit(line, NUTS, y=Y + 1.0)
+    with pytest.raises(ValueError, match="the observed `y` of `other` is not that of `line`"):
+        ba.compare({"line": chains["line"], "other": other})
+
+
+def test_nothing_to_compare_by_is_refused(chains):
+    with pytest.raises(ValueError, match="at least two results by name, but 1 came"):
+        ba.compare({"line": chains["line"]})
+    with pytest.raises(ValueError, match=r"not all have an evidence, and `bare` no pointwise likelihood\. Fit with"):
+        ba.compare({"line": chains["line"], "bare": fit(line, NUTS)})
+
+
+def test_a_factor_has_no_datum_to_leave_out(chains):
+    with_factor = fit(factored, NUTS, log_likelihood=True)
+    with pytest.raises(ValueError, match="`factored` no pointwise likelihood"):
+        ba.compare({"line": chains["line"], "factored": with_factor})

@@ -32,8 +32,9 @@ $(VENV)/test: $(VENV)/core
 demo: $(VENV)/core
 	@$(BIN)/bayesastro demo --out demo
 
+# Most of the time goes into compiling, which XLA's lowest level of optimisation shortens; the slow tests use the usual one.
 test: $(VENV)/test
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	@XLA_FLAGS="--xla_backend_optimization_level=0" $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(VENV)/test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -56,7 +56,8 @@ def moments() -> tuple[np.ndarray, np.ndarray]:
 
 def start(cache: Path, *, devices: int = 1, out: Path | None = None, stderr: Any = subprocess.PIPE, **options: Any):
     """Run `main` in another process: a fit of `LONGS[engine]` with seed 1 and the options of `ba.fit`."""
-    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
+    environment = os.environ | {"XLA_FLAGS": flags}
     text = json.dumps({"cache": str(cache), "out": str(out) if out else None, **options}, default=str)
     return subprocess.Popen([sys.executable, __file__, text], stderr=stderr, env=environment, text=True)
 

@@ -94,7 +94,13 @@ ENGINES: dict[str, Row] = {
         ba.MCLMC(num_warmup=1000, num_draws=1000, adjusted=True),
         stats=frozenset({"lp", "acceptance_rate", "diverging", "n_steps", "step_size"}),
     ),
-    "pathfinder": Row(ba.Pathfinder(num_draws=1000), (1, 1000), tolerance=0.1, stats=frozenset({"lp"})),
+    "pathfinder": Row(
+        ba.Pathfinder(num_draws=1000),
+        (1, 1000),
+        rough=frozenset({"eight_schools", "bounded_hierarchy"}),
+        tolerance=0.1,
+        stats=frozenset({"lp"}),
+    ),
     "ensemble": Row(ba.Ensemble(max_steps=10_000), None, stats=frozenset({"lp"})),
 }
 

@@ -132,6 +132,7 @@ def test_summary_and_diagnosis_take_every_dtype(result):
     assert not {"fixed", "visibility"} & {finding.where for finding in ba.diagnose(result)}
 
 
+@pytest.mark.slow
 def test_thinned_draws_are_every_kth():
     whole = ba.fit(child.problem(), replace(child.SMALL, num_draws=60), seed=1, progress=False)
     thinned = ba.fit(child.problem(), replace(child.SMALL, num_draws=20, thin=3), seed=1, progress=False)

@@ -238,7 +238,7 @@ def check_draws(num: Any, key: Any) -> None:
     is_typed = isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
     is_raw = isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32
     if not ((is_typed and key.ndim == 0) or (is_raw and key.ndim == 1)):
-        raise TypeError(f"`key` must be one JAX random key such as `jax.random.key(0)`, but {key!r} came.")
+        raise TypeError(f"`key` must be one JAX random key such as `jax.random.key(0)`, but {_told(key)} came.")
 
 
 def checked_theta(parameters: Sequence[Site], theta: Mapping[str, Any], batch_ndims: int) -> dict[str, np.ndarray]:
@@ -252,19 +252,19 @@ def checked_theta(parameters: Sequence[Site], theta: Mapping[str, Any], batch_nd
         If a site has no value, a value has another shape than its site, or the batches differ.
     """
     if not isinstance(theta, Mapping):
-        raise TypeError(f"`theta` must map site names to values, but {theta!r} came.")
+        raise TypeError(f"`theta` must map site names to values, but {_told(theta)} came.")
     if not isinstance(batch_ndims, int | np.integer) or batch_ndims < 0:
         raise ValueError(f"`batch_ndims` must be a whole number of at least 0, but {batch_ndims!r} came.")
     theta = {name: native(value) for name, value in theta.items()}
-    for name, value in theta.items():
-        if value.dtype.kind not in "fiub":
-            raise TypeError(f"The value of site `{name}` must be of real numbers, but {value!r} came.")
     batch = None
     for site in parameters:
         if site.name not in theta:
             raise ValueError(
                 f"A value is needed for the latent site `{site.name}`; values came for {_listed(list(theta))}."
             )
+        if theta[site.name].dtype.kind not in "fiub":
+            value = _told(theta[site.name].tolist())
+            raise TypeError(f"The value of site `{site.name}` must be of real numbers, but {value} came.")
         shape = theta[site.name].shape
         if len(shape) < batch_ndims or shape[batch_ndims:] != site.shape:
             raise ValueError(
@@ -278,3 +278,9 @@ def checked_theta(parameters: Sequence[Site], theta: Mapping[str, Any], batch_nd
             )
         batch = shape[:batch_ndims]
     return {site.name: theta[site.name] for site in parameters}
+
+
+def _told(value: Any) -> str:
+    """A value in a few words of one line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -25,7 +25,7 @@ def wiener_result(geometric):
     return ba.fit(linear_problem(64), engine, seed=1, progress=False)
 
 
-@pytest.mark.parametrize("geometric", [True, False])
+@pytest.mark.parametrize("geometric", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_linear_gaussian_field_has_the_wiener_filter_as_its_posterior(geometric):
     result = wiener_result(geometric)
     mean, sd, log_evidence = wiener_filter(linear_problem(64))
@@ -87,6 +87,7 @@ def test_many_data_sets_at_once_equal_one_by_one():
         np.testing.assert_allclose(xi, alone, atol=0.05)
 
 
+@pytest.mark.slow
 def test_a_start_is_where_the_expansion_point_begins():
     problem = linear_problem(64)
     first = ba.fit(problem, SHORT, seed=1, progress=False)
@@ -95,6 +96,7 @@ def test_a_start_is_where_the_expansion_point_begins():
     assert again["iterations"]["shift"][0] < 0.02
 
 
+@pytest.mark.slow
 def test_solves_that_end_at_their_limits_are_reported():
     engine = ba.GeoVI(num_iterations=2, num_samples=2, num_draws=8, max_cg_iterations=1, max_newton=1)
     found = ba.diagnose(ba.fit(poisson_problem(64, 1), engine, seed=1, progress=False))
@@ -114,6 +116,7 @@ def test_residuals_tell_noise_that_is_not_as_the_program_says():
     assert "reduced_chi2" in found.ids
 
 
+@pytest.mark.slow
 def test_the_bound_is_left_out_and_said_so_where_it_would_cost_too_much(monkeypatch):
     monkeypatch.setattr(appraisal, "MAX_DENSE", 10)
     engine = ba.GeoVI(num_iterations=1, num_samples=2, num_draws=4, geometric=False)
@@ -131,6 +134,7 @@ def test_single_precision_finds_the_same_field():
     assert np.abs((result["posterior"]["field"].mean(("chain", "draw")) - mean) / sd).max() < 0.02
 
 
+@pytest.mark.slow
 def test_an_unknown_scale_is_inferred():
     """A normal of unknown mean and sd, whose Fisher coordinates are anchored: moments against quadrature."""
 

@@ -50,6 +50,7 @@ def test_steps_stay_below_one_that_led_to_a_nan():
     assert float(tuner.step_size) == pytest.approx(0.8)
 
 
+@pytest.mark.slow
 def test_autocorrelation_is_that_of_an_autoregression():
     random, x = np.random.default_rng(3), np.zeros((4000, 8))
     for t in range(1, len(x)):
@@ -82,12 +83,13 @@ def test_a_good_step_passes_its_check_and_a_bad_one_does_not():
     assert "step_bias" in ba.diagnose(bad).ids
 
 
+@pytest.mark.slow
 def test_a_check_too_short_to_tell_says_so():
     result = ba.fit(child.problem(), ba.MCLMC(self_check=True, num_draws=60), seed=1, progress=False)
     assert "step_bias_unknown" in ba.diagnose(result).ids
 
 
-@pytest.mark.parametrize("adjusted", [False, True])
+@pytest.mark.parametrize("adjusted", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_badly_scaled_parameters_are_found(adjusted):
     problem, sds = wide()
     result = ba.fit(problem, ba.MCLMC(adjusted=adjusted), seed=1, progress=False)
@@ -116,7 +118,7 @@ def test_steps_into_nans_are_counted_and_reported():
     assert float(result["posterior"]["x"][..., 0].max()) <= 1.0
 
 
-@pytest.mark.parametrize("adjusted", [False, True])
+@pytest.mark.parametrize("adjusted", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_chains_start_at_the_draws_of_another_result(adjusted):
     """Two far modes: chains that start in one of them stay there."""
 

@@ -28,7 +28,7 @@ def regression_result():
     return ba.fit(regression()[0], SMALL, seed=1, progress=False)
 
 
-@pytest.mark.parametrize("size", evidences.SHELLS)
+@pytest.mark.parametrize("size", [2, 5, pytest.param(10, marks=pytest.mark.slow)])
 def test_evidence_of_gaussian_shells(size):
     problem, truth = evidences.shells(size)
     result = ba.fit(problem, ba.NestedSampler(num_live=400), seed=1, progress=False)
@@ -75,7 +75,7 @@ def test_a_constant_likelihood_gives_itself():
     assert abs(result["posterior"]["x"].mean()) < 0.3
 
 
-@pytest.mark.parametrize("floor", [-np.inf, -50.0])
+@pytest.mark.parametrize("floor", [-np.inf, pytest.param(-50.0, marks=pytest.mark.slow)])
 def test_plateaus_are_crossed(floor):
     """A box of likelihood one that holds a sixteenth of the prior, and beyond it a plateau, of zero or nearly."""
 
@@ -98,12 +98,14 @@ def test_self_check_compares_with_twice_the_steps():
     assert checked["nested"].sizes["point"] < 1.2 * regression_result()["nested"].sizes["point"]
 
 
+@pytest.mark.slow
 def test_walks_too_short_are_found():
     problem, _ = evidences.correlated_gaussian(8)
     short = ba.fit(problem, dataclasses.replace(SMALL, num_inner_steps=2), seed=1, progress=False)
     assert "short_walks" in ba.diagnose(short).ids
 
 
+@pytest.mark.slow
 def test_a_start_gives_the_same_evidence_with_less_to_do():
     problem, truth = regression()
     again = ba.fit(problem, SMALL, seed=2, start=regression_result(), progress=False)
@@ -125,6 +127,7 @@ def test_the_nested_group_tells_the_whole_run():
     np.testing.assert_allclose(w, regression_result()["posterior"]["w"].mean(("chain", "draw")), atol=0.02)
 
 
+@pytest.mark.slow
 def test_the_bound_on_iterations_is_reported():
     result = ba.fit(regression()[0], dataclasses.replace(SMALL, max_iterations=10), seed=1, progress=False)
     assert result.attrs["num_iterations"] == 10

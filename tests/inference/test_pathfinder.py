@@ -119,6 +119,7 @@ def test_a_density_finite_nowhere_is_refused():
         ba.fit(ba.Problem(program), ba.Pathfinder(num_paths=2), seed=1, progress=False)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_after_some_paths_has_the_draws_of_those():
     result = ba.fit(child.problem(), ba.Pathfinder(num_paths=400), seed=1, progress=False, time_limit=1e-6)
     assert result.attrs["status"] == "time limit reached"

@@ -28,7 +28,7 @@ def test_evidence_of_a_linear_regression():
     assert abs(evidences.pull(regression_result(), regression()[1])) < Z
 
 
-@pytest.mark.parametrize("moves", ["hamiltonian", "random_walk"])
+@pytest.mark.parametrize("moves", ["hamiltonian", pytest.param("random_walk", marks=pytest.mark.slow)])
 def test_weights_of_separated_modes(moves):
     problem, truth = evidences.two_modes()
     result = ba.fit(problem, ba.SMC(moves=moves), seed=1, progress=False)
@@ -51,6 +51,7 @@ def test_errors_are_honest(build):
     assert low < np.sum(np.square(pulls)) < high
 
 
+@pytest.mark.slow
 def test_a_start_gives_the_same_evidence_with_less_to_do():
     problem, truth = regression()
     again = ba.fit(problem, SMALL, seed=2, start=regression_result(), progress=False)
@@ -72,6 +73,7 @@ def test_a_population_short_of_the_posterior_gives_no_draws():
     assert ba.diagnose(result)
 
 
+@pytest.mark.slow
 def test_islands_that_disagree_are_found():
     problem, _ = evidences.correlated_gaussian(20)
     poor = ba.SMC(num_islands=4, num_particles=12, moves="random_walk", num_moves=1, target_ess=0.3)

@@ -53,6 +53,7 @@ def test_a_log_normal_poisson_field_agrees_with_nuts(geometric, of_mean, of_sd):
 
 
 def test_draws_come_in_mirrored_pairs():
+@pytest.mark.slow
     result = wiener_result(False)
     xi = result["posterior"]["xi"].values[0]
     centre = (xi[::2] + xi[1::2]) / 2

@@ -91,6 +91,7 @@ def test_a_check_too_short_to_tell_says_so():
 
 @pytest.mark.parametrize("adjusted", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_badly_scaled_parameters_are_found(adjusted):
+@pytest.mark.slow
     problem, sds = wide()
     result = ba.fit(problem, ba.MCLMC(adjusted=adjusted), seed=1, progress=False)
     assert ba.diagnose(result).ids == ()
@@ -118,7 +119,8 @@ def test_steps_into_nans_are_counted_and_reported():
     assert float(result["posterior"]["x"][..., 0].max()) <= 1.0
 
 
-@pytest.mark.parametrize("adjusted", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("adjusted", [False, True])
 def test_chains_start_at_the_draws_of_another_result(adjusted):
     """Two far modes: chains that start in one of them stay there."""
 

@@ -60,6 +60,7 @@ def test_a_start_gives_the_same_evidence_with_less_to_do():
 
 
 def test_temperatures_rise_to_one():
+@pytest.mark.slow
     ladder = regression_result().attrs["inverse_temperatures"]
     assert (np.diff(ladder) > 0).all()
     assert ladder[-1] == 1.0

@@ -51,7 +51,7 @@ def marked(found, *, may_fail=False):
     for engine, problem in found:
         marks = (
             []
-            if engine == "nuts" or engine not in VARIANTS and problem == quick_problem(engine)
+            if engine == "nuts" or (engine not in VARIANTS and problem == quick_problem(engine))
             else [pytest.mark.slow]
         )
         if may_fail and (reason := ENGINES[engine].known_failures.get(problem)):

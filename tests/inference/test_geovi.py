@@ -53,7 +53,6 @@ def test_a_log_normal_poisson_field_agrees_with_nuts(geometric, of_mean, of_sd):
 
 
 def test_draws_come_in_mirrored_pairs():
-@pytest.mark.slow
     result = wiener_result(False)
     xi = result["posterior"]["xi"].values[0]
     centre = (xi[::2] + xi[1::2]) / 2
@@ -61,6 +60,7 @@ def test_draws_come_in_mirrored_pairs():
     assert result.attrs["num_pairs"] == 10_000
 
 
+@pytest.mark.slow
 def test_another_data_set_of_equal_shape_compiles_nothing():
     first, second = linear_problem(64, seed=1), linear_problem(64, seed=2)
     ba.fit(first, SHORT, seed=1, progress=False)

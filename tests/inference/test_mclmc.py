@@ -91,7 +91,6 @@ def test_a_check_too_short_to_tell_says_so():
 
 @pytest.mark.parametrize("adjusted", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_badly_scaled_parameters_are_found(adjusted):
-@pytest.mark.slow
     problem, sds = wide()
     result = ba.fit(problem, ba.MCLMC(adjusted=adjusted), seed=1, progress=False)
     assert ba.diagnose(result).ids == ()
@@ -99,6 +98,7 @@ def test_badly_scaled_parameters_are_found(adjusted):
     np.testing.assert_allclose(result["posterior"]["x"].std(("chain", "draw")), sds, rtol=0.15)
 
 
+@pytest.mark.slow
 def test_thinning_is_as_asked_or_the_chains_choice():
     thinned = ba.fit(child.problem(), ba.MCLMC(num_draws=100, thin=7), seed=1, progress=False)
     assert thinned.attrs["num_gradients"] == 2 * 4 * (2000 + 7 * 100)

@@ -60,13 +60,13 @@ def test_a_start_gives_the_same_evidence_with_less_to_do():
 
 
 def test_temperatures_rise_to_one():
-@pytest.mark.slow
     ladder = regression_result().attrs["inverse_temperatures"]
     assert (np.diff(ladder) > 0).all()
     assert ladder[-1] == 1.0
     assert len(ladder) == regression_result().attrs["num_temperatures"]
 
 
+@pytest.mark.slow
 def test_a_population_short_of_the_posterior_gives_no_draws():
     result = ba.fit(regression()[0], dataclasses.replace(SMALL, max_temperatures=3), seed=1, progress=False)
     assert result["posterior"].sizes["draw"] == 0

@@ -72,12 +72,11 @@ def test_round_trip(chart_name, name):
     np.testing.assert_allclose(back[name], theta[name], rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.reference is not None])
 def test_log_prior_by_site(name):
+    """The others' densities are stated in the coordinates."""
     problem, _, theta, *_ = case("unconstrained")
     family = FAMILIES[name]
-    if family.reference is None:
-        pytest.skip("Its density is stated in the coordinates.")
     expected = [log_reference(family, value) for value in theta[name]]
     np.testing.assert_allclose(problem.log_prior(theta, batch_ndims=1)[name], expected, rtol=1e-10)
 

@@ -70,18 +70,18 @@ class Agreement:
     @property
     def verdict(self) -> str:
         """``"pass"`` if all pairs agree, otherwise ``"fail"``."""
-        return "pass" if self.pairs["agree"].all() else "fail"
+        return "pass" if bool(np.all(self.pairs["agree"])) else "fail"
 
     def summary(self) -> pd.DataFrame:
         """The worst shifts of each pair beside its other figures."""
-        worst = self.shifts[["mean", "sd"]].abs().groupby(level=["first", "second"], sort=False).max()
-        return worst.rename(columns=lambda name: f"largest_{name}_shift").join(self.pairs)
+        by_pair: Any = self.shifts[["mean", "sd"]].abs().groupby(level=["first", "second"], sort=False)
+        return by_pair.max().add_prefix("largest_").add_suffix("_shift").join(self.pairs)
 
     def __str__(self) -> str:
         lines = [f"{self.verdict}: {len(self.results)} engines, at a false-alarm rate of {self.false_alarm:g}"]
-        for (first, second), row in self.summary().iterrows():
+        for row in self.summary().reset_index().to_dict("records"):
             text = (
-                f"{first} – {second}: means within {row['largest_mean_shift']:.2g} sd, sds within "
+                f"{row['first']} – {row['second']}: means within {row['largest_mean_shift']:.2g} sd, sds within "
                 f"{100 * row['largest_sd_shift']:.2g} %, classifier {row['accuracy']:.3f}"
             )
             if np.isfinite(row["log_evidence"]):
@@ -305,9 +305,10 @@ def _judged(
     """One pair's figures with the verdict."""
     z, reasons = norm.isf(level / 2), []
     for what in ("mean", "sd"):
-        excess = shifts[what].abs() - z * shifts[f"{what}_error"]
-        if excess.max() > tolerance:
-            reasons.append(f"the {what} of `{excess.idxmax()}` by {shifts.loc[excess.idxmax(), what]:.2g} sd")
+        excess = np.abs(shifts[what].to_numpy()) - z * shifts[f"{what}_error"].to_numpy()
+        worst = int(np.argmax(excess))
+        if excess[worst] > tolerance:
+            reasons.append(f"the {what} of `{shifts.index[worst]}` by {shifts[what].iloc[worst]:.2g} sd")
     total, accuracy = classified["num_classified"], classified["accuracy"]
     if np.isfinite(accuracy) and binom.sf(round(accuracy * total) - 1, total, 0.5 + tolerance / 2) < level:
         reasons.append(f"draws that a classifier tells apart with an accuracy of {accuracy:.3f}")

@@ -92,7 +92,7 @@ def _observed(result: xr.DataTree) -> dict[str, np.ndarray]:
 def _evidences(results: Mapping[str, xr.DataTree]) -> pd.DataFrame:
     value = pd.Series({name: float(result.attrs["log_evidence"]) for name, result in results.items()})
     error = pd.Series({name: float(result.attrs["log_evidence_err"]) for name, result in results.items()})
-    best = value.idxmax()
+    best: Any = value.idxmax()
     difference_error = np.hypot(error, error[best])
     difference_error[best] = 0.0
     columns = {

@@ -1,7 +1,13 @@
 """Many data sets: batches, chunks, failures, and the same answers as one by one."""
 
+import os
+import signal
+import threading
+import time
+
 import arviz_stats
 import child
+import distributed
 import jax
 import numpy as np
 import numpyro
@@ -13,6 +19,7 @@ from numpyro.handlers import mask as masked
 import bayesastro as ba
 from bayesastro import many
 from bayesastro.compilation import compile_clock
+from bayesastro.inference import engines
 
 ENGINE = ba.NUTS(num_chains=2, num_warmup=200, num_draws=200)
 NUM = 5
@@ -203,3 +210,66 @@ def test_chunks_are_halved_when_memory_runs_out(monkeypatch, capsys, together):
 def test_bad_chunks_are_refused(chunk):
     with pytest.raises(ValueError, match='`chunk` must be "auto" or a whole number of at least 1'):
         ba.fit_many(child.problem(), {"y": Y}, ENGINE, seed=3, chunk=chunk)
+
+
+ENGINES = {
+    "MCLMC": ba.MCLMC(num_chains=2, num_warmup=1000, num_draws=500),
+    "MCLMC adjusted": ba.MCLMC(num_chains=2, num_warmup=500, num_draws=500, adjusted=True),
+    "NestedSampler": ba.NestedSampler(num_live=200),
+    "SMC": ba.SMC(num_islands=4, num_particles=250),
+    "GeoVI": ba.GeoVI(num_draws=1000),
+    "Pathfinder": ba.Pathfinder(num_draws=1000),
+    "Ensemble": ba.Ensemble(max_steps=4000),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_engine_fits_many(name):
+    """Means in posterior sds; a tenth beyond five errors of 200 independent draws."""
+    result = ba.fit_many(child.problem(), {"y": Y[:3]}, ENGINES[name], seed=3, chunk=2, progress=False)
+    assert (result.attrs["status"], result.attrs["num_failed"]) == ("complete", 0)
+    posterior = result["posterior"].to_dataset()
+    for parameter, exact in zip("ab", exact_means(Y[:3]), strict=True):
+        draws = posterior[parameter]
+        off = np.abs(draws.mean(("chain", "draw")) - exact) / draws.std(("chain", "draw"))
+        assert (off < 0.1 + 5 / np.sqrt(200)).all()
+    if name in ("NestedSampler", "SMC"):
+        assert result["fits"]["log_evidence"].dims == ("dataset",)
+
+
+def test_every_engine_is_among_them():
+    assert {type(engine) for engine in ENGINES.values()} | {ba.NUTS} == set(engines())
+
+
+def test_a_worker_killed_in_mid_run_loses_nothing():
+    flux = np.concatenate([Y, Y + 1.0, Y - 1.0])
+    alone = ba.fit_many(child.problem(), {"y": flux}, ENGINE, seed=3, chunk=1, progress=False)
+    killed = []
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        victim = next(iter(client.run(os.getpid).values()))
+
+        def kill():
+            time.sleep(0.5)  # chunks are under way
+            os.kill(victim, signal.SIGKILL)
+            killed.append(victim)
+
+        threading.Thread(target=kill).start()
+        result = ba.fit_many(child.problem(), {"y": flux}, ENGINE, seed=3, chunk=1, progress=False, client=client)
+    assert killed
+    assert (result.attrs["status"], result.attrs["num_failed"]) == ("complete", 0)
+    assert result["posterior"].equals(alone["posterior"])
+
+
+def test_a_time_limit_ends_the_work_of_a_cluster():
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        result = ba.fit_many(
+            child.problem(), {"y": Y}, ENGINE, seed=3, chunk=1, progress=False, client=client, time_limit=0.1
+        )
+    assert result.attrs["status"] == "0 of 5 data sets reached"

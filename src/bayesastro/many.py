@@ -25,6 +25,9 @@ from bayesastro.progress import Reporter
 
 __all__ = ["fit_many"]
 
+POLL_SECONDS = 0.02
+"""Between looks at the chunks that a cluster works on."""
+
 FIRST_CHUNK = 256
 """Data sets fitted together to begin with; more fill the caches and wait longer for the slowest among them."""
 
@@ -178,23 +181,32 @@ class _Work:
 
     def on(self, client: Any, size: int, is_over: Callable[[], bool]) -> None:
         """Fit what remains on the workers of a Dask cluster."""
-        from distributed import as_completed
-
         left = self.remaining()
         shares = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
         size = max(1, min(size, -(-len(left) // shares)))
         batch = client.scatter(self.batch, broadcast=True)
-        futures = [
+        waiting = [
             client.submit(
                 fit_chunk, batch, self.engine, self.seed, left[i : i + size], size, self.precision, pure=False
             )
             for i in range(0, len(left), size)
         ]
-        for future in as_completed(futures):
+        while waiting and not is_over():
+            finished = [future for future in waiting if future.done()]
+            for future in finished:
+                self.add_from(future)
+            waiting = [future for future in waiting if future not in finished]
+            time.sleep(POLL_SECONDS)
+        client.cancel(waiting)
+
+    def add_from(self, future: Any) -> None:
+        """Add what a worker returned; a chunk that its workers died of stays among the data sets not reached."""
+        from distributed import KilledWorker
+
+        try:
             self.add(future.result())
-            if is_over():
-                client.cancel(futures)
-                return
+        except KilledWorker as error:
+            self.reporter.say(f"a chunk is given up, for its workers died one after the other: {error}")
 
 
 @functools.lru_cache(maxsize=32)

@@ -127,7 +127,7 @@ def test_walkers_avoid_prior_draws_without_density():
     ("settings", "message"),
     [
         ({"num_walkers": 0}, "`num_walkers`"),
-        ({"thin": 0}, "`thin`"),
+        ({"num_draws": 0}, "`num_draws`"),
         ({"max_steps": 1.5}, "`max_steps`"),
         ({"tau_factor": 2.0}, "`tau_factor` of at least 10"),
         ({"stretch": 1.0}, "`stretch` greater than 1"),

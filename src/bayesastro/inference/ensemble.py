@@ -72,8 +72,8 @@ class Ensemble(Engine):
         Iterations of all walkers after which the run ends in any case; the result then says that it did not converge.
     stretch : float
         Scale a > 1 of the stretch move; smaller steps are accepted more often.
-    thin : int, optional
-        Keep every `thin`-th iteration; by default half of the shortest autocorrelation time.
+    num_draws : int
+        Draws kept of each walker, evenly over the iterations after the first fifth; fewer if these are fewer.
     num_starts : int
         Draws from the prior for each walker, the best of which it starts from. With ``fit(..., start=result)`` the
         walkers start at draws of that result.
@@ -94,12 +94,12 @@ class Ensemble(Engine):
     tau_factor: float = 50.0
     max_steps: int = 50_000
     stretch: float = 2.0
-    thin: int | None = None
+    num_draws: int = 200
     num_starts: int = 10
 
     def __post_init__(self) -> None:
-        optional = [name for name in ("num_walkers", "thin") if getattr(self, name) is not None]
-        require_positive(self, "max_steps", "num_starts", *optional)
+        optional = ["num_walkers"] if self.num_walkers is not None else []
+        require_positive(self, "max_steps", "num_draws", "num_starts", *optional)
         if not 10 <= self.tau_factor < np.inf:
             raise ValueError(
                 f"`Ensemble` needs `tau_factor` of at least 10, for τ cannot be told from less, but "
@@ -185,9 +185,9 @@ class Ensemble(Engine):
     def finish(self, views: Views, state: _State, rows: Rows) -> Draws:
         first = int(WARMUP_FRACTION * int(state.count))
         tau = np.where(np.isfinite(state.tau), state.tau, int(state.count))
-        thin = self.thin if self.thin is not None else max(1, int(tau.min() / 2))
-        kept = {name: np.moveaxis(array[first::thin], 0, 1) for name, array in rows.items()}
         num_walkers, num_steps = len(state.coordinates), int(state.count)
+        chosen = np.linspace(first, num_steps - 1, min(self.num_draws, num_steps - first)).astype(int)
+        kept = {name: np.moveaxis(array[chosen], 0, 1) for name, array in rows.items()}
         kept = kept or {"position": np.zeros((num_walkers, 0, views.unconstrained.size))}
         return Draws(
             coordinates=kept.pop("position"),
@@ -200,7 +200,6 @@ class Ensemble(Engine):
                 "tau_wanted": (num_steps - first) / self.tau_factor,
                 "num_steps": num_steps,
                 "num_dropped": first,
-                "thin": thin,
                 "acceptance_rate": float(state.num_accepted.mean() / max(num_steps, 1)),
                 "num_nans": int(state.num_nans),
             },

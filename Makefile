@@ -44,7 +44,12 @@ test-slow: $(VENV)/test
 lint: $(VENV)/test
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: $(VENV)/test
+$(VENV)/peers: $(VENV)/test
+	@echo "installing the peers to compare with"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test,peers]"
+	@touch $@
+
+bench: $(VENV)/peers
 	@$(BIN)/python -m benchmarks
 
 clean:

@@ -42,6 +42,8 @@ MAX_FEATURES = 200
 
 HIDDEN = 32
 
+MARKERS = "osD^v"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
@@ -94,24 +96,23 @@ class Agreement:
     def plot(self) -> Figure:
         """Shifts of means and sds of every parameter with their errors, one panel for each, and the tolerance."""
         names = list(self.shifts.index.get_level_values("parameter").unique())
-        figure, axes = plt.subplots(
-            1, 2, sharey=True, figsize=(10, 1.2 + 0.35 * len(names) * max(1, len(self.pairs) / 3))
-        )
+        height = 1.5 + 0.4 * len(names) * max(1, len(self.pairs) / 3)
+        figure, axes = plt.subplots(1, 2, sharey=True, figsize=(10, height), layout="constrained")
         for axis, what in zip(axes, ("mean", "sd"), strict=True):
             for i, pair in enumerate(self.pairs.index):
-                rows = self.shifts.loc[pair]
+                rows = self.shifts.xs(pair, level=("first", "second"))
                 place = np.arange(len(names)) + 0.6 * ((i + 0.5) / len(self.pairs) - 0.5)
+                style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i // len(COLORS) % len(MARKERS)]}
+                error = 2 * rows[f"{what}_error"]
                 axis.errorbar(
-                    rows[what], place, xerr=2 * rows[f"{what}_error"], fmt="o", ms=4, lw=1.2,
-                    color=COLORS[i % len(COLORS)], label=f"{pair[1]} − {pair[0]}",
-                )  # fmt: skip
+                    rows[what], place, xerr=error, ls="", ms=4, lw=1.2, label=f"{pair[1]} − {pair[0]}", **style
+                )
             axis.axvspan(-self.tolerance, self.tolerance, color="0.9", zorder=0)
             axis.axvline(0, color="0.6", lw=0.8, zorder=1)
             axis.set_xlabel(f"shift of the {what} [posterior sd], ± 2 errors")
         axes[0].set_yticks(range(len(names)), names)
         axes[0].invert_yaxis()
-        axes[1].legend(frameon=False, fontsize=9)
-        figure.tight_layout()
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
         return figure
 
 

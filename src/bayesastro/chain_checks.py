@@ -43,7 +43,7 @@ def _ess(result: xr.DataTree) -> list[Finding]:
     if "ess" in result.attrs:  # draws of a weighted sample, in an order without meaning
         number = float(result.attrs["ess"])
         text = f"the weighted points are worth {number:.0f} independent draws, where {MIN_ESS} are needed"
-        remedy = "Use more points (`num_live`)."
+        remedy = "Use more points (`num_live`, or `num_draws` of each path), or an engine whose draws fit better."
         return [Finding("ess_weights", "posterior", number, MIN_ESS, text, remedy)] if number < MIN_ESS else []
     least = MIN_ESS if _has_walkers(result) else MIN_ESS_PER_CHAIN * result["posterior"].sizes["chain"]
     found = []

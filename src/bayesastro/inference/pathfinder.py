@@ -158,11 +158,11 @@ class Pathfinder(Engine):
             "num_paths_cut": int(rows["is_cut"].sum()),
         }
         if not np.isfinite(log_weight).any():
-            attributes |= {"khat": np.inf, "importance_ess": 0.0}
+            attributes |= {"khat": np.inf, "ess": 0.0}
             return Draws(coordinates=np.zeros((1, 0, size)), chart="unconstrained", attributes=attributes)
         weight, khat = _smoothed(log_weight)
         moments = _moments_khat(log_weight, weight, position)
-        attributes |= {"khat": max(khat, moments), "khat_weights": khat, "importance_ess": float(1 / np.sum(weight**2))}
+        attributes |= {"khat": max(khat, moments), "khat_weights": khat, "ess": float(1 / np.sum(weight**2))}
         chosen = _resampled(weight, self.num_draws, np.random.RandomState(np.asarray(state.seed)))
         return Draws(
             coordinates=position[None, chosen],

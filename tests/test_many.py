@@ -242,7 +242,7 @@ def test_every_engine_is_among_them():
     assert {type(engine) for engine in ENGINES.values()} | {ba.NUTS} == set(engines())
 
 
-def test_a_worker_killed_in_mid_run_loses_nothing():
+def test_a_worker_killed_in_mid_run_loses_nothing(tmp_path):
     flux = np.concatenate([Y, Y + 1.0, Y - 1.0])
     alone = ba.fit_many(child.problem(), {"y": flux}, ENGINE, seed=3, chunk=1, progress=False)
     killed = []
@@ -253,12 +253,22 @@ def test_a_worker_killed_in_mid_run_loses_nothing():
         victim = next(iter(client.run(os.getpid).values()))
 
         def kill():
-            time.sleep(0.5)  # chunks are under way
+            while not any(tmp_path.glob("run/rows-*")):  # a chunk is done, others are under way
+                time.sleep(0.01)
             os.kill(victim, signal.SIGKILL)
             killed.append(victim)
 
-        threading.Thread(target=kill).start()
-        result = ba.fit_many(child.problem(), {"y": flux}, ENGINE, seed=3, chunk=1, progress=False, client=client)
+        threading.Thread(target=kill, daemon=True).start()
+        result = ba.fit_many(
+            child.problem(),
+            {"y": flux},
+            ENGINE,
+            seed=3,
+            chunk=1,
+            progress=False,
+            client=client,
+            checkpoint=tmp_path / "run",
+        )
     assert killed
     assert (result.attrs["status"], result.attrs["num_failed"]) == ("complete", 0)
     assert result["posterior"].equals(alone["posterior"])

@@ -184,7 +184,7 @@ class _Work:
         left = self.remaining()
         shares = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
         size = max(1, min(size, -(-len(left) // shares)))
-        batch = client.scatter(self.batch, broadcast=True)
+        batch = client.submit(_itself, self.batch, pure=False)  # a task, for scattered data die with their worker
         waiting = [
             client.submit(
                 fit_chunk, batch, self.engine, self.seed, left[i : i + size], size, self.precision, pure=False
@@ -207,6 +207,10 @@ class _Work:
             self.add(future.result())
         except KilledWorker as error:
             self.reporter.say(f"a chunk is given up, for its workers died one after the other: {error}")
+
+
+def _itself(batch: Batch) -> Batch:
+    return batch
 
 
 @functools.lru_cache(maxsize=32)

@@ -18,9 +18,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
+from bayesastro.inference.chains import ChainEngine, ChainState
+from bayesastro.inference.engine import Draws, Progress, Rows, require_positive
 from bayesastro.inference.halving import halving_shift
-from bayesastro.inference.lanes import over_lanes
 from bayesastro.inference.metric import (
     METRIC,
     STEP,
@@ -33,7 +33,7 @@ from bayesastro.inference.metric import (
     updated,
 )
 from bayesastro.inference.microcanonical import Adjusted, Mover, Tuning, Unadjusted, Walker
-from bayesastro.inference.starts import best, points_at, prior_points
+from bayesastro.inference.starts import starting_points
 from bayesastro.inference.step_tuning import autocorrelation
 from bayesastro.problem import Views
 from bayesastro.program import Data
@@ -69,13 +69,8 @@ class _Chain(NamedTuple):
     num_moves: jax.Array
 
 
-class _State(NamedTuple):
-    count: jax.Array
-    chains: _Chain
-
-
 @dataclass(frozen=True, kw_only=True)
-class MCLMC(Engine):
+class MCLMC(ChainEngine):
     """Microcanonical Langevin Monte Carlo, unadjusted or adjusted.
 
     Parameters
@@ -112,7 +107,6 @@ class MCLMC(Engine):
     needs: ClassVar[frozenset[str]] = frozenset({"density", "gradient"})
     references: ClassVar[tuple[str, ...]] = ("arXiv:2212.08549", "arXiv:2303.18221", "arXiv:2503.01707")
 
-    num_chains: int = 4
     num_warmup: int = 2000
     num_draws: int = 1000
     thin: int | None = None
@@ -151,34 +145,15 @@ class MCLMC(Engine):
         row = 8 * self.num_chains * (views.unconstrained.size + 8)
         return int(np.clip(BLOCK_BYTES // row, 1, MAX_BLOCK))
 
-    def init(self, views: Views, key: jax.Array, data: Data, start: jax.Array | None) -> _State:
-        lanes = over_lanes(
-            lambda key, data, start: self._start(views, key, data, start), self.num_chains, (0, None, None)
-        )
-        return _State(jnp.zeros((), int), lanes(self._chain_keys(key), data, start))
-
-    def advance(
-        self, views: Views, key: jax.Array, state: _State, data: Data, num_steps: jax.Array
-    ) -> tuple[_State, Block]:
-        lanes = over_lanes(
-            lambda key, chain, count, num_steps, data: self._run_chain(views, key, chain, count, num_steps, data),
-            self.num_chains,
-            (0, 0, None, None, None),
-        )
-        chains, num_kept, rows = lanes(self._chain_keys(key), state.chains, state.count, num_steps, data)
-        return _State(state.count + num_steps, chains), Block(
-            num_kept[0], {k: v.swapaxes(0, 1) for k, v in rows.items()}
-        )
-
-    def started(self, state: _State) -> np.ndarray:
+    def started(self, state: ChainState) -> np.ndarray:
         return np.isfinite(state.chains.walker.logdensity)
 
-    def progress(self, state: _State) -> Progress:
+    def progress(self, state: ChainState) -> Progress:
         done, drawn = int(state.count), self.num_warmup + self.num_draws
         phase = "warm-up" if done < self.num_warmup else "sampling" if done < drawn else "self-check"
         return Progress(done, drawn + self._num_checks, phase, {"NaNs": float(np.sum(state.chains.num_nans))})
 
-    def finish(self, views: Views, state: _State, rows: Rows) -> Draws:
+    def finish(self, views: Views, state: ChainState, rows: Rows) -> Draws:
         stats = {name: np.moveaxis(array, 0, 1) for name, array in rows.items()}
         checks = {name: array[:, self.num_draws :] for name, array in stats.items()}
         stats = {name: array[:, : self.num_draws] for name, array in stats.items()}
@@ -198,9 +173,6 @@ class MCLMC(Engine):
                 attributes |= halving_shift(position, checks["position"])
         return Draws(coordinates=position, chart="unconstrained", sample_stats=stats, attributes=attributes)
 
-    def _chain_keys(self, key: jax.Array) -> jax.Array:
-        return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(self.num_chains))
-
     def _mover(self, views: Views, data: Data) -> Mover:
         log_density = lambda z: views.unconstrained.log_density(z, data)  # noqa: E731
         if self.adjusted:
@@ -211,12 +183,7 @@ class MCLMC(Engine):
         """A chain at the best of its prior draws or at one of `start`."""
         chart, mover = views.unconstrained, self._mover(views, data)
         key_start, key_momentum = jax.random.split(jax.random.fold_in(key, 0))
-        if start is None:
-            points = prior_points(chart, key_start, data, self.num_starts)
-            first = best(points)
-        else:
-            points = points_at(chart, jax.random.choice(key_start, start, (self.num_starts,)), data)
-            first = jax.tree.map(lambda array: array[0], points)
+        points, first = starting_points(chart, key_start, data, self.num_starts, start)
         walker = mover.start(key_momentum, first)
         size, (begin, end) = len(walker.position), self._trail
         return _Chain(

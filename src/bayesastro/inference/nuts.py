@@ -6,7 +6,7 @@ doubling length in which the mass matrix is learnt from the draws.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,8 @@ from blackjax.adaptation.step_size import (
 from blackjax.mcmc import hmc, metrics
 from blackjax.mcmc import nuts as kernels
 
-from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
-from bayesastro.inference.lanes import over_lanes
+from bayesastro.inference.chains import ChainEngine, ChainState
+from bayesastro.inference.engine import Draws, Progress, Rows, require_positive
 from bayesastro.inference.metric import (
     NOTHING,
     Moments,
@@ -30,7 +30,7 @@ from bayesastro.inference.metric import (
     schedule,
     updated,
 )
-from bayesastro.inference.starts import best, points_at, prior_points
+from bayesastro.inference.starts import starting_points
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
 
@@ -59,13 +59,8 @@ class _Chain(NamedTuple):
     num_gradients: jax.Array
 
 
-class _State(NamedTuple):
-    count: jax.Array
-    chains: _Chain
-
-
 @dataclass(frozen=True, kw_only=True)
-class NUTS(Engine):
+class NUTS(ChainEngine):
     """No-U-Turn sampler with window adaptation.
 
     Parameters
@@ -100,7 +95,6 @@ class NUTS(Engine):
     exactness: ClassVar[str] = "exact"
     references: ClassVar[tuple[str, ...]] = ("arXiv:1111.4246", "arXiv:1701.02434", "arXiv:1912.11554")
 
-    num_chains: int = 4
     num_warmup: int = 1000
     num_draws: int = 1000
     thin: int = 1
@@ -129,34 +123,15 @@ class NUTS(Engine):
         row = 8 * self.num_chains * (2 * views.unconstrained.size + 8)
         return int(np.clip(BLOCK_BYTES // row, 1, MAX_BLOCK))
 
-    def init(self, views: Views, key: jax.Array, data: Data, start: jax.Array | None) -> _State:
-        lanes = over_lanes(
-            lambda key, data, start: self._start(views, key, data, start), self.num_chains, (0, None, None)
-        )
-        return _State(jnp.zeros((), int), lanes(self._chain_keys(key), data, start))
-
-    def advance(
-        self, views: Views, key: jax.Array, state: _State, data: Data, num_steps: jax.Array
-    ) -> tuple[_State, Block]:
-        lanes = over_lanes(
-            lambda key, chain, count, num_steps, data: self._run_chain(views, key, chain, count, num_steps, data),
-            self.num_chains,
-            (0, 0, None, None, None),
-        )
-        chains, num_kept, rows = lanes(self._chain_keys(key), state.chains, state.count, num_steps, data)
-        return _State(state.count + num_steps, chains), Block(
-            num_kept[0], {k: v.swapaxes(0, 1) for k, v in rows.items()}
-        )
-
-    def started(self, state: _State) -> np.ndarray:
+    def started(self, state: ChainState) -> np.ndarray:
         return np.isfinite(state.chains.hmc.logdensity)
 
-    def progress(self, state: _State) -> Progress:
+    def progress(self, state: ChainState) -> Progress:
         done, total = int(state.count), self.num_warmup + self.num_draws * self.thin
         figures = {"divergences": float(np.sum(state.chains.num_divergences))}
         return Progress(done, total, "warm-up" if done < self.num_warmup else "sampling", figures)
 
-    def finish(self, views: Views, state: _State, rows: Rows) -> Draws:
+    def finish(self, views: Views, state: ChainState, rows: Rows) -> Draws:
         by_chain = {name: np.moveaxis(array, 0, 1) for name, array in rows.items()}
         stats = {k: v for k, v in by_chain.items() if k not in ("position", "divergence")}
         stats["reached_max_treedepth"] = stats["tree_depth"] >= self.max_tree_depth
@@ -175,21 +150,13 @@ class NUTS(Engine):
             attributes={"num_gradients": int(np.sum(state.chains.num_gradients))},
         )
 
-    def _chain_keys(self, key: jax.Array) -> jax.Array:
-        return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(self.num_chains))
-
     def _start(self, views: Views, key: jax.Array, data: Data, start: jax.Array | None) -> _Chain:
         """A chain at the best of its prior draws or at one of `start`, and a step size that one leapfrog step accepts."""
         chart, is_dense = views.unconstrained, self.mass_matrix == "dense"
         log_density = lambda z: chart.log_density(z, data)  # noqa: E731
         key_start, key_step = jax.random.split(jax.random.fold_in(key, 0))
-        if start is None:
-            points = prior_points(chart, key_start, data, self.num_starts)
-            chosen: Any = best(points)
-        else:
-            points = points_at(chart, jax.random.choice(key_start, start, (self.num_starts,)), data)
-            chosen = jax.tree.map(lambda array: array[0], points)
-        first: Any = hmc.HMCState(*chosen)
+        points, chosen = starting_points(chart, key_start, data, self.num_starts, start)
+        first = cast(Any, hmc.HMCState)(*chosen)
         inverse_mass = first_metric(points.position, points.gradient)
         inverse_mass = jnp.diag(inverse_mass) if is_dense else inverse_mass
         kernel: Any = hmc.build_kernel(divergence_threshold=DIVERGENCE_THRESHOLD)

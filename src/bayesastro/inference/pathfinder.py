@@ -21,7 +21,7 @@ from blackjax.optimizers.lbfgs import bfgs_sample, lbfgs_inverse_hessian_factors
 
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
 from bayesastro.inference.metric import first_metric
-from bayesastro.inference.starts import best, points_at, prior_points
+from bayesastro.inference.starts import starting_points
 from bayesastro.problem import Views
 from bayesastro.program import Data
 
@@ -111,12 +111,7 @@ class Pathfinder(Engine):
 
         def path(i: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
             key_start = jax.random.fold_in(jax.random.fold_in(key, 0), i)
-            if start is None:
-                points = prior_points(chart, key_start, data, self.num_starts)
-                first = best(points)
-            else:
-                points = points_at(chart, jax.random.choice(key_start, start, (self.num_starts,)), data)
-                first = jax.tree.map(lambda array: array[0], points)
+            points, first = starting_points(chart, key_start, data, self.num_starts, start)
             return first.position, first.log_density, jnp.sqrt(first_metric(points.position, points.gradient))
 
         position, log_density, scale = jax.lax.map(path, jnp.arange(self.num_paths))

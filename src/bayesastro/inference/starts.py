@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from bayesastro.charts import Chart
 from bayesastro.program import Data
 
-__all__ = ["Points", "best", "points_at", "prior_points"]
+__all__ = ["Points", "best", "points_at", "prior_points", "starting_points"]
 
 
 class Points(NamedTuple):
@@ -44,3 +44,14 @@ def best(points: Points) -> Points:
     """The point of highest log-density; the origin if none is finite."""
     first = jax.tree.map(lambda array: array[jnp.argmax(points.log_density)], points)
     return first._replace(position=jnp.where(jnp.isfinite(first.log_density), first.position, 0.0))
+
+
+def starting_points(
+    chart: Chart, key: jax.Array, data: Data, num_starts: int, start: jax.Array | None
+) -> tuple[Points, Points]:
+    """Candidates, and the one to start from: draws from the prior and the best of them, or of `start` and the first."""
+    if start is None:
+        points = prior_points(chart, key, data, num_starts)
+        return points, best(points)
+    points = points_at(chart, jax.random.choice(key, start, (num_starts,)), data)
+    return points, jax.tree.map(lambda array: array[0], points)

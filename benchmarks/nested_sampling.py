@@ -162,7 +162,7 @@ def blackjaxs(target: Target, seed: int) -> Timing:
         calls = sum(int((d.update_info.num_expansions + d.update_info.num_shrink + 2).sum()) for d in dead)
         log_weights = utils.log_weights(key, utils.finalise(live, dead))
         log_evidences = jax.scipy.special.logsumexp(log_weights, axis=0)
-    return Timing(seconds, calls, float(log_evidences.mean()), float(log_evidences.std()))
+        return Timing(seconds, calls, float(log_evidences.mean()), float(log_evidences.std()))
 
 
 def dynestys(target: Target, seed: int) -> Timing:

@@ -9,6 +9,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import arviz_base
 import jax
@@ -35,7 +37,7 @@ WORKLOADS = [
 """Engine, enough steps to be done, problem."""
 
 
-def driver(engine: Engine, num_steps: int, problem: Problem) -> tuple[float, float]:
+def driver(engine: Engine, num_steps: int, problem: Problem) -> tuple[float, ...]:
     """Seconds of `fit`, and of the same work by hand: all steps in one compiled call."""
     views = problem.views()
 
@@ -61,17 +63,19 @@ def driver(engine: Engine, num_steps: int, problem: Problem) -> tuple[float, flo
             groups = {"posterior": posterior, "sample_stats": draws.sample_stats}
             arviz_base.from_dict(groups, check_conventions=False)
 
-    return _median(lambda: fit(problem, engine, seed=1, progress=False)), _median(bare)
+    return _medians(lambda: fit(problem, engine, seed=1, progress=False), bare)
 
 
-def _median(function) -> float:
-    function()
-    seconds = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds)
+def _medians(*functions: Callable[[], Any]) -> tuple[float, ...]:
+    """Median seconds of each; they take turns, so that what else the machine does hits them alike."""
+    seconds: list[list[float]] = [[] for _ in functions]
+    for repeat in range(1 + REPEATS):
+        for function, times in zip(functions, seconds, strict=True):
+            began = time.perf_counter()
+            function()
+            if repeat:  # the first one compiles
+                times.append(time.perf_counter() - began)
+    return tuple(statistics.median(times) for times in seconds)
 
 
 def imports(statement: str) -> float:

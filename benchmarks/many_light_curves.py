@@ -3,7 +3,7 @@
 200 simulated supernova light curves of 40 points; amplitude, time of explosion, rise and fall. NUTS, one chain of 500
 warm-up transitions and 500 draws for each. `fit_many` is timed from its second call, when it is compiled, and from its
 first. NumPyro's loop is timed over the first 20 light curves and scaled: as written in its examples, where each data
-set compiles anew, and with ``jit_model_args=True``, which compiles once. The effective sample size is the median
+set compiles anew, and with ``jit_model_args=True``. The effective sample size is the median
 over light curves of that of the worst parameter.
 """
 

@@ -69,7 +69,11 @@ def predict(problem: Problem, result: xr.DataTree | None = None, *, num: int = 1
         )
 
     sampled = ("chain", "draw")
-    groups = {names[0]: group(theta, sampled), names[1]: group(x, sampled), "observed_data": group(problem.observed, ())}
+    groups = {
+        names[0]: group(theta, sampled),
+        names[1]: group(x, sampled),
+        "observed_data": group(problem.observed, ()),
+    }
     tree = xr.DataTree.from_dict({name: data for name, data in groups.items() if data})
     tree.attrs = {"program_fingerprint": problem.fingerprint, "seed": int(seed)}
     return tree

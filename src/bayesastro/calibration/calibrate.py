@@ -13,7 +13,7 @@ from scipy.stats import norm
 from bayesastro.batch import Batch
 from bayesastro.calibration.checks import MEANINGS, assess
 from bayesastro.calibration.local import REPLICATE, doubled
-from bayesastro.calibration.members import evaluated, pool_of, site_labels
+from bayesastro.calibration.members import MAX_RANKED, evaluated, pool_of, site_labels
 from bayesastro.calibration.report import CalibrationReport
 from bayesastro.calibration.tarp import estimates
 from bayesastro.drive import checked_seed, fit
@@ -31,7 +31,7 @@ MAX_HALF_BAND = 0.25
 EFFECTIVE_PLACES = 10
 """Independent places of an ECDF, roughly; the band's pointwise rate is the check's over this."""
 
-NUM_REFERENCE = 2000
+NUM_REFERENCE = 8 * (MAX_RANKED + 1)
 """Simulations of its own that estimates by the data are learnt from."""
 
 Near = Literal["prior", "observed"]
@@ -202,7 +202,10 @@ def _simulations(
         x = replicates_at(problem, theta, jax.random.fold_in(key, 1))
         target = doubled(problem)
         x = {f"{REPLICATE}/{name}": values for name, values in x.items()}
-    truths, known = ({n: v[:number] for n, v in theta.items()}, ({n: v[number:] for n, v in d.items()} for d in (theta, x)))
+    truths, known = (
+        {n: v[:number] for n, v in theta.items()},
+        ({n: v[number:] for n, v in d.items()} for d in (theta, x)),
+    )
     batch = target.batch(observed={name: values[:number] for name, values in x.items()})
     return target, batch, truths, tuple(known)
 
@@ -213,7 +216,10 @@ def _references(
     """For each simulation a place drawn like the truths, and an estimate from the data."""
     theta, x = known
     number = len(next(iter(theta.values())))
-    z = evaluated(batch, np.zeros(1, int), {name: values[None] for name, values in theta.items()})["coordinates"][0]
+    # In rows as long as a pool, so that the function compiled for those serves.
+    rows = np.resize(np.arange(number), (-(-number // (MAX_RANKED + 1)), MAX_RANKED + 1))
+    members = {name: values[rows] for name, values in theta.items()}
+    z = evaluated(batch, np.zeros(len(rows), int), members)["coordinates"].reshape(rows.size, -1)[:number]
     is_finite = np.isfinite(z).all(1)
     flat = np.concatenate([x[name].reshape(number, -1) for name in x], axis=1).astype(float)
     observed = np.concatenate([batch.data.observed[name].reshape(batch.size, -1) for name in x], axis=1).astype(float)

@@ -29,8 +29,11 @@ MAX_RANKED = 250
 MIN_RANKED = 10
 """Independent draws below which a fit counts as failed."""
 
-SIMULATIONS_TOGETHER = 16
-"""Pools evaluated in one call."""
+EVALUATED_BYTES = 2**27
+"""Bound on the memory of the data and latents of all members evaluated in one call."""
+
+EVALUATED_TOGETHER = 4096
+"""Most members evaluated in one call."""
 
 NUM_BLOCKS = 4
 """Consecutive parts of the data of which the mean residual is a feature."""
@@ -76,14 +79,17 @@ def pool_of(
         Of the residuals, averaged over the draws; see `FEATURES`.
     """
     sites = batch.problem.parameters
-    draws = {s.name: tree["posterior"][legal_name(s.name)].values for s in sites} if "posterior" in tree.children else {}
+    draws = (
+        {s.name: tree["posterior"][legal_name(s.name)].values for s in sites} if "posterior" in tree.children else {}
+    )
     failed = tree["fits"]["failed"].values
     effective = effective_numbers(tree, draws) if draws else np.zeros(batch.size)
     effective = np.where(failed, 0.0, effective)
     good = np.flatnonzero(effective >= MIN_RANKED)
     is_weighted = "ess" in tree["fits"]
     chosen = [_thinned(draws, n, int(min(effective[n], MAX_RANKED)), is_weighted, random) for n in good]
-    most = max((len(next(iter(c.values()))) for c in chosen), default=0)
+    # As many members whatever the draws are worth, so that one compiled function serves all calibrations.
+    most = min(MAX_RANKED, int(np.prod(next(iter(draws.values())).shape[1:3]))) if draws else 0
     members, theta = {}, []
     for site in sites:
         truth = truths[site.name][good]
@@ -95,7 +101,11 @@ def pool_of(
     values = np.concatenate(theta, axis=-1)
     is_member = ~np.isnan(values).all(-1)
     found = evaluated(batch, good, members)
-    varies = (np.nanmax(values, axis=(0, 1)) > np.nanmin(values, axis=(0, 1))) if len(good) else np.ones(values.shape[-1], bool)
+    varies = (
+        (np.nanmax(values, axis=(0, 1)) > np.nanmin(values, axis=(0, 1)))
+        if len(good)
+        else np.ones(values.shape[-1], bool)
+    )
     labels = [label for label, v in zip(site_labels(sites), varies, strict=True) if v]
 
     def kept(array: np.ndarray) -> np.ndarray:
@@ -171,22 +181,27 @@ def evaluated(batch: Batch, numbers: np.ndarray, members: Members) -> dict[str, 
     views = batch.problem.views()
     function = _evaluator(views, (batch.axes.arrays, tuple(batch.axes.observed.items())))
     parts: list[dict[str, np.ndarray]] = []
+    num_members = next(iter(members.values())).shape[1]
+    entries = sum(int(np.prod(site.shape)) for site in views.structure.sites)
+    together = min(EVALUATED_TOGETHER, EVALUATED_BYTES // (8 * max(entries, 1))) // max(num_members, 1)
     with working_precision("double"):
-        for chunk, size in _chunks(len(numbers)):
+        for chunk, size in _chunks(len(numbers), max(1, together)):
             values = {name: array[chunk] for name, array in members.items()}
             found = to_numpy(function(values, batch.take(numbers[chunk])))
             parts.append({name: array[:size] for name, array in found.items()})
     if parts:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     width = {"coordinates": views.unconstrained.size, "features": len(FEATURES) * len(views.fisher_rules)}
-    return {n: np.zeros((0, 1, width[n])) for n in width} | {n: np.zeros((0, 1)) for n in ("log_prior", "log_likelihood")}
+    return {n: np.zeros((0, 1, width[n])) for n in width} | {
+        n: np.zeros((0, 1)) for n in ("log_prior", "log_likelihood")
+    }
 
 
-def _chunks(number: int) -> Iterator[tuple[np.ndarray, int]]:
+def _chunks(number: int, together: int) -> Iterator[tuple[np.ndarray, int]]:
     """Indices in chunks of one size, the last filled up by repeating, and how many of each count."""
-    for start in range(0, number, SIMULATIONS_TOGETHER):
-        chunk = np.arange(start, min(start + SIMULATIONS_TOGETHER, number))
-        yield np.concatenate([chunk, np.repeat(chunk[-1:], SIMULATIONS_TOGETHER - len(chunk))]), len(chunk)
+    for start in range(0, number, together):
+        chunk = np.arange(start, min(start + together, number))
+        yield np.concatenate([chunk, np.repeat(chunk[-1:], together - len(chunk))]), len(chunk)
 
 
 @functools.lru_cache(maxsize=16)

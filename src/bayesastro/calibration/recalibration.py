@@ -98,9 +98,7 @@ class Recalibration:
         return tree
 
 
-def recalibrate(
-    pool: Pool, batch: Batch, *, false_alarm: float, seed: int, program_fingerprint: str
-) -> Recalibration:
+def recalibrate(pool: Pool, batch: Batch, *, false_alarm: float, seed: int, program_fingerprint: str) -> Recalibration:
     """Learn a correction from one half of a pool's simulations and prove it on the other.
 
     Raises

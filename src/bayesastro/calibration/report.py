@@ -101,7 +101,9 @@ class CalibrationReport:
         for name, row in self.checks.iterrows():
             p = f"p = {row['p']:.2g}" if np.isfinite(row["p"]) else ""
             where = f"`{row['where']}`" if name in ("ranks", "coverage", "bias") else ""
-            text = f"{MEANINGS[str(name)]} {where}".strip() if not row["passed"] else f"worst at {where}" if where else ""
+            text = (
+                f"{MEANINGS[str(name)]} {where}".strip() if not row["passed"] else f"worst at {where}" if where else ""
+            )
             figures = "; ".join(part for part in (p, row["where"] if name == "fits" else "", text) if part)
             lines.append(f"  {'pass' if row['passed'] else 'FAIL'}  {name}: {figures}")
         return "\n".join(lines)
@@ -172,7 +174,9 @@ class CalibrationReport:
                 },
                 {"simulation": pool.numbers, "parameter": pool.labels},
             ),
-            "pit": xr.Dataset({"pit": (("simulation", "quantity"), tables.pit.to_numpy())}, {"quantity": list(tables.pit)}),
+            "pit": xr.Dataset(
+                {"pit": (("simulation", "quantity"), tables.pit.to_numpy())}, {"quantity": list(tables.pit)}
+            ),
             "checks": tables.checks.astype({"where": str}).to_xarray(),
             "parameters": tables.parameters.to_xarray(),
             "coverage": tables.coverage.to_xarray() if len(tables.coverage) else xr.Dataset(),
@@ -258,4 +262,5 @@ class CalibrationReport:
             )  # fmt: skip
         axis.axhline(0, color="0.6", lw=0.8)
         axis.set(xlabel="shrinkage of the variance", ylabel="bias [posterior sd], ± 2 errors", title="bias")
+        axis.set_xlim(min(-0.05, axis.get_xlim()[0]), 1.05)
         axis.legend(frameon=False, fontsize=8)

@@ -17,6 +17,7 @@ from sklearn.decomposition import PCA
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
+from threadpoolctl import threadpool_limits
 
 __all__ = ["bootstrap_band", "distances", "estimates"]
 
@@ -79,8 +80,10 @@ def estimates(x_known: np.ndarray, z_known: np.ndarray, x: np.ndarray, seed: int
     target = QuantileTransformer(n_quantiles=quantiles, output_distribution="normal", random_state=0)
     network = MLPRegressor(hidden_layer_sizes=(64, 64), early_stopping=True, max_iter=200, random_state=seed % 2**32)
     wanted = target.fit_transform(z_known)
-    network.fit(features.fit_transform(x_known), wanted if wanted.shape[1] > 1 else wanted[:, 0])
-    return target.inverse_transform(network.predict(features.transform(x)).reshape(len(x), -1))
+    with threadpool_limits(1):  # matrices so small that threads only wait for each other
+        network.fit(features.fit_transform(x_known), wanted if wanted.shape[1] > 1 else wanted[:, 0])
+        found = network.predict(features.transform(x))
+    return target.inverse_transform(found.reshape(len(x), -1))
 
 
 def bootstrap_band(

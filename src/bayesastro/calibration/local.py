@@ -45,9 +45,12 @@ def _doubled_program(program: Callable[..., Any], latents: tuple[str, ...]) -> C
         def is_repeated(site: dict[str, Any]) -> bool:
             return site["type"] == "deterministic" or site["name"].removeprefix(f"{REPLICATE}/") in names
 
-        with handlers.block(hide_fn=is_repeated), handlers.scope(prefix=REPLICATE, divider="/"):
-            with handlers.substitute(data=values):
-                program(*args, **kwargs)
+        with (
+            handlers.block(hide_fn=is_repeated),
+            handlers.scope(prefix=REPLICATE, divider="/"),
+            handlers.substitute(data=values),
+        ):
+            program(*args, **kwargs)
 
     functools.update_wrapper(twice, program)
     return twice

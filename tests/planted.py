@@ -3,11 +3,18 @@
 θ = (a, b) ~ N(0, diag(4, 1)); the data are eight numbers N(a + b t, 0.7²). Nothing is run: draws are made here.
 """
 
-import numpy as np
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+import jax
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+
+import bayesastro as ba
 from bayesastro.calibration.checks import Pool
 from bayesastro.calibration.exchange import pooled
-from bayesastro.calibration.tarp import estimates
+from bayesastro.inference.engine import Block, Draws, Engine, Progress
 
 T = np.array([0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4])
 SIGMA = 0.7
@@ -59,19 +66,14 @@ def draws_of(defect, y, num_draws, random):
     return draws[..., ::-1] if defect == "parameters swapped" else draws
 
 
-def pool_of(defect, num_simulations, seed, num_draws=100, learner=None):
+def pool_of(defect, num_simulations, seed, num_draws=100):
     random = np.random.default_rng(seed)
     theta, y = simulated(num_simulations, random)
     members = pooled(theta, draws_of(defect, y, num_draws, random))
     residual = (y[:, None] - members @ DESIGN.T) / SIGMA
     log_likelihood = -0.5 * (residual**2).sum(-1)
     log_density = log_likelihood - 0.5 * ((members / PRIOR_SD) ** 2).sum(-1)
-    if learner is None:
-        theta_known, y_known = simulated(1000, random)
-        at = estimates(y_known, theta_known, y, seed)
-    else:
-        at = learner(y)
-    references = {"tarp": random.normal(size=theta.shape) * PRIOR_SD, "tarp_data": at}
+    references = {"tarp": random.normal(size=theta.shape) * PRIOR_SD, "tarp_data": posterior(y)[0]}
     return Pool(
         labels=["a", "b"],
         theta=members,
@@ -81,3 +83,49 @@ def pool_of(defect, num_simulations, seed, num_draws=100, learner=None):
         references=references,
         numbers=np.arange(num_simulations),
     )
+
+
+def program(t):
+    a = numpyro.sample("a", dist.Normal(0.0, PRIOR_SD[0]))
+    b = numpyro.sample("b", dist.Normal(0.0, PRIOR_SD[1]))
+    with numpyro.plate("point", len(t)):
+        numpyro.sample("y", dist.Normal(a + b * t, SIGMA))
+
+
+def problem(y=None):
+    return ba.Problem(program, T, observed={"y": simulated(1, np.random.default_rng(0))[1][0] if y is None else y})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planted(Engine):
+    """Draws from the exact posterior, or with a defect; a fraction of the fits fails."""
+
+    needs: ClassVar[frozenset[str]] = frozenset({"density"})
+    exactness: ClassVar[str] = "exact"
+    references: ClassVar[tuple[str, ...]] = ()
+    is_traced: ClassVar[bool] = False
+    defect: str = "none"
+    num_draws: int = 100
+    failing: float = 0.0
+
+    def block_size(self, views):
+        return 1
+
+    def init(self, views, key, data, start):
+        random = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+        draws = draws_of(self.defect, np.asarray(data.observed["y"])[None], self.num_draws, random)
+        if random.random() < self.failing:
+            draws = np.full_like(draws, np.nan)
+        return {"draws": draws, "done": np.zeros((), int)}
+
+    def advance(self, views, key, state, data, num_steps):
+        return state | {"done": state["done"] + 1}, Block(0, {})
+
+    def started(self, state: Any):
+        return np.ones(1, bool)
+
+    def progress(self, state):
+        return Progress(int(state["done"]), 1, "drawing", {})
+
+    def finish(self, views, state, rows):
+        return Draws(coordinates=state["draws"], chart="unconstrained")

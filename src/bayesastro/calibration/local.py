@@ -43,7 +43,7 @@ def _doubled_program(program: Callable[..., Any], latents: tuple[str, ...]) -> C
         values = {name: trace[name]["value"] for name in latents}
 
         def is_repeated(site: dict[str, Any]) -> bool:
-            return site["type"] == "deterministic" or site["name"].removeprefix(f"{REPLICATE}/") in names
+            return site["type"] == "deterministic" or site.get("name", "").removeprefix(f"{REPLICATE}/") in names
 
         with (
             handlers.block(hide_fn=is_repeated),

@@ -95,7 +95,7 @@ def pool_of(
         truth = truths[site.name][good]
         padded = np.stack([_padded(c[site.name], most) for c in chosen]) if chosen else np.zeros((0, 0, *site.shape))
         whole = pooled(truth, padded)
-        theta.append(whole.reshape(*whole.shape[:2], -1))
+        theta.append(whole.reshape(*whole.shape[:2], int(np.prod(site.shape))))
         # The program is run at every member, so that those that are none stand in for the truth.
         members[site.name] = np.where(np.isnan(whole), truth[:, None], whole)
     values = np.concatenate(theta, axis=-1)

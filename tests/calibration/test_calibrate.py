@@ -27,7 +27,7 @@ def right():
 def test_a_right_posterior_passes(right):
     assert right.verdict == "pass", str(right)
     assert right.num_failed == 0
-    assert list(right.checks.index)[0] == "fits"
+    assert next(iter(right.checks.index)) == "fits"
     assert str(right).startswith("pass: Planted on 200 simulations near the prior, at a false-alarm rate of 0.01")
     np.testing.assert_allclose(right.summary()["coverage_90"], 0.9, atol=0.07)
     assert (right.summary()["bias"].abs() < 4 * right.summary()["bias_error"]).all()
@@ -122,7 +122,9 @@ def test_the_doubled_program_observes_two_data_sets_under_one_set_of_latents():
     once = planted.problem().log_likelihood(theta)["y"]
     both = twice.replace(observed={"replicate/y": np.zeros(len(planted.T))}).log_likelihood(theta)
     np.testing.assert_allclose(both["y"], once)
-    np.testing.assert_allclose(both["replicate/y"], planted.problem(np.zeros(len(planted.T))).log_likelihood(theta)["y"])
+    np.testing.assert_allclose(
+        both["replicate/y"], planted.problem(np.zeros(len(planted.T))).log_likelihood(theta)["y"]
+    )
 
 
 def test_inline_observations_are_doubled_too():
@@ -213,7 +215,7 @@ def test_conformal_regions_hold_the_truth_as_often_as_wanted():
 
 
 def test_implausible_data_are_told_from_plausible_ones(right):
-    theta, y = planted.simulated(20, np.random.default_rng(5))
+    _, y = planted.simulated(20, np.random.default_rng(5))
     problem = planted.problem(y[0])
 
     def found(y):
@@ -249,7 +251,10 @@ def unobserved():
     ("problem", "message"),
     [
         (lambda: ba.Problem(improper, planted.T, observed={"y": planted.T}), "site `a` has `ImproperUniform`"),
-        (lambda: ba.Problem(with_factor, planted.T), "site `likelihood` is a `numpyro.factor`, which generates nothing"),
+        (
+            lambda: ba.Problem(with_factor, planted.T),
+            "site `likelihood` is a `numpyro.factor`, which generates nothing",
+        ),
         (lambda: ba.Problem(unobserved), "the problem observes nothing"),
     ],
 )

@@ -83,7 +83,7 @@ def test_distances_are_in_spreads_of_the_pool():
 
 def test_estimates_follow_the_data(random):
     theta, y = planted.simulated(2000, random)
-    truth, x = planted.simulated(300, random)
+    _, x = planted.simulated(300, random)
     off = estimates(y, theta, x, 0) - planted.posterior(x)[0]
     assert (off.std(0) < 0.6 * np.sqrt(np.diag(planted.posterior(x)[1]))).all()
     single = estimates(y, theta[:, :1], x, 0)
@@ -114,9 +114,7 @@ def test_failed_fits_count_by_what_they_could_hide():
     from dataclasses import replace
 
     pool = planted.pool_of("none", 300, seed=1)
-    few, many = (
-        assess(replace(pool, num_failed=n), false_alarm=0.01, seed=1).checks.loc["fits"] for n in (1, 60)
-    )
+    few, many = (assess(replace(pool, num_failed=n), false_alarm=0.01, seed=1).checks.loc["fits"] for n in (1, 60))
     assert few["passed"]
     assert not many["passed"]
     coverage = assess(replace(pool, num_failed=60), false_alarm=0.01, seed=1).coverage.loc[("a", 0.9)]

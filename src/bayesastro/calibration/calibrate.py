@@ -98,22 +98,13 @@ def calibrate(
     """
     began = time.monotonic()
     _check(problem, engine, num_simulations, near, posterior, false_alarm)
-    target, batch, truths, known = _simulations(
-        problem, engine, num_simulations, checked_seed(seed), near, posterior, progress, precision
+    start = checked_seed(seed), near, posterior, progress, precision
+    target, batch, truths, known = _simulations(problem, engine, num_simulations, *start)
+    running = {"chunk": chunk, "checkpoint": checkpoint, "progress": progress, "precision": precision, "client": client}
+    tree = fit_many(target, batch, engine, seed=seed, **running)
+    pool, effective, features = pool_of(
+        batch, truths, tree, _references(batch, known, seed), np.random.default_rng(seed)
     )
-    tree = fit_many(
-        target,
-        batch,
-        engine,
-        seed=seed,
-        chunk=chunk,
-        checkpoint=checkpoint,
-        progress=progress,
-        precision=precision,
-        client=client,
-    )
-    references = _references(batch, known, seed)
-    pool, effective, features = pool_of(batch, truths, tree, references, np.random.default_rng(seed))
     return CalibrationReport(
         assessment=assess(pool, false_alarm=false_alarm, seed=seed),
         pool=pool,
@@ -122,17 +113,7 @@ def calibrate(
         effective_draws=effective,
         near=near,
         false_alarm=false_alarm,
-        attributes={
-            "engine": type(engine).__name__,
-            "engine_settings": json.dumps(engine.settings(), default=str),
-            "exactness": engine.exactness,
-            "program_fingerprint": problem.fingerprint,
-            "seed": int(seed),
-            "num_simulations": int(num_simulations),
-            "seconds_compiling": tree.attrs["seconds_compiling"],
-            "seconds_running": tree.attrs["seconds_running"],
-            "seconds": time.monotonic() - began,
-        },
+        attributes=_attributes(problem, engine, tree, seed) | {"seconds": time.monotonic() - began},
     )
 
 
@@ -140,6 +121,20 @@ def least_simulations(num_parameters: int, false_alarm: float) -> int:
     """Simulations with which the band of an ECDF is no wider than `MAX_HALF_BAND` to either side."""
     rate = false_alarm / (len(MEANINGS) * num_parameters * EFFECTIVE_PLACES)
     return int(np.ceil((norm.isf(rate / 2) / (2 * MAX_HALF_BAND)) ** 2))
+
+
+def _attributes(problem: Problem, engine: Engine, tree: xr.DataTree, seed: int) -> dict[str, Any]:
+    """What was run, and the seconds it took."""
+    return {
+        "engine": type(engine).__name__,
+        "engine_settings": json.dumps(engine.settings(), default=str),
+        "exactness": engine.exactness,
+        "program_fingerprint": problem.fingerprint,
+        "seed": int(seed),
+        "num_simulations": int(tree["fits"].sizes["dataset"]),
+        "seconds_compiling": tree.attrs["seconds_compiling"],
+        "seconds_running": tree.attrs["seconds_running"],
+    }
 
 
 def _check(

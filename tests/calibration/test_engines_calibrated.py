@@ -41,6 +41,6 @@ PROBLEMS = {
 @pytest.mark.parametrize("engine", EXACT)
 def test_an_exact_engine_is_calibrated(engine, problem):
     report = ba.calibrate(
-        PROBLEMS[problem](), EXACT[engine], num_simulations=200, seed=4, progress=False, false_alarm=0.001
+        PROBLEMS[problem](), EXACT[engine], num_simulations=100, seed=4, progress=False, false_alarm=0.001
     )
     assert report.verdict == "pass", str(report)

@@ -76,12 +76,11 @@ class FitCheck:
         lines = [
             f"{self.verdict}: {len(self.table)} discrepancies at a false-alarm rate of at most {self.false_alarm:g}"
         ]
-        for (site, name), row in self.summary().iterrows():
+        for row in self.summary().reset_index().to_dict("records"):
             if not row["passed"]:
                 told = f": {row['observed']:.4g}, predicted {row['predicted']:.4g} ± {row['sd']:.2g}"
-                lines.append(
-                    f"  FAIL  `{site}`, {name}{told if np.isfinite(row['observed']) else ''}; p = {row['p']:.2g}"
-                )
+                told = told if np.isfinite(row["observed"]) else ""
+                lines.append(f"  FAIL  `{row['site']}`, {row['discrepancy']}{told}; p = {row['p']:.2g}")
         if self.num_bad_k:
             lines.append(f"  {self.num_bad_k} data have unreliable leave-one-out weights (k̂ > 0.7)")
         return "\n".join(lines)
@@ -261,7 +260,7 @@ def _loo_pits(
     problem: Problem,
     x: Mapping[str, np.ndarray],
     log_likelihood: Mapping[str, np.ndarray],
-    efficiency: float,
+    efficiency: Any,
     random: np.random.Generator,
 ) -> tuple[dict[str, np.ndarray], int]:
     """LOO-PITs of the sites whose data have a likelihood each, ties at random; and how many are unreliable."""

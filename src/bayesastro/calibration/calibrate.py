@@ -197,12 +197,10 @@ def _simulations(
         x = replicates_at(problem, theta, jax.random.fold_in(key, 1))
         target = doubled(problem)
         x = {f"{REPLICATE}/{name}": values for name, values in x.items()}
-    truths, known = (
-        {n: v[:number] for n, v in theta.items()},
-        ({n: v[number:] for n, v in d.items()} for d in (theta, x)),
-    )
+    truths = {name: values[:number] for name, values in theta.items()}
+    known = {n: v[number:] for n, v in theta.items()}, {n: v[number:] for n, v in x.items()}
     batch = target.batch(observed={name: values[:number] for name, values in x.items()})
-    return target, batch, truths, tuple(known)
+    return target, batch, truths, known
 
 
 def _references(

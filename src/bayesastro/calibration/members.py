@@ -79,15 +79,14 @@ def pool_of(
         Of the residuals, averaged over the draws; see `FEATURES`.
     """
     sites = batch.problem.parameters
-    draws = (
-        {s.name: tree["posterior"][legal_name(s.name)].values for s in sites} if "posterior" in tree.children else {}
-    )
-    failed = tree["fits"]["failed"].values
+    posterior = tree["posterior"].to_dataset() if "posterior" in tree.children else xr.Dataset()
+    draws = {s.name: posterior[legal_name(s.name)].values for s in sites if posterior}
+    failed = tree["fits"].to_dataset()["failed"].values
     effective = effective_numbers(tree, draws) if draws else np.zeros(batch.size)
     effective = np.where(failed, 0.0, effective)
     good = np.flatnonzero(effective >= MIN_RANKED)
     is_weighted = "ess" in tree["fits"]
-    chosen = [_thinned(draws, n, int(min(effective[n], MAX_RANKED)), is_weighted, random) for n in good]
+    chosen = [_thinned(draws, int(n), int(min(effective[n], MAX_RANKED)), is_weighted, random) for n in good]
     # As many members whatever the draws are worth, so that one compiled function serves all calibrations.
     most = min(MAX_RANKED, int(np.prod(next(iter(draws.values())).shape[1:3]))) if draws else 0
     members, theta = {}, []
@@ -99,7 +98,7 @@ def pool_of(
         # The program is run at every member, so that those that are none stand in for the truth.
         members[site.name] = np.where(np.isnan(whole), truth[:, None], whole)
     values = np.concatenate(theta, axis=-1)
-    is_member = ~np.isnan(values).all(-1)
+    is_member = np.any(~np.isnan(values), axis=-1)
     found = evaluated(batch, good, members)
     varies = (
         (np.nanmax(values, axis=(0, 1)) > np.nanmin(values, axis=(0, 1)))
@@ -129,7 +128,7 @@ def pool_of(
 def effective_numbers(tree: xr.DataTree, draws: Members) -> np.ndarray:
     """Independent draws that those of each data set are worth, for the worst of parameters and log-density."""
     shape = next(iter(draws.values())).shape[:3]
-    most, figures = float(shape[1] * shape[2]), tree["fits"]
+    most, figures = float(shape[1] * shape[2]), tree["fits"].to_dataset()
     if "ess" in figures:  # drawn from weighted points
         return np.minimum(figures["ess"].values, most)
     if "tau" in figures:  # walkers, which depend on each other: their common autocorrelation time

@@ -10,6 +10,7 @@ Gretton et al. 2012, JMLR 13, 723; Schmitt et al. 2023, GCPR (arXiv:2112.08866),
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,7 @@ class Plausibility:
         return "fail" if self.p <= self.false_alarm else "pass"
 
     def __str__(self) -> str:
-        worst = self.features["p"].idxmin()
+        worst: Any = self.features["p"].idxmin()
         row = self.features.loc[worst]
         return (
             f"{self.verdict}: {100 * self.p:.2g} % of simulations are as unlike the others as the observed data; furthest "

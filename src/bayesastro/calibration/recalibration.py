@@ -165,7 +165,7 @@ def _selected(pool: Pool, chosen: np.ndarray) -> Pool:
 def _replaced(pool: Pool, batch: Batch, coordinates: np.ndarray) -> Pool:
     """The pool with other draws at the given coordinates."""
     views, sites = batch.problem.views(), batch.problem.parameters
-    is_draw = ~np.isnan(coordinates).all(-1)
+    is_draw = np.any(~np.isnan(coordinates), axis=-1)
     # Where there is no draw the truth stands in, and is taken out again below.
     filled = np.where(is_draw[..., None], coordinates, pool.coordinates[:, :1])
     replayed = [

@@ -25,6 +25,8 @@ from bayesastro.problem import Problem
 
 __all__ = ["CalibrationReport"]
 
+PLACES = {"prior": "from the prior", "observed": "near the observed data"}
+
 MAX_CURVES = 12
 """Parameters whose ranks and coverage are drawn: those furthest off."""
 
@@ -86,26 +88,31 @@ class CalibrationReport:
         table = self.assessment.parameters
         if not len(table):
             return table
-        wide = self.coverage["coverage"].unstack("level").reindex(table.index)
-        return table.join(wide.rename(columns={level: f"coverage_{100 * level:.0f}" for level in LEVELS}))
+        covered = {
+            f"coverage_{100 * level:.0f}": [self.coverage.at[(label, level), "coverage"] for label in table.index]
+            for level in LEVELS
+        }
+        return table.join(pd.DataFrame(covered, index=table.index))
 
     def __str__(self) -> str:
         number, level = self.attributes["num_simulations"], self.assessment.level
         draws = self.effective_draws[self.effective_draws > 0]
         lines = [
-            f"{self.verdict}: {self.attributes['engine']} on {number} simulations near the {self.near}, at a false-alarm "
-            f"rate of {self.false_alarm:g} (p ≤ {level:.2g} fails)",
+            f"{self.verdict}: {self.attributes['engine']} on {number} simulations {PLACES[self.near]}, at a "
+            f"false-alarm rate of {self.false_alarm:g} (p ≤ {level:.2g} fails)",
             f"{self.num_failed} fits failed; {np.median(draws) if len(draws) else 0:.0f} independent draws of each, at least "
             f"{draws.min() if len(draws) else 0:.0f}; {self.attributes['seconds']:.1f} s",
         ]
-        for name, row in self.checks.iterrows():
-            p = f"p = {row['p']:.2g}" if np.isfinite(row["p"]) else ""
-            where = f"`{row['where']}`" if name in ("ranks", "coverage", "bias") else ""
-            text = (
-                f"{MEANINGS[str(name)]} {where}".strip() if not row["passed"] else f"worst at {where}" if where else ""
-            )
-            figures = "; ".join(part for part in (p, row["where"] if name == "fits" else "", text) if part)
-            lines.append(f"  {'pass' if row['passed'] else 'FAIL'}  {name}: {figures}")
+        for row in self.checks.reset_index().to_dict("records"):
+            name, told = row["check"], [f"p = {row['p']:.2g}"] if np.isfinite(row["p"]) else []
+            where = f" `{row['where']}`" if name in ("ranks", "coverage", "bias") else ""
+            if name == "fits":
+                told.append(row["where"])
+            if not row["passed"]:
+                told.append(MEANINGS[name] + where)
+            elif where:
+                told.append(f"worst at{where}")
+            lines.append(f"  {'pass' if row['passed'] else 'FAIL'}  {name}: {'; '.join(told)}")
         return "\n".join(lines)
 
     def plausibility(self, problem: Problem, result: xr.DataTree, *, false_alarm: float = 0.01) -> Plausibility:
@@ -202,8 +209,8 @@ class CalibrationReport:
         if not len(self.assessment.pit):
             raise ValueError("Too few fits succeeded: there is nothing to show.")
         figure, axes = plt.subplots(2, 3, figsize=(13, 7.5))
-        worst = list(self.assessment.parameters["bias"].abs().sort_values(ascending=False).index[:MAX_CURVES])
-        labels = [label for label in self.pool.labels if label in worst]
+        order = np.argsort(-np.abs(self.assessment.parameters["bias"].to_numpy()))[:MAX_CURVES]
+        labels = [self.pool.labels[i] for i in sorted(order)]
         self._draw_ranks(axes[0, 0], labels, "ranks", "truths among the draws")
         self._draw_ranks(axes[0, 1], ["log_likelihood", "hpd"], "log_likelihood", "joint quantities")
         self._draw_ranks(axes[0, 2], ["tarp", "tarp_data"], "tarp", "distances to references")

@@ -40,7 +40,7 @@ def distances(values: np.ndarray, references: np.ndarray) -> np.ndarray:
     -------
     array, shape (simulation, member)
     """
-    is_member = ~np.isnan(values).all(-1)
+    is_member = np.any(~np.isnan(values), axis=-1)
     finite = np.where(np.isfinite(values), values, np.nan)
     with np.errstate(all="ignore"):
         spread = _nan_sd(finite)[:, None]
@@ -82,7 +82,7 @@ def estimates(x_known: np.ndarray, z_known: np.ndarray, x: np.ndarray, seed: int
     wanted = target.fit_transform(z_known)
     with threadpool_limits(1):  # matrices so small that threads only wait for each other
         network.fit(features.fit_transform(x_known), wanted if wanted.shape[1] > 1 else wanted[:, 0])
-        found = network.predict(features.transform(x))
+        found = np.asarray(network.predict(np.asarray(features.transform(x))))
     return target.inverse_transform(found.reshape(len(x), -1))
 
 

@@ -15,6 +15,7 @@ from bayesastro._version import __version__
 if TYPE_CHECKING:
     from bayesastro import plots as plot
     from bayesastro.agreement import crosscheck
+    from bayesastro.calibration.calibrate import calibrate
     from bayesastro.callbacks import external
     from bayesastro.comparison import compare
     from bayesastro.compilation import enable_compilation_cache
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from bayesastro.inference.pathfinder import Pathfinder
     from bayesastro.inference.smc import SMC
     from bayesastro.many import fit_many
+    from bayesastro.predictive import predict
+    from bayesastro.predictive_checks import check_fit
     from bayesastro.problem import Problem
     from bayesastro.result import load, save, summary
 
@@ -42,6 +45,8 @@ __all__ = [
     "Pathfinder",
     "Problem",
     "__version__",
+    "calibrate",
+    "check_fit",
     "compare",
     "crosscheck",
     "diagnose",
@@ -51,6 +56,7 @@ __all__ = [
     "fit_many",
     "load",
     "plot",
+    "predict",
     "register_fisher",
     "save",
     "summary",
@@ -65,6 +71,8 @@ _HOMES = {
     "Pathfinder": "bayesastro.inference.pathfinder",
     "Problem": "bayesastro.problem",
     "SMC": "bayesastro.inference.smc",
+    "calibrate": "bayesastro.calibration.calibrate",
+    "check_fit": "bayesastro.predictive_checks",
     "compare": "bayesastro.comparison",
     "crosscheck": "bayesastro.agreement",
     "diagnose": "bayesastro.diagnostics",
@@ -73,6 +81,7 @@ _HOMES = {
     "fit": "bayesastro.drive",
     "fit_many": "bayesastro.many",
     "load": "bayesastro.result",
+    "predict": "bayesastro.predictive",
     "register_fisher": "bayesastro.fisher",
     "save": "bayesastro.result",
     "summary": "bayesastro.result",

@@ -1,7 +1,8 @@
-"""The command line: ``bayesastro demo``."""
+"""The command line: ``bayesastro demo`` and ``bayesastro calibrate``."""
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -40,13 +41,55 @@ def demo(settings: dict[str, bool], out: Path, seed: int, quiet: bool) -> None:
     Example:
       bayesastro demo --out demo --seed 1
     """
+    _keep_compiled(settings)
+    from bayesastro.demo import run
+
+    run(out, seed=seed, progress=not quiet, echo=click.echo)
+
+
+@cli.command()
+@click.argument("model")
+@click.option("--engine", default="nuts", show_default=True, help="Name of the engine, in any case.")
+@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="A setting of the engine; may be repeated.")
+@click.option("--num", type=click.IntRange(min=1), default=300, show_default=True, help="Number of simulations.")
+@click.option("--near", type=click.Choice(["prior", "observed"]), default="prior", show_default=True, help="Where.")
+@click.option(
+    "--false-alarm", type=float, default=0.01, show_default=True, help="Rate of failures of right posteriors."
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("calibration"),
+    show_default=True,
+    help="Folder to write to.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the random numbers.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+@click.pass_obj
+def calibrate(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices: Any) -> None:
+    """Say whether an engine's posteriors of a model are right, by simulations of which the truth is known.
+
+    MODEL is a name below bayesastro.models (cosmology.bao), or module:function of a function that returns a Problem.
+    Writes the report (netCDF) and its picture. The exit code is 1 if the verdict is "fail".
+
+    \b
+    Examples:
+      bayesastro calibrate cosmology.bao --engine nuts --num 300
+      bayesastro calibrate mymodels:build --engine mclmc --set num_draws=2000 --near observed
+    """
+    _keep_compiled(settings)
+    from bayesastro.calibration.command import run
+
+    if run(model, out, progress=not quiet, echo=click.echo, **choices) != "pass":
+        raise click.exceptions.Exit(1)
+
+
+def _keep_compiled(settings: dict[str, bool]) -> None:
+    """Keep compiled programs on disk unless told otherwise."""
     if settings["cache"]:
         from bayesastro.compilation import enable_compilation_cache
 
         enable_compilation_cache()
-    from bayesastro.demo import run
-
-    run(out, seed=seed, progress=not quiet, echo=click.echo)
 
 
 def main() -> None:

@@ -1,8 +1,6 @@
 """The demonstration: what dark energy do the newest distances and clocks ask for? Real data, two minutes to read."""
 
 import functools
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from bayesastro.diagnostics import diagnose
 from bayesastro.drive import fit
 from bayesastro.inference.nuts import NUTS
 from bayesastro.models.cosmology import bao, expansion
+from bayesastro.output import prepare_folder, save_figure
 from bayesastro.precision import working_precision
 from bayesastro.problem import Problem
 from bayesastro.result import save, summary
@@ -75,7 +74,7 @@ def run(out: Path, *, seed: int, progress: bool = True, echo: Callable[[str], No
     KeyboardInterrupt
         If a fit was interrupted; what was written before stays, and the fit's own file as it was.
     """
-    _prepare(out)
+    prepare_folder(out)
     matplotlib.use("Agg")
     results = {}
     for name, problem in problems().items():
@@ -96,28 +95,9 @@ def run(out: Path, *, seed: int, progress: bool = True, echo: Callable[[str], No
         "distances.png": distances_figure(results),
     }
     for name, figure in pictures.items():
-        _save_figure(figure, out / name)
+        save_figure(figure, out / name)
     echo(f"\nWritten to {out}/: {', '.join([f'{n}.nc' for n in results] + list(pictures))}")
     return results
-
-
-def _prepare(out: Path) -> None:
-    """Make the folder and try to write into it: an unwritable one should fail now, not after the fits."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
-    except OSError as error:
-        raise OSError(
-            f"The output folder `{out}` cannot be written to ({error.strerror}). Choose another with `--out`."
-        ) from error
-
-
-def _save_figure(figure: Figure, path: Path) -> None:
-    beside = path.with_name(f".{path.name}")
-    figure.savefig(beside, dpi=130, bbox_inches="tight", format="png")
-    plt.close(figure)
-    os.replace(beside, path)
 
 
 def curves(result: xr.DataTree, z: np.ndarray, num_draws: int = 500) -> dict[str, np.ndarray]:

@@ -1,0 +1,220 @@
+"""`calibrate`: simulations with known truths, fitted by an engine, and all checks of its posteriors."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+import xarray as xr
+from scipy.stats import norm
+
+from bayesastro.batch import Batch
+from bayesastro.calibration.checks import MEANINGS, assess
+from bayesastro.calibration.local import REPLICATE, doubled
+from bayesastro.calibration.members import MAX_RANKED, evaluated, pool_of, site_labels
+from bayesastro.calibration.report import CalibrationReport
+from bayesastro.calibration.tarp import estimates
+from bayesastro.drive import checked_seed, fit
+from bayesastro.inference.engine import Engine
+from bayesastro.many import fit_many
+from bayesastro.precision import Precision
+from bayesastro.predictive import evenly, latent_draws, replicates_at, require_generative
+from bayesastro.problem import Problem
+
+__all__ = ["calibrate", "least_simulations"]
+
+MAX_HALF_BAND = 0.25
+"""Half-width of the ECDF's band at its middle; a wider one lets posteriors pass that are off by 0.7 sd."""
+
+EFFECTIVE_PLACES = 10
+"""Independent places of an ECDF, roughly; the band's pointwise rate is the check's over this."""
+
+NUM_REFERENCE = 8 * (MAX_RANKED + 1)
+"""Simulations of its own that estimates by the data are learnt from."""
+
+Near = Literal["prior", "observed"]
+
+
+def calibrate(
+    problem: Problem,
+    engine: Engine,
+    *,
+    num_simulations: int,
+    seed: int,
+    near: Near = "prior",
+    posterior: xr.DataTree | None = None,
+    false_alarm: float = 0.01,
+    chunk: int | Literal["auto"] = "auto",
+    checkpoint: str | Path | None = None,
+    progress: bool = True,
+    precision: Precision = "double",
+    client: Any = None,
+) -> CalibrationReport:
+    """Say whether an engine's posteriors are right, from simulations of which the truth is known.
+
+    Parameters and data are drawn from the program, all data sets are fitted by :func:`fit_many`, and each truth is
+    compared with independent draws from its posterior: ranks of the parameters and of the joint log-likelihood,
+    coverage of central and highest-density regions, bias, and TARP with random references and with estimates from the
+    data. One false-alarm rate holds for all checks together; each may use the same share of it, found from replicates
+    in which draws take the truth's place.
+
+    The simulations are those of the program: that it describes the data observed is for :func:`check_fit`, and
+    :meth:`CalibrationReport.plausibility`, to say. A posterior that is right on the average over the prior can be
+    wrong near the data observed: ``near="observed"`` looks there.
+
+    Parameters
+    ----------
+    problem : Problem
+    engine : Engine
+    num_simulations : int
+        300 find a shift by half a sd or a width off by a factor of 1.5; 1000 half of that.
+    seed : int
+    near : {"prior", "observed"}
+        Simulate from the prior, or replicates of the observed data from their posterior (posterior SBC; the engine then
+        fits the data and a replicate together).
+    posterior : xarray.DataTree, optional
+        With ``near="observed"``, a result of the problem to draw parameters from. By default the engine is run.
+    false_alarm : float
+        Probability that an engine which draws from the posterior fails.
+    chunk, checkpoint, progress, precision, client
+        As for :func:`fit_many`.
+
+    Returns
+    -------
+    CalibrationReport
+
+    Raises
+    ------
+    ValueError
+        If the program does not generate its data (an improper prior, a factor), the engine cannot run it, the
+        simulations are too few for the false-alarm rate, or a setting makes no sense.
+
+    References
+    ----------
+    Talts et al. 2018, arXiv:1804.06788; Säilynoja, Bürkner & Vehtari 2022 (arXiv:2103.10522); Modrák et al. 2023
+    (arXiv:2211.02383); Lemos et al. 2023 (arXiv:2302.03026); Säilynoja et al. 2025, arXiv:2502.03279.
+    """
+    began = time.monotonic()
+    _check(problem, engine, num_simulations, near, posterior, false_alarm)
+    start = checked_seed(seed), near, posterior, progress, precision
+    target, batch, truths, known = _simulations(problem, engine, num_simulations, *start)
+    running = {"chunk": chunk, "checkpoint": checkpoint, "progress": progress, "precision": precision, "client": client}
+    tree = fit_many(target, batch, engine, seed=seed, **running)
+    pool, effective, features = pool_of(
+        batch, truths, tree, _references(batch, known, seed), np.random.default_rng(seed)
+    )
+    return CalibrationReport(
+        assessment=assess(pool, false_alarm=false_alarm, seed=seed),
+        pool=pool,
+        batch=batch,
+        features=features,
+        effective_draws=effective,
+        near=near,
+        false_alarm=false_alarm,
+        attributes=_attributes(problem, engine, tree, seed) | {"seconds": time.monotonic() - began},
+    )
+
+
+def least_simulations(num_parameters: int, false_alarm: float) -> int:
+    """Simulations with which the band of an ECDF is no wider than `MAX_HALF_BAND` to either side."""
+    rate = false_alarm / (len(MEANINGS) * num_parameters * EFFECTIVE_PLACES)
+    return int(np.ceil((norm.isf(rate / 2) / (2 * MAX_HALF_BAND)) ** 2))
+
+
+def _attributes(problem: Problem, engine: Engine, tree: xr.DataTree, seed: int) -> dict[str, Any]:
+    """What was run, and the seconds it took."""
+    return {
+        "engine": type(engine).__name__,
+        "engine_settings": json.dumps(engine.settings(), default=str),
+        "exactness": engine.exactness,
+        "program_fingerprint": problem.fingerprint,
+        "seed": int(seed),
+        "num_simulations": int(tree["fits"].sizes["dataset"]),
+        "seconds_compiling": tree.attrs["seconds_compiling"],
+        "seconds_running": tree.attrs["seconds_running"],
+    }
+
+
+def _check(
+    problem: Problem,
+    engine: Engine,
+    num_simulations: int,
+    near: Near,
+    posterior: xr.DataTree | None,
+    false_alarm: float,
+) -> None:
+    """Raise before anything is simulated."""
+    if not isinstance(problem, Problem):
+        raise TypeError(f"`calibrate` needs a `Problem`, but {problem!r} came. Make one with `Problem(program, ...)`.")
+    if not isinstance(engine, Engine):
+        raise TypeError(f"`calibrate` needs an engine such as `NUTS()`, but {engine!r} came.")
+    require_generative(problem, "calibrate")
+    engine.validate(problem)
+    if not 1e-4 <= false_alarm < 1:
+        raise ValueError(f"`false_alarm` must be from 0.0001 to 1, but {false_alarm!r} came.")
+    if near not in ("prior", "observed"):
+        raise ValueError(f'`near` must be "prior" or "observed", but {near!r} came.')
+    if posterior is not None and near != "observed":
+        raise ValueError('`posterior` is what to draw from with `near="observed"`. Leave it out, or set `near`.')
+    if near == "observed" and not problem.observed:
+        raise ValueError('`near="observed"` needs observed data, but the problem has none. Give it `observed=`.')
+    least = least_simulations(len(site_labels(problem.parameters)), false_alarm)
+    if not isinstance(num_simulations, int | np.integer) or num_simulations < least:
+        raise ValueError(
+            f"`calibrate` needs `num_simulations` of at least {least} at a false-alarm rate of {false_alarm:g}: the bands "
+            f"of fewer would let gross errors pass. But {num_simulations!r} came."
+        )
+
+
+def _simulations(
+    problem: Problem,
+    engine: Engine,
+    number: int,
+    seed: int,
+    near: Near,
+    posterior: xr.DataTree | None,
+    progress: bool,
+    precision: Precision,
+) -> tuple[Problem, Batch, dict[str, np.ndarray], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
+    """The problem to fit, its data sets, their truths; and further parameters with their data."""
+    key = jax.random.key(seed)
+    if near == "prior":
+        theta, x = problem.simulate(number + NUM_REFERENCE, key=jax.random.fold_in(key, 1))
+        target = problem
+    else:
+        if posterior is None:
+            posterior = fit(problem, engine, seed=seed, progress=progress, precision=precision, deterministics=False)
+        draws = latent_draws(problem, posterior)
+        have = len(next(iter(draws.values())))
+        if have < 2 * number:
+            raise ValueError(f"`posterior` has {have} draws, but {number} replicates need twice as many. Draw more.")
+        theta = evenly(draws, min(have, number + NUM_REFERENCE))
+        # Spread both the truths and the others over all chains.
+        order = np.random.default_rng(seed).permutation(len(next(iter(theta.values()))))
+        theta = {name: values[order] for name, values in theta.items()}
+        x = replicates_at(problem, theta, jax.random.fold_in(key, 1))
+        target = doubled(problem)
+        x = {f"{REPLICATE}/{name}": values for name, values in x.items()}
+    truths = {name: values[:number] for name, values in theta.items()}
+    known = {n: v[number:] for n, v in theta.items()}, {n: v[number:] for n, v in x.items()}
+    batch = target.batch(observed={name: values[:number] for name, values in x.items()})
+    return target, batch, truths, known
+
+
+def _references(
+    batch: Batch, known: tuple[dict[str, np.ndarray], dict[str, np.ndarray]], seed: int
+) -> dict[str, np.ndarray]:
+    """For each simulation a place drawn like the truths, and an estimate from the data."""
+    theta, x = known
+    number = len(next(iter(theta.values())))
+    # In rows as long as a pool, so that the function compiled for those serves.
+    rows = np.resize(np.arange(number), (-(-number // (MAX_RANKED + 1)), MAX_RANKED + 1))
+    members = {name: values[rows] for name, values in theta.items()}
+    z = evaluated(batch, np.zeros(len(rows), int), members)["coordinates"].reshape(rows.size, -1)[:number]
+    is_finite = np.isfinite(z).all(1)
+    flat = np.concatenate([x[name].reshape(number, -1) for name in x], axis=1).astype(float)
+    observed = np.concatenate([batch.data.observed[name].reshape(batch.size, -1) for name in x], axis=1).astype(float)
+    chosen = np.random.default_rng(seed).choice(np.flatnonzero(is_finite), batch.size)
+    return {"tarp": z[chosen], "tarp_data": estimates(flat[is_finite], z[is_finite], observed, seed)}

@@ -1,0 +1,135 @@
+"""Predictive draws: what data the program gives at draws from its prior or its posterior."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import xarray as xr
+from numpyro import handlers
+
+from bayesastro.drive import checked_seed
+from bayesastro.precision import to_numpy, working_precision
+from bayesastro.problem import Problem, Views
+from bayesastro.program import Data, traced
+from bayesastro.refusals import CAPABILITIES
+from bayesastro.result import legal_name, site_dims
+
+__all__ = ["evenly", "latent_draws", "predict", "replicates_at"]
+
+
+def predict(problem: Problem, result: xr.DataTree | None = None, *, num: int = 1000, seed: int) -> xr.DataTree:
+    """Data that the program generates at draws from the prior, or from the posterior of a result.
+
+    Parameters
+    ----------
+    problem : Problem
+    result : xarray.DataTree, optional
+        Posterior draws to predict from. Without it, from the prior.
+    num : int
+        Number of predictions. From a posterior no more than it has draws, evenly taken over its chains.
+    seed : int
+
+    Returns
+    -------
+    xarray.DataTree
+        ``prior`` and ``prior_predictive``, or ``posterior`` and ``posterior_predictive``, with the dimensions
+        ``(chain, draw)`` and one chain; and ``observed_data``.
+
+    Raises
+    ------
+    ValueError
+        If the program does not generate its data, or the result has no draws or is of another program.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesastro as ba
+    >>> from bayesastro.models.cosmology import bao
+    >>> ba.predict(bao.build(), num=10, seed=1)["prior_predictive"]["bao"].shape
+    (1, 10, 13)
+    """
+    require_generative(problem, "predict")
+    if not isinstance(num, int | np.integer) or isinstance(num, bool) or num < 1:
+        raise ValueError(f"`num` must be a whole number of at least 1, but {num!r} came.")
+    key = jax.random.key(checked_seed(seed))
+    if result is None:
+        theta, x = problem.simulate(num, key=key)
+        names = ("prior", "prior_predictive")
+    else:
+        theta = evenly(latent_draws(problem, result), num)
+        x = replicates_at(problem, theta, key)
+        names = ("posterior", "posterior_predictive")
+    dims = site_dims(problem.views())
+
+    def group(arrays: Mapping[str, np.ndarray], sample_dims: tuple[str, ...]) -> xr.Dataset:
+        lead = (None,) * len(sample_dims[:1]) if sample_dims else ()
+        return xr.Dataset(
+            {legal_name(n): ((*sample_dims, *dims[legal_name(n)]), a[lead] if lead else a) for n, a in arrays.items()}
+        )
+
+    sampled = ("chain", "draw")
+    groups = {
+        names[0]: group(theta, sampled),
+        names[1]: group(x, sampled),
+        "observed_data": group(problem.observed, ()),
+    }
+    tree = xr.DataTree.from_dict({name: data for name, data in groups.items() if data})
+    tree.attrs = {"program_fingerprint": problem.fingerprint, "seed": int(seed)}
+    return tree
+
+
+def require_generative(problem: Problem, function: str) -> None:
+    """Raise unless the program generates its data.
+
+    Raises
+    ------
+    ValueError
+    """
+    if "simulate" in problem.lacks:
+        raise ValueError(f"`{function}` needs {CAPABILITIES['simulate']}, but {problem.lacks['simulate']}.")
+    if not problem.views().structure.of_kind("observed"):
+        raise ValueError(f"`{function}` needs data, but the problem observes nothing. Give it `observed=`.")
+
+
+def latent_draws(problem: Problem, result: xr.DataTree) -> dict[str, np.ndarray]:
+    """Posterior draws of the latent sites along one axis, chain after chain.
+
+    Raises
+    ------
+    ValueError
+        If the result is of another program or has no draws.
+    """
+    if result.attrs.get("program_fingerprint") != problem.fingerprint:
+        raise ValueError("The result is of another program than the problem. Fit it again.")
+    posterior = result["posterior"].to_dataset()
+    if posterior.sizes.get("chain", 0) * posterior.sizes.get("draw", 0) == 0:
+        raise ValueError("The result has no draws. Run the engine for longer.")
+    return {s.name: posterior[legal_name(s.name)].values.reshape(-1, *s.shape) for s in problem.parameters}
+
+
+def evenly(draws: Mapping[str, np.ndarray], num: int) -> dict[str, np.ndarray]:
+    """At most `num` of the draws along the leading axis, evenly taken."""
+    have = len(next(iter(draws.values())))
+    chosen = np.linspace(0, have - 1, min(num, have)).astype(int)
+    return {name: values[chosen] for name, values in draws.items()}
+
+
+def replicates_at(problem: Problem, theta: Mapping[str, np.ndarray], key: jax.Array) -> dict[str, np.ndarray]:
+    """Observables generated at each of the parameter values along the leading axis."""
+    with working_precision("double"):
+        keys = jax.random.split(key, len(next(iter(theta.values()))))
+        return to_numpy(_replicator(problem.views())(dict(theta), problem.data, keys))
+
+
+@functools.lru_cache(maxsize=32)
+def _replicator(views: Views) -> Callable[..., Any]:
+    observables = [site.name for site in views.structure.of_kind("observed")]
+
+    def draw(theta: dict[str, Any], data: Data, key: jax.Array) -> dict[str, Any]:
+        placed = functools.partial(handlers.substitute, data=theta)
+        seeded = functools.partial(handlers.seed, rng_seed=key)
+        with traced(views.structure.program, data, handlers.uncondition, placed, seeded) as trace:
+            return {name: trace[name]["value"] for name in observables}
+
+    return jax.jit(jax.vmap(draw, in_axes=(0, None, 0)))

@@ -1,0 +1,302 @@
+"""`calibrate` from end to end: verdicts, reports, posterior SBC, recalibration, plausibility, and refusals."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import planted
+import pytest
+
+import bayesastro as ba
+from bayesastro.calibration.calibrate import least_simulations
+from bayesastro.calibration.local import doubled
+
+NUM = 200
+
+
+def calibrated(defect="none", num=NUM, failing=0.0, **options):
+    engine = planted.Planted(defect=defect, failing=failing, num_draws=200)
+    return ba.calibrate(planted.problem(), engine, num_simulations=num, seed=3, progress=False, **options)
+
+
+@pytest.fixture(scope="module")
+def right():
+    return calibrated()
+
+
+def test_a_right_posterior_passes(right):
+    assert right.verdict == "pass", str(right)
+    assert right.num_failed == 0
+    assert next(iter(right.checks.index)) == "fits"
+    assert str(right).startswith("pass: Planted on 200 simulations from the prior, at a false-alarm rate of 0.01")
+    np.testing.assert_allclose(right.summary()["coverage_90"], 0.9, atol=0.07)
+    assert (right.summary()["bias"].abs() < 4 * right.summary()["bias_error"]).all()
+
+
+def test_densities_are_those_of_the_program(right):
+    """log p(x | θ) at every member, against the closed form up to its constant."""
+    x = right.batch.data.observed["y"]
+    residual = (x[:, None] - right.pool.theta @ planted.DESIGN.T) / planted.SIGMA
+    exact = -0.5 * (residual**2).sum(-1) - len(planted.T) * np.log(planted.SIGMA * np.sqrt(2 * np.pi))
+    np.testing.assert_allclose(right.pool.log_likelihood, exact)
+    prior = -0.5 * ((right.pool.theta / planted.PRIOR_SD) ** 2).sum(-1) - np.log(2 * np.pi * planted.PRIOR_SD.prod())
+    np.testing.assert_allclose(right.pool.log_density, exact + prior)
+    np.testing.assert_allclose(right.pool.coordinates, right.pool.theta)
+
+
+@pytest.mark.parametrize(
+    ("defect", "check", "words"),
+    [
+        ("shifted", "ranks", "truths are not spread evenly among the draws of `a`"),
+        ("half width", "coverage", "central regions hold the truth too often or too seldom"),
+        ("prior returned", "log_likelihood", "data are left out or weighted wrongly"),
+        ("half the data", "tarp_data", "data are not made use of"),
+    ],
+)
+def test_a_defect_fails_and_is_put_into_words(defect, check, words):
+    report = calibrated(defect)
+    assert report.verdict == "fail"
+    assert not report.checks.loc[check, "passed"]
+    assert words in str(report)
+
+
+def test_the_same_seed_gives_the_same_report(right):
+    again = calibrated()
+    assert again.checks.equals(right.checks)
+    assert not calibrated(false_alarm=0.02).checks["p"].equals(right.checks["p"])
+
+
+def test_failed_fits_are_counted(right):
+    few = calibrated(failing=0.01)
+    assert 0 < few.num_failed < 10
+    assert few.verdict == "pass", str(few)
+    many = calibrated(failing=0.3)
+    assert many.verdict == "fail"
+    assert many.checks.loc["fits", "where"] == f"{many.num_failed} fits"
+    assert "fits failed, so many that" in str(many)
+    assert (many.coverage["worst"] < many.coverage["best"]).all()
+    none_left = calibrated(failing=1.0)
+    assert (none_left.verdict, none_left.num_failed) == ("fail", NUM)
+    with pytest.raises(ValueError, match="nothing to show"):
+        none_left.plot()
+    assert len(none_left.to_datatree()["checks"].to_dataset()["p"]) == 1
+
+
+def test_the_report_is_kept_in_a_file(right, tmp_path):
+    ba.save(right.to_datatree(), tmp_path / "report.nc")
+    tree = ba.load(tmp_path / "report.nc")
+    assert (tree.attrs["calibration"], tree.attrs["num_simulations"], tree.attrs["engine"]) == ("pass", NUM, "Planted")
+    np.testing.assert_array_equal(tree["pool"]["theta"], right.pool.theta)
+    np.testing.assert_array_equal(tree["checks"]["p"], right.checks["p"])
+    assert tree["coverage"]["coverage"].sizes == {"quantity": 3, "level": 4}
+
+
+def test_the_picture_shows_ranks_coverage_tarp_and_bias(right):
+    figure = right.plot()
+    assert len(figure.axes) == 6
+    labels = [text.get_text() for axis in figure.axes for text in axis.get_legend().get_texts()]
+    assert {"a", "b", "log_likelihood", "hpd", "random references", "estimates from the data"} <= set(labels)
+    plt.close(figure)
+
+
+def test_nuts_passes_and_a_checkpoint_is_gone_on_from(tmp_path):
+    engine = ba.NUTS(num_chains=1, num_warmup=200, num_draws=200)
+    options = {"num_simulations": 80, "seed": 1, "progress": False, "checkpoint": tmp_path / "run", "chunk": 80}
+    report = ba.calibrate(planted.problem(), engine, **options)
+    assert report.verdict == "pass", str(report)
+    assert 50 < np.median(report.effective_draws) <= 200
+    again = ba.calibrate(planted.problem(), engine, **options)
+    assert again.checks.equals(report.checks)
+    assert again.attributes["seconds_running"] < report.attributes["seconds_running"]
+
+
+# Posterior SBC
+
+
+def test_the_doubled_program_observes_two_data_sets_under_one_set_of_latents():
+    twice = doubled(planted.problem())
+    assert [site.name for site in twice.parameters] == ["a", "b"]
+    assert set(twice.observed) == {"y", "replicate/y"}
+    assert twice.provides >= {"simulate", "proper_prior", "gradient"}
+    theta = {"a": np.array(0.3), "b": np.array(-0.2)}
+    once = planted.problem().log_likelihood(theta)["y"]
+    both = twice.replace(observed={"replicate/y": np.zeros(len(planted.T))}).log_likelihood(theta)
+    np.testing.assert_allclose(both["y"], once)
+    np.testing.assert_allclose(
+        both["replicate/y"], planted.problem(np.zeros(len(planted.T))).log_likelihood(theta)["y"]
+    )
+
+
+def test_inline_observations_are_doubled_too():
+    def program(y):
+        a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+        numpyro.deterministic("double", 2 * a)
+        numpyro.sample("y", dist.Normal(a, 1.0).expand([3]), obs=y)
+
+    problem = ba.Problem(program, np.arange(3.0))
+    twice = doubled(problem).replace(observed={"replicate/y": np.zeros(3)})
+    assert [site.name for site in twice.parameters] == ["a"]
+    found = twice.log_likelihood({"a": np.array(0.0)})
+    np.testing.assert_allclose(found["y"], problem.log_likelihood({"a": np.array(0.0)})["y"])
+    np.testing.assert_allclose(found["replicate/y"], -0.5 * np.log(2 * np.pi))
+
+
+class Twice(planted.Planted):
+    """The exact posterior of two data sets, by the mean of both; or of the replicate alone, a planted defect."""
+
+    def init(self, views, key, data, start):
+        random = np.random.default_rng(int(np.asarray(key._base_array if hasattr(key, "_base_array") else 0).sum()))
+        first = np.asarray(data.observed["y"])
+        second = np.asarray(data.observed.get("replicate/y", first))
+        design, n = planted.DESIGN, 1 + ("replicate/y" in data.observed)
+        y = first + second if n == 2 else first
+        if self.defect == "half the data":
+            y, n = second, 1
+        covariance = np.linalg.inv(n * design.T @ design / planted.SIGMA**2 + np.diag(1 / planted.PRIOR_SD**2))
+        mean = covariance @ design.T @ y / planted.SIGMA**2
+        draws = random.multivariate_normal(mean, covariance, size=(1, self.num_draws))
+        return {"draws": draws, "done": np.zeros((), int)}
+
+
+@pytest.mark.parametrize("defect", ["none", "half the data"])
+def test_calibration_near_the_observed_data(defect):
+    problem = planted.problem()
+    posterior = ba.fit(problem, planted.Planted(num_draws=2000), seed=1, progress=False)
+    report = ba.calibrate(
+        problem, Twice(defect=defect), num_simulations=NUM, seed=1, near="observed", posterior=posterior, progress=False
+    )
+    assert report.verdict == {"none": "pass", "half the data": "fail"}[defect], str(report)
+    mean, covariance = planted.posterior(problem.observed["y"][None])
+    np.testing.assert_allclose(report.pool.theta[:, 0].mean(0), mean[0], atol=5 * np.sqrt(covariance.max() / NUM))
+    with pytest.raises(ValueError, match="needs simulations from the prior"):
+        report.recalibrate()
+
+
+@pytest.mark.slow
+def test_nuts_is_calibrated_near_the_observed_data():
+    engine = ba.NUTS(num_chains=2, num_warmup=200, num_draws=200)
+    report = ba.calibrate(planted.problem(), engine, num_simulations=80, seed=1, near="observed", progress=False)
+    assert report.verdict == "pass", str(report)
+
+
+# What follows from a report
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [
+        pytest.param("shifted", marks=pytest.mark.slow),
+        "half width",
+        pytest.param("double width", marks=pytest.mark.slow),
+        "wrong correlation",
+    ],
+)
+def test_an_affine_defect_is_recalibrated_with_proof(defect):
+    report = calibrated(defect, num=400)
+    correction = report.recalibrate()
+    assert not correction.before.checks["passed"].all()
+    assert correction.verdict == "pass", correction.after.checks
+    assert correction.is_full
+    result = ba.fit(planted.problem(), planted.Planted(defect=defect, num_draws=5000), seed=1, progress=False)
+    better = correction.apply(planted.problem(), result)
+    assert better.attrs["recalibrated"] == "affine map learnt from 200 simulations; pass on those held out"
+    mean, covariance = planted.posterior(planted.problem().observed["y"][None])
+    draws = np.stack([better["posterior"][name].values.ravel() for name in "ab"])
+    sd = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(draws.mean(1), mean[0], atol=0.3 * sd.max())
+    np.testing.assert_allclose(np.cov(draws) / np.outer(sd, sd), covariance / np.outer(sd, sd), atol=0.35)
+
+
+def test_what_no_affine_map_mends_is_not_said_to_be_mended():
+    assert calibrated("prior returned", num=400).recalibrate().verdict == "fail"
+
+
+def test_conformal_regions_hold_the_truth_as_often_as_wanted():
+    """Learnt from 200 simulations and seen in 200 others: four sds of both."""
+    table = calibrated("half width", num=400).recalibrate().conformal
+    wanted = table.index.to_numpy()
+    assert (np.abs(table["coverage"] - wanted) < 4 * np.sqrt(wanted * (1 - wanted) / 100)).all()
+    assert ((table["low"] < table["coverage"]) & (table["coverage"] < table["high"])).all()
+    assert (table["credibility"] > table.index).all()
+    wide = calibrated("double width", num=400).recalibrate().conformal
+    assert (wide["credibility"] < wide.index).all()
+
+
+def test_implausible_data_are_told_from_plausible_ones(right):
+    _, y = planted.simulated(10, np.random.default_rng(5))
+    problem = planted.problem(y[0])
+
+    def found(y):
+        problem = planted.problem(y)
+        result = ba.fit(problem, planted.Planted(num_draws=200), seed=1, progress=False)
+        return right.plausibility(problem, result)
+
+    assert sum(found(values).p < 0.1 for values in y) <= 5
+    noisy = found(problem.observed["y"] + np.array([3, -3, 3, -3, 3, -3, 3, -3]))
+    assert noisy.verdict == "fail"
+    assert "as unlike the others as the observed data" in str(noisy)
+    assert found(y[0] + 3.0 * (np.arange(8) == 4)).p < 0.05
+
+
+# Refusals
+
+
+def improper(t):
+    a = numpyro.sample("a", dist.ImproperUniform(dist.constraints.real, (), ()))
+    numpyro.sample("y", dist.Normal(a + t, 1.0))
+
+
+def with_factor(t):
+    a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+    numpyro.factor("likelihood", -0.5 * ((a - t) ** 2).sum())
+
+
+def unobserved():
+    numpyro.sample("a", dist.Normal(0.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        (lambda: ba.Problem(improper, planted.T, observed={"y": planted.T}), "site `a` has `ImproperUniform`"),
+        (
+            lambda: ba.Problem(with_factor, planted.T),
+            "site `likelihood` is a `numpyro.factor`, which generates nothing",
+        ),
+        (lambda: ba.Problem(unobserved), "the problem observes nothing"),
+    ],
+)
+def test_programs_that_generate_no_data_are_refused(problem, message):
+    with pytest.raises(ValueError, match=message):
+        ba.calibrate(problem(), ba.NUTS(), num_simulations=300, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"num_simulations": 20}, ValueError, "needs `num_simulations` of at least 65 at a false-alarm rate of 0.01"),
+        ({"false_alarm": 0.0}, ValueError, "`false_alarm` must be from 0.0001 to 1"),
+        ({"near": "there"}, ValueError, '`near` must be "prior" or "observed"'),
+        ({"posterior": 1}, ValueError, "`posterior` is what to draw from"),
+        ({"seed": -1}, ValueError, "seed"),
+        ({"engine": "nuts"}, TypeError, "needs an engine such as"),
+        ({"problem": 3}, TypeError, "needs a `Problem`"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_runs(options, error, message):
+    settings = {"problem": planted.problem(), "engine": ba.NUTS(), "num_simulations": 300, "seed": 0} | options
+    with pytest.raises(error, match=message):
+        ba.calibrate(settings.pop("problem"), settings.pop("engine"), **settings)
+
+
+def test_bands_need_more_simulations_for_more_parameters_and_rarer_alarms():
+    assert least_simulations(1, 0.1) < least_simulations(1, 0.01) < least_simulations(100, 0.01) < 150
+
+
+def test_results_of_other_programs_are_refused(right):
+    other = ba.Problem(planted.program, planted.T[:4], observed={"y": np.zeros(4)})
+    result = ba.fit(planted.problem(), planted.Planted(), seed=1, progress=False)
+    with pytest.raises(ValueError, match="another program than the one calibrated"):
+        right.plausibility(other, result)
+    with pytest.raises(ValueError, match="was learnt on another program"):
+        right.recalibrate().apply(other, result)

@@ -1,0 +1,93 @@
+"""`bayesastro calibrate`: models and engines by name, files, exit codes."""
+
+import sys
+
+import planted
+import pytest
+
+import bayesastro as ba
+from bayesastro import cli
+from bayesastro.calibration.command import engine_named, problem_named
+from bayesastro.inference import engines
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Run the command in this process, in an empty folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["bayesastro", "--no-cache", "calibrate", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def with_planted(monkeypatch):
+    """Offers the planted engine by name."""
+    monkeypatch.setattr("bayesastro.calibration.command.engines", lambda: [planted.Planted, *engines()])
+
+
+@pytest.mark.parametrize(("defect", "code"), [("none", 0), ("half width", 1)])
+def test_the_exit_code_is_the_verdict(command, with_planted, tmp_path, defect, code):
+    options = ("--engine", "planted", "--set", f"defect={defect}", "--set", "num_draws=150", "--num", 150, "--quiet")
+    found, out, err = command("planted:problem", *options, "--out", "here")
+    assert (found, err) == (code, "")
+    assert out.startswith("pass: " if code == 0 else "fail: ")
+    assert "Written to here/: calibration.nc, calibration.png" in out
+    assert "coverage_95" in out
+    tree = ba.load(tmp_path / "here" / "calibration.nc")
+    assert (tree.attrs["num_simulations"], tree.attrs["calibration"]) == (150, out[:4])
+    assert (tree["pool"].sizes["member"]) == 151
+    assert (tmp_path / "here" / "calibration.png").stat().st_size > 20_000
+
+
+def test_help_tells_the_options_and_examples(command):
+    code, out, _ = command("--help")
+    assert code == 0
+    for word in (
+        "MODEL",
+        "--engine",
+        "--set",
+        "--num",
+        "--near",
+        "--false-alarm",
+        "bayesastro calibrate cosmology.bao",
+    ):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cosmology.baoo"], "There is no `build` in `bayesastro.models.cosmology.baoo`. Name a model of the package"),
+        (["planted:nothing"], "There is no `nothing` in `planted`"),
+        (["planted:posterior_sd"], "There is no `posterior_sd`"),
+        (["planted:draws_total"], "There is no"),
+        (["builtins:dict"], "must return a `Problem`, but {} came"),
+        (["planted:problem", "--engine", "nutz"], "There is no engine `nutz`; there are .*Did you mean `nuts`"),
+        (["planted:problem", "--set", "draws=3"], "`--set draws=3`: give NAME=VALUE with a setting of `NUTS`: num_"),
+        (["planted:problem", "--num", "10"], "`calibrate` needs `num_simulations` of at least"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_one(command, arguments, message):
+    code, out, err = command(*arguments)
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1
+    import re
+
+    assert re.search(message, err), err
+
+
+def test_models_and_engines_by_name():
+    assert [site.name for site in problem_named("cosmology.bao").parameters] == ["Omega_m", "hrd"]
+    engine = engine_named("NUTS", ["num_draws=77", "mass_matrix=dense", "target_accept=0.9"])
+    assert engine == ba.NUTS(num_draws=77, mass_matrix="dense", target_accept=0.9)
+    assert {type(engine_named(e.__name__.lower(), [])) for e in engines()} == set(engines())

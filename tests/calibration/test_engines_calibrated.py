@@ -1,0 +1,46 @@
+"""The engines that claim to be exact are calibrated on three programs; the one that does not shows its bias."""
+
+import jax
+import jax.numpy as jnp
+import matrix
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import planted
+import pytest
+
+import bayesastro as ba
+
+EXACT = {
+    "NUTS": ba.NUTS(num_chains=2, num_warmup=500, num_draws=500, target_accept=0.9),
+    "NestedSampler": ba.NestedSampler(num_live=300),
+    "SMC": ba.SMC(num_islands=4, num_particles=250),
+    "MCLMC": ba.MCLMC(num_chains=2, num_warmup=1000, num_draws=500, adjusted=True),
+}
+
+
+def light_curve(time, sigma):
+    amplitude = numpyro.sample("amplitude", dist.LogNormal(3.0, 0.5))
+    start = numpyro.sample("start", dist.Normal(0.0, 5.0))
+    rise = numpyro.sample("rise", dist.LogNormal(1.0, 0.3))
+    fall = numpyro.sample("fall", dist.LogNormal(3.0, 0.3))
+    phase = time - start
+    mean = amplitude * jnp.exp(-phase / fall + jax.nn.log_sigmoid(phase / rise))
+    numpyro.sample("flux", dist.Normal(mean, sigma).to_event(1))
+
+
+PROBLEMS = {
+    "conjugate": planted.problem,
+    "light curve": lambda: ba.Problem(light_curve, np.linspace(-20.0, 60.0, 40), 1.0, observed={"flux": np.zeros(40)}),
+    "eight schools": lambda: matrix.eight_schools().problem,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("engine", EXACT)
+def test_an_exact_engine_is_calibrated(engine, problem):
+    report = ba.calibrate(
+        PROBLEMS[problem](), EXACT[engine], num_simulations=100, seed=4, progress=False, false_alarm=0.001
+    )
+    assert report.verdict == "pass", str(report)

@@ -7,3 +7,5 @@ the data. Neither holds sampler settings or plots.
 >>> bao.build().observed["bao"].shape
 (13,)
 """
+
+__all__: list[str] = []

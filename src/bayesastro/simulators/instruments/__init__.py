@@ -1,0 +1,7 @@
+"""Instruments: point-spread functions, exposure, response matrices, visibilities, detectors.
+
+Each is a transform that takes a prediction function and returns one of the same signature, or a linear map of arrays
+with its adjoint.
+"""
+
+__all__: list[str] = []

@@ -1,0 +1,7 @@
+"""Light curves: transients, transits, variable stars, and the noise processes seen in them.
+
+Times are in days, fluxes relative or in the unit that an argument names. A light curve is a function of time; filters,
+redshift and exposure are transforms of it.
+"""
+
+__all__: list[str] = []

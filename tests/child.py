@@ -29,7 +29,7 @@ LONGS: dict[str, Engine] = {
     "Pathfinder": ba.Pathfinder(num_paths=1000, num_draws=500),
     "NestedSampler": ba.NestedSampler(num_live=4000),
     "SMC": ba.SMC(num_islands=8, num_particles=2000),
-    "GeoVI": ba.GeoVI(num_draws=20_000),
+    "GeoVI": ba.GeoVI(num_draws=200_000),
     "Ensemble": ba.Ensemble(tau_factor=100, num_walkers=16),
 }
 """Every engine at some seconds' work."""

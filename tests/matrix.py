@@ -97,7 +97,7 @@ ENGINES: dict[str, Row] = {
     "pathfinder": Row(
         ba.Pathfinder(num_draws=1000),
         (1, 1000),
-        rough=frozenset({"eight_schools", "bounded_hierarchy"}),
+        rough=frozenset({"eight_schools", "bounded_hierarchy", "correlated_gaussian", "banana", "mixture"}),
         tolerance=0.1,
         stats=frozenset({"lp"}),
     ),

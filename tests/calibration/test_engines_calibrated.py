@@ -13,7 +13,7 @@ import bayesastro as ba
 
 EXACT = {
     "NUTS": ba.NUTS(num_chains=2, num_warmup=500, num_draws=500, target_accept=0.9),
-    "NestedSampler": ba.NestedSampler(num_live=300),
+    "NestedSampler": ba.NestedSampler(num_live=150),
     "SMC": ba.SMC(num_islands=4, num_particles=250),
     "MCLMC": ba.MCLMC(num_chains=2, num_warmup=1000, num_draws=500, adjusted=True),
 }

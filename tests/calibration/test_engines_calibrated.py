@@ -13,7 +13,7 @@ import bayesastro as ba
 
 EXACT = {
     "NUTS": ba.NUTS(num_chains=2, num_warmup=500, num_draws=500, target_accept=0.9),
-    "NestedSampler": ba.NestedSampler(num_live=300),
+    "NestedSampler": ba.NestedSampler(num_live=150),
     "SMC": ba.SMC(num_islands=4, num_particles=250),
     "MCLMC": ba.MCLMC(num_chains=2, num_warmup=1000, num_draws=500, adjusted=True),
 }
@@ -44,3 +44,18 @@ def test_an_exact_engine_is_calibrated(engine, problem):
         PROBLEMS[problem](), EXACT[engine], num_simulations=100, seed=4, progress=False, false_alarm=0.001
     )
     assert report.verdict == "pass", str(report)
+
+
+@pytest.mark.slow
+def test_the_bias_of_unadjusted_mclmc_is_found_where_its_steps_are_long():
+    """By the quantities that see all parameters at once; each marginal for itself is still nearly right."""
+
+    def report(energy_variance):
+        engine = ba.MCLMC(num_chains=2, num_warmup=1000, num_draws=500, energy_variance=energy_variance)
+        return ba.calibrate(planted.problem(), engine, num_simulations=200, seed=4, progress=False)
+
+    assert report(5e-4).verdict == "pass"
+    coarse = report(0.5)
+    assert coarse.verdict == "fail"
+    assert not coarse.checks.loc["hpd", "passed"]
+    assert (coarse.summary()["spread"] > 1).all()

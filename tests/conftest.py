@@ -1,10 +1,13 @@
 """Shared by all tests."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from bayesastro import cli
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -27,3 +30,21 @@ def published_file() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Run the command in this process, in an empty folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["bayesastro", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return run

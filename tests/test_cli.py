@@ -26,24 +26,6 @@ PICTURES = ("corner.png", "dark_energy.png", "distances.png")
 
 
 @pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Run the command in this process, in an empty folder: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["bayesastro", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
 def runs(monkeypatch):
     """Replaces the demonstration; holds what it was called with."""
     calls = []

@@ -28,6 +28,7 @@ from bayesastro.monte_carlo import effective_draws, mean_and_error
 from bayesastro.plots import COLORS
 from bayesastro.precision import Precision
 from bayesastro.problem import Problem
+from bayesastro.result import legal_name, scalar_labels
 
 __all__ = ["Agreement", "crosscheck"]
 
@@ -226,18 +227,14 @@ def _check(problem: Problem, named: Mapping[str, Any], tolerance: float, false_a
 
 def _columns(problem: Problem, name: str, result: xr.DataTree) -> tuple[list[str], np.ndarray]:
     """Labels of the latent parameters' scalars, and their draws of shape (chain, draw, scalar)."""
-    posterior, labels, parts = result["posterior"].to_dataset(), [], []
+    posterior = result["posterior"].to_dataset()
     if posterior.sizes.get("draw", 0) < 4:
         raise ValueError(f"The result of `{name}` has no draws to compare. Run it for longer, or leave it out.")
-    for site in problem.parameters:
-        values = posterior[site.name.replace("/", ".")].values
-        parts.append(values.reshape(*values.shape[:2], -1))
-        indices = np.ndindex(site.shape)
-        labels += [f"{site.name}[{', '.join(map(str, i))}]" if i else site.name for i in indices]
-    columns = np.concatenate(parts, axis=-1)
+    parts = [posterior[legal_name(site.name)].values for site in problem.parameters]
+    columns = np.concatenate([values.reshape(*values.shape[:2], -1) for values in parts], axis=-1)
     if not np.isfinite(columns).all():
         raise ValueError(f"The result of `{name}` has draws that are not finite. See `diagnose`.")
-    return labels, columns
+    return scalar_labels(problem.parameters), columns
 
 
 def _shifts(results: Sequence[xr.DataTree], draws: Sequence[np.ndarray], labels: list[str]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import numpy as np
 import xarray as xr
 
 from bayesastro.findings import Finding, entries, sample_stats, worst
+from bayesastro.result import has_walkers
 
 __all__ = ["CHAIN_CHECKS"]
 
@@ -27,13 +28,8 @@ MAX_SHIFT = 0.1
 """In posterior sds; below the Monte Carlo error of a hundred effective draws."""
 
 
-def _has_walkers(result: xr.DataTree) -> bool:
-    """Whether the chains are walkers that depend on each other, between which R̂ means nothing."""
-    return result.attrs.get("chains_are") == "walkers"
-
-
 def _rhat(result: xr.DataTree) -> list[Finding]:
-    if result["posterior"].sizes["chain"] < 2 or _has_walkers(result):
+    if result["posterior"].sizes["chain"] < 2 or has_walkers(result):
         return []
     remedy = "The chains disagree: run a longer warm-up, look at the traces for several modes, or reparametrise."
     return worst("rhat", entries(result, arviz_stats.rhat), MAX_RHAT, 1, "R̂", remedy)
@@ -45,7 +41,7 @@ def _ess(result: xr.DataTree) -> list[Finding]:
         text = f"the weighted points are worth {number:.0f} independent draws, where {MIN_ESS} are needed"
         remedy = "Use more points (`num_live`, or `num_draws` of each path), or an engine whose draws fit better."
         return [Finding("ess_weights", "posterior", number, MIN_ESS, text, remedy)] if number < MIN_ESS else []
-    least = MIN_ESS if _has_walkers(result) else MIN_ESS_PER_CHAIN * result["posterior"].sizes["chain"]
+    least = MIN_ESS if has_walkers(result) else MIN_ESS_PER_CHAIN * result["posterior"].sizes["chain"]
     found = []
     for method in ("bulk", "tail"):
         values = entries(result, lambda data, method=method: arviz_stats.ess(data, method=method))

@@ -1,6 +1,8 @@
 """The command line: ``bayesastro demo`` and ``bayesastro calibrate``."""
 
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +23,22 @@ def cli(context: click.Context, debug: bool, no_cache: bool) -> None:
     context.obj = {"cache": not no_cache}
 
 
+def _run_options(folder: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """What every command that runs something takes: where to write, the seed, and whether to be quiet."""
+    out = click.Path(file_okay=False, path_type=Path)
+    options = (
+        click.option("--out", type=out, default=Path(folder), show_default=True, help="Folder to write to."),
+        click.option(
+            "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the random numbers."
+        ),
+        click.option("--quiet", is_flag=True, help="No progress."),
+        click.pass_obj,
+    )
+    return lambda command: functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
 @cli.command()
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("demo"),
-    show_default=True,
-    help="Folder to write to.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the random numbers.")
-@click.option("--quiet", is_flag=True, help="No progress.")
-@click.pass_obj
+@_run_options("demo")
 def demo(settings: dict[str, bool], out: Path, seed: int, quiet: bool) -> None:
     """Fit ΛCDM and w₀wₐCDM to DESI DR2 distances and cosmic chronometers.
 
@@ -52,20 +59,11 @@ def demo(settings: dict[str, bool], out: Path, seed: int, quiet: bool) -> None:
 @click.option("--engine", default="nuts", show_default=True, help="Name of the engine, in any case.")
 @click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="A setting of the engine; may be repeated.")
 @click.option("--num", type=click.IntRange(min=1), default=300, show_default=True, help="Number of simulations.")
-@click.option("--near", type=click.Choice(["prior", "observed"]), default="prior", show_default=True, help="Where.")
+@click.option("--near", type=click.Choice(["prior", "observed"]), default="prior", show_default=True, help="Where to simulate.")
 @click.option(
     "--false-alarm", type=float, default=0.01, show_default=True, help="Rate of failures of right posteriors."
 )
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("calibration"),
-    show_default=True,
-    help="Folder to write to.",
-)
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the random numbers.")
-@click.option("--quiet", is_flag=True, help="No progress.")
-@click.pass_obj
+@_run_options("calibration")
 def calibrate(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices: Any) -> None:
     """Say whether an engine's posteriors of a model are right, by simulations of which the truth is known.
 

@@ -30,7 +30,7 @@ from bayesastro.program import Data
 from bayesastro.progress import Reporter
 from bayesastro.result import build_result, start_points
 
-__all__ = ["checked_seed", "fit", "interruptions", "next_block", "run_identity"]
+__all__ = ["check_kinds", "checked_seed", "fit", "interruptions", "next_block", "run_identity"]
 
 BLOCK_SECONDS = 0.5
 """How long a block should take: short enough for Ctrl-C and the bar, long enough that its overhead does not show."""
@@ -92,10 +92,7 @@ def fit(
     OSError
         If the checkpoint folder cannot be written to.
     """
-    if not isinstance(problem, Problem):
-        raise TypeError(f"`fit` needs a `Problem`, but {problem!r} came. Make one with `Problem(program, ...)`.")
-    if not isinstance(engine, Engine):
-        raise TypeError(f"`fit` needs an engine such as `NUTS()`, but {engine!r} came.")
+    check_kinds("fit", problem, engine)
     if time_limit is not None and not (isinstance(time_limit, int | float | np.number) and time_limit > 0):
         raise ValueError(f"`time_limit` must be a positive number of seconds, but {time_limit!r} came.")
     validate_precision(precision)
@@ -118,6 +115,19 @@ def fit(
         seconds = time.monotonic() - began
         result.attrs |= {"seconds_compiling": clock.seconds, "seconds_running": max(seconds - clock.seconds, 0.0)}
     return result
+
+
+def check_kinds(function: str, problem: Problem, engine: Engine) -> None:
+    """Raise unless these are a problem and an engine.
+
+    Raises
+    ------
+    TypeError
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"`{function}` needs a `Problem`, but {problem!r} came. Make one with `Problem(program, ...)`.")
+    if not isinstance(engine, Engine):
+        raise TypeError(f"`{function}` needs an engine such as `NUTS()`, but {engine!r} came.")
 
 
 def checked_seed(seed: int) -> int:

@@ -15,6 +15,7 @@ from bayesastro.batch import Batch
 from bayesastro.checkpoint import Checkpoint
 from bayesastro.compilation import compile_clock
 from bayesastro.drive import checked_seed, interruptions, next_block, run_identity
+from bayesastro.fingerprint import data_fingerprint
 from bayesastro.inference.engine import Draws, Engine, Progress, Rows
 from bayesastro.inference.lanes import on_one_device, over_lanes
 from bayesastro.many_result import build_many
@@ -122,8 +123,6 @@ class _Work:
         self.checkpoint: Checkpoint | None = None
 
     def fingerprint(self) -> str:
-        from bayesastro.fingerprint import data_fingerprint
-
         return data_fingerprint(self.batch.data)
 
     def attach(self, checkpoint: Checkpoint) -> None:

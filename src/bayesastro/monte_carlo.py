@@ -4,6 +4,8 @@ import numpy as np
 import xarray as xr
 from arviz_stats.base import array_stats
 
+from bayesastro.result import has_walkers
+
 __all__ = ["effective_draws", "mean_and_error", "relative_efficiency"]
 
 
@@ -24,7 +26,7 @@ def mean_and_error(result: xr.DataTree, values: np.ndarray) -> tuple[np.ndarray,
     mean = values.mean((0, 1))
     if "ess" in result.attrs:  # drawn from weighted points: these are worth `ess`, and the draws are fewer yet
         return mean, values.std((0, 1)) * np.sqrt(1 / result.attrs["ess"] + 1 / (values.shape[0] * values.shape[1]))
-    if result.attrs.get("chains_are") == "walkers":  # they depend on each other; the series of their means has an error
+    if has_walkers(result):  # they depend on each other; the series of their means has an error
         values = values.mean(0, keepdims=True)
     with np.errstate(all="ignore"):
         error = np.asarray(array_stats.mcse(values, chain_axis=0, draw_axis=1, method="mean"))
@@ -39,11 +41,8 @@ def effective_draws(result: xr.DataTree, values: np.ndarray) -> float:
     result, values
         As for :func:`mean_and_error`.
     """
-    _, error = mean_and_error(result, values)
-    spread = values.std((0, 1))
-    is_free = (spread > 0) & (error > 0)
     num_draws = float(values.shape[0] * values.shape[1])
-    return float(min(num_draws, np.min((spread[is_free] / error[is_free]) ** 2))) if is_free.any() else num_draws
+    return float(np.min(_independent(result, values), initial=num_draws))
 
 
 def relative_efficiency(result: xr.DataTree) -> float:
@@ -51,8 +50,13 @@ def relative_efficiency(result: xr.DataTree) -> float:
     posterior = result["posterior"].to_dataset()
     columns = [v.values.reshape(*v.shape[:2], -1) for v in posterior.values() if v.dtype.kind == "f"]
     values = np.concatenate(columns, axis=-1)
+    ratios = _independent(result, values) / (values.shape[0] * values.shape[1])
+    return float(np.clip(ratios.mean(), 1e-3, 1.0)) if len(ratios) else 1.0
+
+
+def _independent(result: xr.DataTree, values: np.ndarray) -> np.ndarray:
+    """For each of the values that varies, the independent draws that its mean is worth."""
     _, error = mean_and_error(result, values)
     spread = values.std((0, 1))
     is_free = (spread > 0) & (error > 0)
-    ratios = (spread[is_free] / error[is_free]) ** 2 / (values.shape[0] * values.shape[1])
-    return float(np.clip(ratios.mean(), 1e-3, 1.0)) if is_free.any() else 1.0
+    return (spread[is_free] / error[is_free]) ** 2

@@ -13,7 +13,7 @@ from bayesastro.drive import checked_seed
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data, traced
-from bayesastro.refusals import CAPABILITIES
+from bayesastro.refusals import CAPABILITIES, check_draws
 from bayesastro.result import legal_name, site_dims
 
 __all__ = ["evenly", "latent_draws", "predict", "replicates_at"]
@@ -50,9 +50,8 @@ def predict(problem: Problem, result: xr.DataTree | None = None, *, num: int = 1
     (1, 10, 13)
     """
     require_generative(problem, "predict")
-    if not isinstance(num, int | np.integer) or isinstance(num, bool) or num < 1:
-        raise ValueError(f"`num` must be a whole number of at least 1, but {num!r} came.")
     key = jax.random.key(checked_seed(seed))
+    check_draws(num, key)
     if result is None:
         theta, x = problem.simulate(num, key=key)
         names = ("prior", "prior_predictive")
@@ -63,10 +62,8 @@ def predict(problem: Problem, result: xr.DataTree | None = None, *, num: int = 1
     dims = site_dims(problem.views())
 
     def group(arrays: Mapping[str, np.ndarray], sample_dims: tuple[str, ...]) -> xr.Dataset:
-        lead = (None,) * len(sample_dims[:1]) if sample_dims else ()
-        return xr.Dataset(
-            {legal_name(n): ((*sample_dims, *dims[legal_name(n)]), a[lead] if lead else a) for n, a in arrays.items()}
-        )
+        shaped = {legal_name(name): a[None] if sample_dims else a for name, a in arrays.items()}
+        return xr.Dataset({name: ((*sample_dims, *dims[name]), a) for name, a in shaped.items()})
 
     sampled = ("chain", "draw")
     groups = {

@@ -24,11 +24,13 @@ from bayesastro.structure import Site
 
 __all__ = [
     "build_result",
+    "has_walkers",
     "legal_name",
     "load",
     "real_variables",
     "replay_draws",
     "save",
+    "scalar_labels",
     "site_dims",
     "start_points",
     "summary",
@@ -171,6 +173,20 @@ def _site_dims(site: Site) -> list[str]:
     return plates + [f"{legal_name(site.name)}_dim_{i}" for i in range(len(site.shape) - len(plates))]
 
 
+def scalar_labels(sites: Sequence[Site]) -> list[str]:
+    """A name for each scalar of the sites."""
+    return [
+        f"{site.name}[{', '.join(map(str, index))}]" if index else site.name
+        for site in sites
+        for index in np.ndindex(site.shape)
+    ]
+
+
+def has_walkers(result: xr.DataTree) -> bool:
+    """Whether the chains are walkers that depend on each other, between which R̂ means nothing."""
+    return result.attrs.get("chains_are") == "walkers"
+
+
 def real_variables(result: xr.DataTree) -> xr.Dataset:
     """The posterior's variables that statistics can be made of: complex and empty ones left out, flags as numbers."""
     posterior = result["posterior"].to_dataset()
@@ -208,7 +224,7 @@ def summary(
     with np.errstate(all="ignore"):  # a variable that does not vary has no R̂
         settings: dict[str, Any] = {"ci_prob": ci_prob, "ci_kind": "eti", "round_to": "none"}
         table: Any = arviz_stats.summary(variables, var_names=var_names, **settings).apply(pd.to_numeric)
-    if result.attrs.get("chains_are") == "walkers":
+    if has_walkers(result):
         table = table.drop(columns="r_hat", errors="ignore")
     exact = [c for c in table.columns if c.startswith(("ess", "r_hat"))]
     scale = np.floor(np.log10(table["sd"].where(table["sd"] > 0, 1.0)))

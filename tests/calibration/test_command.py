@@ -1,32 +1,19 @@
 """`bayesastro calibrate`: models and engines by name, files, exit codes."""
 
-import sys
+import functools
 
 import planted
 import pytest
 
 import bayesastro as ba
-from bayesastro import cli
 from bayesastro.calibration.command import engine_named, problem_named
 from bayesastro.inference import engines
 
 
 @pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Run the command in this process, in an empty folder: exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["bayesastro", "--no-cache", "calibrate", *map(str, arguments)])
-        capsys.readouterr()
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
-
-    return run
+def calibrating(command):
+    """Run `bayesastro calibrate`."""
+    return functools.partial(command, "--no-cache", "calibrate")
 
 
 @pytest.fixture
@@ -36,9 +23,9 @@ def with_planted(monkeypatch):
 
 
 @pytest.mark.parametrize(("defect", "code"), [("none", 0), ("half width", 1)])
-def test_the_exit_code_is_the_verdict(command, with_planted, tmp_path, defect, code):
+def test_the_exit_code_is_the_verdict(calibrating, with_planted, tmp_path, defect, code):
     options = ("--engine", "planted", "--set", f"defect={defect}", "--set", "num_draws=150", "--num", 150, "--quiet")
-    found, out, err = command("planted:problem", *options, "--out", "here")
+    found, out, err = calibrating("planted:problem", *options, "--out", "here")
     assert (found, err) == (code, "")
     assert out.startswith("pass: " if code == 0 else "fail: ")
     assert "Written to here/: calibration.nc, calibration.png" in out
@@ -49,8 +36,8 @@ def test_the_exit_code_is_the_verdict(command, with_planted, tmp_path, defect, c
     assert (tmp_path / "here" / "calibration.png").stat().st_size > 20_000
 
 
-def test_help_tells_the_options_and_examples(command):
-    code, out, _ = command("--help")
+def test_help_tells_the_options_and_examples(calibrating):
+    code, out, _ = calibrating("--help")
     assert code == 0
     for word in (
         "MODEL",
@@ -77,8 +64,8 @@ def test_help_tells_the_options_and_examples(command):
         (["planted:problem", "--num", "10"], "`calibrate` needs `num_simulations` of at least"),
     ],
 )
-def test_mistakes_are_one_line_and_exit_code_one(command, arguments, message):
-    code, out, err = command(*arguments)
+def test_mistakes_are_one_line_and_exit_code_one(calibrating, arguments, message):
+    code, out, err = calibrating(*arguments)
     assert (code, out) == (1, "")
     assert err.count("\n") == 1
     import re

@@ -13,15 +13,16 @@ from scipy.stats import norm
 from bayesastro.batch import Batch
 from bayesastro.calibration.checks import MEANINGS, assess
 from bayesastro.calibration.local import REPLICATE, doubled
-from bayesastro.calibration.members import MAX_RANKED, evaluated, pool_of, site_labels
+from bayesastro.calibration.members import MAX_RANKED, evaluated, pool_of
 from bayesastro.calibration.report import CalibrationReport
 from bayesastro.calibration.tarp import estimates
-from bayesastro.drive import checked_seed, fit
+from bayesastro.drive import check_kinds, checked_seed, fit
 from bayesastro.inference.engine import Engine
 from bayesastro.many import fit_many
 from bayesastro.precision import Precision
 from bayesastro.predictive import evenly, latent_draws, replicates_at, require_generative
 from bayesastro.problem import Problem
+from bayesastro.result import scalar_labels
 
 __all__ = ["calibrate", "least_simulations"]
 
@@ -146,10 +147,7 @@ def _check(
     false_alarm: float,
 ) -> None:
     """Raise before anything is simulated."""
-    if not isinstance(problem, Problem):
-        raise TypeError(f"`calibrate` needs a `Problem`, but {problem!r} came. Make one with `Problem(program, ...)`.")
-    if not isinstance(engine, Engine):
-        raise TypeError(f"`calibrate` needs an engine such as `NUTS()`, but {engine!r} came.")
+    check_kinds("calibrate", problem, engine)
     require_generative(problem, "calibrate")
     engine.validate(problem)
     if not 1e-4 <= false_alarm < 1:
@@ -160,7 +158,7 @@ def _check(
         raise ValueError('`posterior` is what to draw from with `near="observed"`. Leave it out, or set `near`.')
     if near == "observed" and not problem.observed:
         raise ValueError('`near="observed"` needs observed data, but the problem has none. Give it `observed=`.')
-    least = least_simulations(len(site_labels(problem.parameters)), false_alarm)
+    least = least_simulations(len(scalar_labels(problem.parameters)), false_alarm)
     if not isinstance(num_simulations, int | np.integer) or num_simulations < least:
         raise ValueError(
             f"`calibrate` needs `num_simulations` of at least {least} at a false-alarm rate of {false_alarm:g}: the bands "

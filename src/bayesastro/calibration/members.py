@@ -18,10 +18,10 @@ from bayesastro.families import mask_of, unwrapped
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Views
 from bayesastro.program import Data, observing, traced
-from bayesastro.result import legal_name
+from bayesastro.result import legal_name, scalar_labels
 from bayesastro.views import site_terms
 
-__all__ = ["FEATURES", "Members", "effective_numbers", "evaluated", "pool_of", "site_labels"]
+__all__ = ["FEATURES", "Members", "effective_numbers", "evaluated", "kept", "of_members", "pool_of"]
 
 MAX_RANKED = 250
 """Draws of a fit that the truth is ranked among; more would sharpen ranks far below the scatter of 1000 simulations."""
@@ -42,15 +42,6 @@ FEATURES = ("mean", "square", "cube", "fourth", "neighbours", "largest", *(f"blo
 """Averages over the whitened residuals of an observed site."""
 
 Members = Mapping[str, np.ndarray]
-
-
-def site_labels(sites: Any) -> list[str]:
-    """A name for each scalar of the latent sites."""
-    return [
-        f"{site.name}[{', '.join(map(str, index))}]" if index else site.name
-        for site in sites
-        for index in np.ndindex(site.shape)
-    ]
 
 
 def pool_of(
@@ -105,24 +96,32 @@ def pool_of(
         if len(good)
         else np.ones(values.shape[-1], bool)
     )
-    labels = [label for label, v in zip(site_labels(sites), varies, strict=True) if v]
-
-    def kept(array: np.ndarray) -> np.ndarray:
-        array = np.where(np.isnan(array), -np.inf, array)  # an undefined density is no density
-        return np.where(is_member.reshape(is_member.shape + (1,) * (array.ndim - 2)), array, np.nan)
-
+    labels = [label for label, v in zip(scalar_labels(sites), varies, strict=True) if v]
     pool = Pool(
         labels=labels,
         theta=values[..., varies],
-        coordinates=kept(found["coordinates"]),
-        log_likelihood=kept(found["log_likelihood"]),
-        log_density=kept(found["log_prior"] + found["log_likelihood"]),
+        **of_members(found, is_member),
         references={name: at[good] for name, at in references.items()},
         numbers=good,
         num_failed=batch.size - len(good),
     )
     weights = is_member[:, 1:, None] / np.maximum(is_member[:, 1:].sum(1), 1)[:, None, None]
     return pool, effective, (found["features"][:, 1:] * weights).sum(1)
+
+
+def kept(array: np.ndarray, is_member: np.ndarray) -> np.ndarray:
+    """Values of members, and NaN where there is none."""
+    array = np.where(np.isnan(array), -np.inf, array)  # an undefined density is no density
+    return np.where(is_member.reshape(is_member.shape + (1,) * (array.ndim - 2)), array, np.nan)
+
+
+def of_members(found: Mapping[str, np.ndarray], is_member: np.ndarray) -> dict[str, Any]:
+    """A pool's coordinates and densities as :func:`evaluated` found them, NaN where there is no member."""
+    return {
+        "coordinates": kept(found["coordinates"], is_member),
+        "log_likelihood": kept(found["log_likelihood"], is_member),
+        "log_density": kept(found["log_prior"] + found["log_likelihood"], is_member),
+    }
 
 
 def effective_numbers(tree: xr.DataTree, draws: Members) -> np.ndarray:

@@ -62,7 +62,7 @@ def plausibility(
     false_alarm : float
     """
     points = np.concatenate([observed[None], simulated])
-    # Ranks bound each feature's say, and normal scores make the kernel's one width fit all; both are symmetric.
+    # Robust units and a logarithm, so that no feature has all the say; neither knows which data set is the observed one.
     center = np.median(points, axis=0)
     width = np.median(np.abs(points - center), axis=0)
     scaled = (points - center) / np.where(width > 0, width, 1.0)

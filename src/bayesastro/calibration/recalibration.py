@@ -21,9 +21,10 @@ import xarray as xr
 from bayesastro.batch import Batch
 from bayesastro.calibration.checks import Assessment, Pool, assess
 from bayesastro.calibration.coverage import LEVELS, binomial_interval
-from bayesastro.calibration.members import evaluated, site_labels
+from bayesastro.calibration.members import evaluated, kept, of_members
+from bayesastro.predictive import latent_draws
 from bayesastro.problem import Problem
-from bayesastro.result import legal_name, replay_draws, site_dims
+from bayesastro.result import legal_name, replay_draws, scalar_labels, site_dims
 
 __all__ = ["Recalibration", "recalibrate"]
 
@@ -74,7 +75,7 @@ class Recalibration:
         Raises
         ------
         ValueError
-            If the result is of another program.
+            If the result is of another program or has no draws.
         """
         fingerprints = {problem.fingerprint, result.attrs.get("program_fingerprint")}
         if fingerprints != {self.program_fingerprint}:
@@ -82,7 +83,7 @@ class Recalibration:
         views, posterior = problem.views(), result["posterior"].to_dataset()
         batch = problem.batch(observed={name: value[None] for name, value in problem.observed.items()})
         shape = (posterior.sizes["chain"], posterior.sizes["draw"])
-        draws = {s.name: posterior[legal_name(s.name)].values.reshape(1, -1, *s.shape) for s in problem.parameters}
+        draws = {name: values[None] for name, values in latent_draws(problem, result).items()}
         z = evaluated(batch, np.zeros(1, int), draws)["coordinates"]
         moved = corrected(z, self.shift, self.factor, self.is_full)[0]
         known = tuple(name for name in views.deterministics if legal_name(name) in posterior)
@@ -176,18 +177,12 @@ def _replaced(pool: Pool, batch: Batch, coordinates: np.ndarray) -> Pool:
     found = evaluated(batch, pool.numbers, members)
     is_member = np.concatenate([np.ones((pool.size, 1), bool), is_draw], axis=1)
 
-    def kept(array: np.ndarray) -> np.ndarray:
-        array = np.where(np.isnan(array), -np.inf, array)
-        return np.where(is_member.reshape(is_member.shape + (1,) * (array.ndim - 2)), array, np.nan)
-
     flat = np.concatenate([members[s.name].reshape(*is_member.shape, -1) for s in sites], axis=-1)
-    columns = [i for i, label in enumerate(site_labels(sites)) if label in pool.labels]
+    columns = [i for i, label in enumerate(scalar_labels(sites)) if label in pool.labels]
     return replace(
         pool,
-        theta=kept(flat[..., columns]),
-        coordinates=kept(found["coordinates"]),
-        log_likelihood=kept(found["log_likelihood"]),
-        log_density=kept(found["log_prior"] + found["log_likelihood"]),
+        theta=kept(flat[..., columns], is_member),
+        **of_members(found, is_member),
     )
 
 

@@ -59,7 +59,9 @@ def demo(settings: dict[str, bool], out: Path, seed: int, quiet: bool) -> None:
 @click.option("--engine", default="nuts", show_default=True, help="Name of the engine, in any case.")
 @click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="A setting of the engine; may be repeated.")
 @click.option("--num", type=click.IntRange(min=1), default=300, show_default=True, help="Number of simulations.")
-@click.option("--near", type=click.Choice(["prior", "observed"]), default="prior", show_default=True, help="Where to simulate.")
+@click.option(
+    "--near", type=click.Choice(["prior", "observed"]), default="prior", show_default=True, help="Where to simulate."
+)
 @click.option(
     "--false-alarm", type=float, default=0.01, show_default=True, help="Rate of failures of right posteriors."
 )

@@ -100,14 +100,15 @@ class Chart(ABC):
         values = {name: jnp.asarray(value) for name, value in theta.items()}  # a scan indexes them by a traced step
         placed = partial(handlers.substitute, data=values)
         with traced(self.structure.program, data, observing(data), placed) as trace:
-            return self._coordinates(trace)
+            return self.coordinates_of(trace)
 
     def draw_prior(self, key: jax.Array, data: Data) -> jax.Array:
         """Coordinates of one draw from the prior; improper sites start near the origin."""
         with generate(self.structure.program, data, key) as trace:
-            return self._coordinates(trace)
+            return self.coordinates_of(trace)
 
-    def _coordinates(self, trace: dict[str, Any]) -> jax.Array:
+    def coordinates_of(self, trace: Mapping[str, Any]) -> jax.Array:
+        """Coordinates of the latent sites of a run of the program."""
         parts = [self._inverse(unmasked(trace[name]["fn"]), trace[name]["value"]) for name, _ in self.shapes]
         return jnp.concatenate([jnp.ravel(p) for p in parts]) if parts else jnp.zeros(0)
 

@@ -94,7 +94,8 @@ def _rows(problem: Problem, given: Mapping[str, Any], masks: Mapping[str, np.nda
         flat, returned = (v.reshape(len(v), -1) for v in (values, back[name]))
         is_failed |= ~np.isfinite(flat).all(1)
         scale = np.abs(flat).max(1, initial=0.0, keepdims=True)
-        off = np.isfinite(flat).all(1) & ~(np.abs(returned - flat) <= TOLERANCE * scale).all(1)
+        with np.errstate(invalid="ignore"):
+            off = np.isfinite(flat).all(1) & ~(np.abs(returned - flat) <= TOLERANCE * scale).all(1)
         # A value at an end of its support has an infinite coordinate; that is a failed row, not a wrong one.
         if (off & ~np.isinf(coordinates).any(1)).any():
             row = int(np.argmax(off))

@@ -48,16 +48,18 @@ def spread(
     everywhere = client.submit(_itself, shared, pure=False)  # a task, for scattered data die with their worker
     left = list(reversed(jobs))
     under_way: list[tuple[tuple[Any, ...], Any]] = []
+    most = AHEAD * num_threads(client)
     try:
         while (left or under_way) and not is_over():
-            most = AHEAD * num_threads(client) if left else 0
             while left and len(under_way) < most:
                 job = left.pop()
                 under_way.append((job, client.submit(work, everywhere, *job, pure=False)))
             done = [pair for pair in under_way if pair[1].done()]
             under_way = [pair for pair in under_way if not any(pair is other for other in done)]
             yield from done
-            if not done:
+            if done:
+                most = AHEAD * num_threads(client)  # workers come and go
+            else:
                 time.sleep(POLL_SECONDS)
     finally:
         client.cancel([future for _, future in under_way])

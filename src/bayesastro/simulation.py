@@ -108,14 +108,15 @@ def simulate(
         work = _Work(problem, plan, writer, num, reporter)
         if writer.num_rows:
             reporter.say(f"going on from row {writer.num_rows} of `{place}`")
-        with interruptions(reporter) as is_interrupted:
-            try:
-                if client is None:
-                    work.here(is_interrupted)
-                else:
-                    work.on(client, is_interrupted)
-            finally:
-                reporter.close()
+        if writer.num_rows < num:
+            with interruptions(reporter) as is_interrupted:
+                try:
+                    if client is None:
+                        work.here(is_interrupted)
+                    else:
+                        work.on(client, is_interrupted)
+                finally:
+                    reporter.close()
         if writer.num_rows < num:
             warnings.warn(f"`simulate` was stopped at {writer.num_rows} of {num} rows.", stacklevel=2)
         return Bank(writer.group, place, num)
@@ -171,7 +172,7 @@ class _Work:
 
         self.reporter.compiling()
         try:
-            for rows in blocks(self.problem, self.plan, start, self.num) if start < self.num else ():
+            for rows in blocks(self.problem, self.plan, start, self.num):
                 pending.append(rows)
                 self.report(rows)
                 if self.done % chunk == 0 or time.monotonic() - written > WRITE_SECONDS:
@@ -189,7 +190,7 @@ class _Work:
         start, block = self.writer.num_rows, self.plan.block
         share = -(-(self.num - start) // (JOBS_PER_THREAD * num_threads(client)))
         size = min(self.writer.header.chunk, -(-share // block) * block)
-        edges = [start, *range(start - start % size + size, self.num, size), self.num] if start < self.num else []
+        edges = [start, *range(start - start % size + size, self.num, size), self.num]
         jobs = [(self.plan, first, last) for first, last in zip(edges, edges[1:], strict=False)]
         for (_, first, last), future in spread(client, rows_of, self.problem, jobs, is_over=is_over):
             try:

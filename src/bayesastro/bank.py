@@ -1,7 +1,7 @@
-"""`Bank`: simulations for neural inference, on disk or in memory, and how they are read in bounded memory."""
+"""`Bank`: simulations for neural inference, on disk or in memory."""
 
 import functools
-import math
+import itertools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,20 +11,14 @@ import numpy as np
 import pandas as pd
 import zarr
 
+from bayesastro.bank_identity import differences, identity_of
+from bayesastro.bank_reading import Arrays, Index, Reader
 from bayesastro.bank_rows import parameters_at
 from bayesastro.bank_statistics import BankMoments, Failures, failures_of, labels_of, moments_of
-from bayesastro.bank_store import differences, header_of, identity_of, open_group
+from bayesastro.bank_store import header_of, open_group
 from bayesastro.problem import Problem
 
 __all__ = ["Bank"]
-
-WINDOW_BYTES = 64 * 2**20
-"""Of rows read together. Shuffled batches are drawn from within a window of chunks that lie anywhere in the bank."""
-
-Index = slice | np.ndarray | Sequence[int]
-
-Arrays = tuple[np.ndarray, dict[str, np.ndarray]]
-"""Coordinates, shape (row, coordinate), and values by observed site, shape (row, ...)."""
 
 
 class Bank:
@@ -51,14 +45,11 @@ class Bank:
 
     def __init__(self, group: zarr.Group, path: Path | None, num: int | None = None) -> None:
         self._header, self.path = header_of(group, path), path
-        self._num = self._header.num_rows if num is None else min(num, self._header.num_rows)
-        self._coordinates: Any = group["coordinates"]
-        self._is_failed: Any = group["is_failed"]
-        self._observed: dict[str, Any] = {site: group[name] for site, name in self._header.observed.items()}
+        self._reader = Reader(group, self._header, path, num)
         self.fingerprint = self._header.fingerprint
         self.seed: int | None = self._header.identity["seed"]
-        self.shapes: dict[str, tuple[int, ...]] = {n: tuple(a.shape[1:]) for n, a in self._observed.items()}
-        self.masks = {site: self._read(group[name], slice(None)) for site, name in self._header.masks.items()}
+        self.shapes = self._reader.shapes
+        self.masks = self._reader.masks
         self.labels = labels_of((name, tuple(shape)) for name, shape in self._header.coordinates)
 
     @classmethod
@@ -121,7 +112,7 @@ class Bank:
         return stored(problem, parameters, observed, None if path is None else Path(path))
 
     def __len__(self) -> int:
-        return self._num
+        return self._reader.num_rows
 
     def __repr__(self) -> str:
         observed = ", ".join(f"{name}{list(shape) or ''}" for name, shape in self.shapes.items())
@@ -147,7 +138,7 @@ class Bank:
     @functools.cached_property
     def is_failed(self) -> np.ndarray:
         """Whether a simulation has a value that is not finite; of masked entries those do not count."""
-        return self._read(self._is_failed, slice(0, self._num))
+        return self._reader.is_failed()
 
     @property
     def num_failed(self) -> int:
@@ -172,14 +163,12 @@ class Bank:
         IndexError
             If there is no such row.
         """
-        place = self._place(index)
-        observed = {name: self._read(array, place) for name, array in self._observed.items()}
-        return self._read(self._coordinates, place), observed
+        return self._reader.rows(self._reader.place(index))
 
     def parameters(self, problem: Problem, index: Index) -> dict[str, np.ndarray]:
         """Values of the latent sites; `index` as for :meth:`rows`, and `problem` as for :meth:`check`."""
         self.check(problem)
-        return parameters_at(problem, self._read(self._coordinates, self._place(index)))
+        return parameters_at(problem, self._reader.coordinates(self._reader.place(index)))
 
     def batches(
         self,
@@ -212,23 +201,7 @@ class Bank:
         if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
             raise ValueError(f"`batch_size` must be a whole number of at least 1, but {batch_size!r} came.")
         random = None if seed is None else np.random.default_rng(seed)
-        return self._batches(int(batch_size), random, self._usable(among), drop_last)
-
-    def _batches(
-        self, size: int, random: np.random.Generator | None, usable: np.ndarray, drop_last: bool
-    ) -> Iterator[Arrays]:
-        left: Arrays | None = None
-        for window in self._windows(random):
-            coordinates, observed = self._joined(left, window, usable)
-            number = len(coordinates)
-            order = np.arange(number) if random is None else random.permutation(number)
-            stop = number - number % size
-            for start in range(0, stop, size):
-                chosen = order[start : start + size]
-                yield coordinates[chosen], {name: values[chosen] for name, values in observed.items()}
-            left = coordinates[order[stop:]], {name: values[order[stop:]] for name, values in observed.items()}
-        if left is not None and len(left[0]) and not drop_last:
-            yield left
+        return self._reader.batches(int(batch_size), random, self._usable(among), drop_last)
 
     def split(self, validation_fraction: float, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Which rows to train on, and which to validate with.
@@ -259,7 +232,9 @@ class Bank:
             Only these rows; see :meth:`split`.
         """
         usable = self._usable(among)
-        return moments_of((self._joined(None, window, usable) for window in self._windows(None)), self.labels, self.shapes)
+        return moments_of(
+            (self._reader.joined(window, usable) for window in self._reader.windows(None)), self.labels, self.shapes
+        )
 
     def failure_rates(self, num_bins: int = 5) -> pd.DataFrame:
         """Fraction of failed simulations by parameter.
@@ -290,9 +265,8 @@ class Bank:
 
     def _failures(self, num_bins: int = 5) -> Failures:
         def parts() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            for window in self._windows(None):
-                for place in window:
-                    yield self._read(self._coordinates, place), self.is_failed[place]
+            for place in itertools.chain.from_iterable(self._reader.windows(None)):
+                yield self._reader.coordinates(place), self.is_failed[place]
 
         return failures_of(parts(), self.labels, num_bins)
 
@@ -322,45 +296,3 @@ class Bank:
                 f"{among.shape} came."
             )
         return among & ~self.is_failed
-
-    def _place(self, index: Index) -> slice | np.ndarray:
-        """A slice, or row numbers, within the bank."""
-        if isinstance(index, slice):
-            return slice(*index.indices(len(self))) if index.step in (None, 1) else np.arange(len(self))[index]
-        numbers = np.asarray(index)
-        if numbers.dtype == bool and numbers.shape == (len(self),):
-            return np.flatnonzero(numbers)
-        if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
-            raise IndexError(f"Rows are given as a slice, row numbers or one bool a row, but {index!r} came.")
-        if len(numbers) and not (-len(self) <= numbers.min() and numbers.max() < len(self)):
-            raise IndexError(f"The bank has {len(self)} rows, but row {numbers[np.abs(numbers).argmax()]} was asked for.")
-        return numbers % max(len(self), 1)
-
-    def _windows(self, random: np.random.Generator | None) -> Iterator[list[slice]]:
-        """Places that are read together: whole chunks, in the order of the bank or in a random one."""
-        arrays = [self._coordinates, self._is_failed, *self._observed.values()]
-        chunk = self._header.chunk
-        row_bytes = sum(array.dtype.itemsize * math.prod(array.shape[1:]) for array in arrays)
-        together = max(1, WINDOW_BYTES // (chunk * row_bytes))
-        numbers = np.arange(-(-len(self) // chunk))
-        if random is not None:
-            random.shuffle(numbers)
-        for start in range(0, len(numbers), together):
-            chosen = numbers[start : start + together] * chunk
-            yield [slice(int(first), min(int(first) + chunk, len(self))) for first in chosen]
-
-    def _joined(self, left: Arrays | None, window: Sequence[slice], usable: np.ndarray) -> Arrays:
-        """What is left of a window before, and the usable rows of this one."""
-        parts = [] if left is None else [left]
-        for place in window:
-            kept = usable[place]
-            coordinates, observed = self.rows(place)
-            parts.append((coordinates[kept], {name: values[kept] for name, values in observed.items()}))
-        joined = {name: np.concatenate([part[1][name] for part in parts]) for name in self._observed}
-        return np.concatenate([part[0] for part in parts]), joined
-
-    def _read(self, array: Any, place: slice | np.ndarray) -> np.ndarray:
-        try:
-            return np.asarray(array[place] if isinstance(place, slice) else array.oindex[place])
-        except (OSError, ValueError, RuntimeError) as error:  # zarr's, for chunks cut short or with a wrong checksum
-            raise ValueError(f"The bank `{self.path}` is damaged, in `{array.path}`: {error}.") from error

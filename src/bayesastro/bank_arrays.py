@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from bayesastro.bank import Bank
+from bayesastro.bank_identity import identity_of
 from bayesastro.bank_rows import coordinates_at, masks_of
-from bayesastro.bank_store import Rows, array_name, create, identity_of, open_group
+from bayesastro.bank_store import Rows, array_name, create, open_group
 from bayesastro.problem import Problem
 from bayesastro.refusals import require_coordinates
 from bayesastro.structure import Site
@@ -24,7 +25,9 @@ TOLERANCE = 1e-5
 def stored(problem: Problem, parameters: Mapping[str, Any], observed: Mapping[str, Any], path: Path | None) -> Bank:
     """See :meth:`bayesastro.Bank.from_arrays`."""
     if not isinstance(problem, Problem):
-        raise TypeError(f"`from_arrays` needs a `Problem`, but {problem!r} came. Make one with `Problem(program, ...)`.")
+        raise TypeError(
+            f"`from_arrays` needs a `Problem`, but {problem!r} came. Make one with `Problem(program, ...)`."
+        )
     require_coordinates(problem.parameters, "from_arrays")
     sites = problem.views().structure.of_kind("observed")
     if not sites:

@@ -1,6 +1,7 @@
 """The rows of a bank as the program makes them, and the way between their coordinates and the parameters."""
 
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -138,12 +139,14 @@ def _block(problem: Problem, data: Data, plan: Plan, first: int) -> Any:
         simulator = _simulator(problem.views(plan.precision), plan.block)
         try:
             return to_numpy(simulator(data, key, jnp.uint32(first)))
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            raise MemoryError(
-                f"{plan.block} simulations together do not fit into memory. Give `chunk` a smaller number."
-            ) from error
+        except (jax.errors.JaxRuntimeError, ValueError) as error:  # the latter where JAX was not waited for
+            if "RESOURCE_EXHAUSTED" in str(error):
+                raise MemoryError(
+                    f"{plan.block} simulations together do not fit into memory. Give `chunk` a smaller number."
+                ) from error
+            if told := re.search(r"^RuntimeError: (The external function .*)", str(error), re.MULTILINE):
+                raise RuntimeError(told[1]) from error
+            raise
 
 
 @functools.lru_cache(maxsize=32)
@@ -157,7 +160,7 @@ def _simulator(views: Views, block: int) -> Callable[..., Any]:
             values = {name: trace[name]["value"] for name in sites}
             masks = {name: _mask(trace[name]["fn"], values[name]) for name in sites}
             # Masked values would tell a network of the parameters what real data do not.
-            values = {n: v if masks[n] is None else jnp.where(masks[n], v, 0) for n, v in values.items()}
+            values = {n: _where(masks[n], v) for n, v in values.items()}
             coordinates = chart.coordinates_of(trace)
             finite = [jnp.isfinite(v).all() for v in (coordinates, *values.values())]
             return coordinates, values, ~jnp.stack(finite).all(), {n: m for n, m in masks.items() if m is not None}
@@ -174,3 +177,7 @@ def _mask(fn: dist.Distribution, value: jax.Array) -> jax.Array | None:
     if mask is None:
         return None
     return jnp.broadcast_to(mask.reshape(mask.shape + (1,) * unwrapped(fn).event_dim), jnp.shape(value))
+
+
+def _where(mask: jax.Array | None, value: jax.Array) -> jax.Array:
+    return value if mask is None else jnp.where(mask, value, 0)

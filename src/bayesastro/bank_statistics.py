@@ -165,7 +165,7 @@ class Failures:
 
 
 def _percent(rate: float) -> str:
-    return f"{100 * rate:.2g} %"
+    return f"{float(f'{100 * rate:.2g}'):g} %"
 
 
 def failures_of(parts: Iterable[tuple[np.ndarray, np.ndarray]], labels: Sequence[str], num_bins: int) -> Failures:

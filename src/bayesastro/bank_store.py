@@ -6,8 +6,6 @@ Chunks of rows are written first and that number last, each file beside its plac
 zarr does. So a kill leaves at most rows beyond the number, which are written again.
 """
 
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -22,8 +20,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
 from bayesastro._version import __version__
-from bayesastro.fingerprint import array_fingerprint
-from bayesastro.precision import Precision
+from bayesastro.bank_identity import differences, fingerprint_of
 from bayesastro.problem import Problem
 
 try:
@@ -37,9 +34,7 @@ __all__ = [
     "Writer",
     "array_name",
     "create",
-    "differences",
     "header_of",
-    "identity_of",
     "is_free",
     "open_group",
     "reopen",
@@ -63,7 +58,7 @@ class Header:
     Attributes
     ----------
     identity : mapping
-        What its rows are, see :func:`identity_of`.
+        What its rows are, see :mod:`bayesastro.bank_identity`.
     fingerprint : str
         Of the program and its arguments; not of the seed.
     coordinates : list of [str, list of int]
@@ -100,53 +95,6 @@ def is_free(path: Path) -> bool:
     return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
 
-def identity_of(problem: Problem, seed: int | None, precision: Precision) -> dict[str, Any]:
-    """What makes the rows of a bank. JSON-serialisable; observed values do not count.
-
-    Parameters
-    ----------
-    problem : Problem
-    seed : int or None
-        None for rows that were given.
-    precision : {"double", "single"}
-    """
-    sites = problem.views().structure.of_kind("latent", "observed")
-    return {
-        "program": getattr(problem.program, "__name__", type(problem.program).__name__),
-        "program_fingerprint": problem.fingerprint,
-        "arguments": {name: array_fingerprint(array) for name, array in problem.covariates.items()},
-        "sites": {site.name: f"{site.kind} {site.family} {list(site.shape)}" for site in sites},
-        "seed": seed,
-        "precision": precision,
-    }
-
-
-def fingerprint_of(identity: Mapping[str, Any]) -> str:
-    """SHA-256 of program and arguments."""
-    parts = json.dumps([identity["program_fingerprint"], identity["arguments"]], sort_keys=True)
-    return hashlib.sha256(parts.encode()).hexdigest()
-
-
-def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """In what two identities differ, in words; the entries that one of them lacks do not count."""
-    said = []
-    there, here = found["arguments"], wanted["arguments"]
-    changed = [f"`{name}`" for name in {**there, **here} if there.get(name) != here.get(name)]
-    if changed:
-        said.append(f"another value of the argument {', '.join(changed)}")
-    if found["program_fingerprint"] != wanted["program_fingerprint"]:
-        there, here = found["sites"], wanted["sites"]
-        names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-        told = [f"`{n}` {there.get(n, 'absent')} there, {here.get(n, 'absent')} here" for n in names]
-        same = f"`{found['program']}`, with the same sites: a prior, an equation or a setting differs"
-        said.append(f"another program ({'; '.join(told) or same})")
-    for name in ("seed", "precision"):
-        if name in wanted and found[name] != wanted[name]:
-            there = "rows that were given" if name == "seed" and found[name] is None else f"`{found[name]}`"
-            said.append(f"another `{name}` ({there} there, `{wanted[name]}` here)")
-    return said
-
-
 def open_group(path: Path) -> zarr.Group:
     """The zarr group of the bank at `path`, for reading.
 
@@ -176,7 +124,7 @@ def header_of(group: zarr.Group, path: Path | None) -> Header:
     ValueError
         If the format is another version's, or chunks of complete rows are missing.
     """
-    attributes = group.attrs.asdict()
+    attributes: dict[str, Any] = group.attrs.asdict()
     if attributes.pop("format") != FORMAT:
         raise ValueError(
             f"The bank `{path}` has the format `{group.attrs['format']}`, but this version reads `{FORMAT}`. Simulate "
@@ -192,7 +140,9 @@ def header_of(group: zarr.Group, path: Path | None) -> Header:
         numbers = range(-(-header.num_rows // header.chunk)) if path is not None else ()
         folder = Path(path or "") / array.path / "c"
         if missing := [n for n in numbers if not (folder / str(n)).exists()]:
-            raise ValueError(f"The bank `{path}` is damaged: chunk {missing[0]} of `{array.path}` is missing. {_REMEDY}")
+            raise ValueError(
+                f"The bank `{path}` is damaged: chunk {missing[0]} of `{array.path}` is missing. {_REMEDY}"
+            )
     return header
 
 
@@ -341,7 +291,7 @@ def reopen(path: Path, identity: Mapping[str, Any], *, num: int, block: int | No
     writer = Writer(group, header, path)
     try:
         # Another process may have written between the reading and the locking.
-        writer.num_rows = int(zarr.open_group(path, mode="r").attrs["num_rows"])
+        writer.num_rows = header_of(zarr.open_group(path, mode="r"), path).num_rows
         writer.extend(num)
     except BaseException:
         writer.close()

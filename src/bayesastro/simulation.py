@@ -1,5 +1,6 @@
 """`simulate`: draws from the prior predictive, streamed into a bank."""
 
+import itertools
 import math
 import time
 import warnings
@@ -10,8 +11,9 @@ from typing import Any, Literal
 import numpy as np
 
 from bayesastro.bank import Bank
+from bayesastro.bank_identity import identity_of
 from bayesastro.bank_rows import Plan, blocks, dtypes_of, masks_of, rows_of
-from bayesastro.bank_store import Rows, Writer, create, identity_of, is_free, reopen
+from bayesastro.bank_store import Rows, Writer, create, is_free, reopen
 from bayesastro.cluster import num_threads, spread
 from bayesastro.drive import checked_seed, interruptions
 from bayesastro.precision import Precision, validate_precision
@@ -103,20 +105,12 @@ def simulate(
     place = None if path is None else Path(path)
     reporter = Reporter("simulate", shown=progress)
     with _writer(place, problem, num, seed, None if chunk == "auto" else int(chunk), precision) as writer:
-        bank = Bank(writer.group, place)
-        plan = Plan(precision, seed, writer.header.block, bank.masks)
+        plan = Plan(precision, seed, writer.header.block, Bank(writer.group, place).masks)
         work = _Work(problem, plan, writer, num, reporter)
         if writer.num_rows:
             reporter.say(f"going on from row {writer.num_rows} of `{place}`")
         if writer.num_rows < num:
-            with interruptions(reporter) as is_interrupted:
-                try:
-                    if client is None:
-                        work.here(is_interrupted)
-                    else:
-                        work.on(client, is_interrupted)
-                finally:
-                    reporter.close()
+            work.go(client)
         if writer.num_rows < num:
             warnings.warn(f"`simulate` was stopped at {writer.num_rows} of {num} rows.", stacklevel=2)
         return Bank(writer.group, place, num)
@@ -158,6 +152,17 @@ class _Work:
         self.problem, self.plan, self.writer, self.num, self.reporter = problem, plan, writer, num, reporter
         self.done, self.failed = writer.num_rows, 0
 
+    def go(self, client: Any) -> None:
+        """Make the rows; Ctrl-C ends that after the block at hand."""
+        with interruptions(self.reporter) as is_interrupted:
+            try:
+                if client is None:
+                    self.here(is_interrupted)
+                else:
+                    self.on(client, is_interrupted)
+            finally:
+                self.reporter.close()
+
     def here(self, is_over: Callable[[], bool]) -> None:
         """Make the rows in this process."""
         start, chunk = self.writer.num_rows, self.writer.header.chunk
@@ -191,7 +196,7 @@ class _Work:
         share = -(-(self.num - start) // (JOBS_PER_THREAD * num_threads(client)))
         size = min(self.writer.header.chunk, -(-share // block) * block)
         edges = [start, *range(start - start % size + size, self.num, size), self.num]
-        jobs = [(self.plan, first, last) for first, last in zip(edges, edges[1:], strict=False)]
+        jobs = [(self.plan, first, last) for first, last in itertools.pairwise(edges)]
         for (_, first, last), future in spread(client, rows_of, self.problem, jobs, is_over=is_over):
             try:
                 rows = future.result()

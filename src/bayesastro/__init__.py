@@ -15,6 +15,7 @@ from bayesastro._version import __version__
 if TYPE_CHECKING:
     from bayesastro import plots as plot
     from bayesastro.agreement import crosscheck
+    from bayesastro.bank import Bank
     from bayesastro.calibration.calibrate import calibrate
     from bayesastro.callbacks import external
     from bayesastro.comparison import compare
@@ -34,11 +35,13 @@ if TYPE_CHECKING:
     from bayesastro.predictive_checks import check_fit
     from bayesastro.problem import Problem
     from bayesastro.result import load, save, summary
+    from bayesastro.simulation import simulate
 
 __all__ = [
     "MCLMC",
     "NUTS",
     "SMC",
+    "Bank",
     "Ensemble",
     "GeoVI",
     "NestedSampler",
@@ -59,10 +62,12 @@ __all__ = [
     "predict",
     "register_fisher",
     "save",
+    "simulate",
     "summary",
 ]
 
 _HOMES = {
+    "Bank": "bayesastro.bank",
     "Ensemble": "bayesastro.inference.ensemble",
     "GeoVI": "bayesastro.inference.geovi",
     "MCLMC": "bayesastro.inference.mclmc",
@@ -84,6 +89,7 @@ _HOMES = {
     "predict": "bayesastro.predictive",
     "register_fisher": "bayesastro.fisher",
     "save": "bayesastro.result",
+    "simulate": "bayesastro.simulation",
     "summary": "bayesastro.result",
 }
 

@@ -91,7 +91,7 @@ class Chart(ABC):
 
     def to_parameters(self, z: jax.Array, data: Data, *, deterministics: tuple[str, ...] = ()) -> dict[str, jax.Array]:
         """Values of all latent sites, and of the named deterministic ones, at `z`."""
-        with traced(self.structure.program, data, *self.placed(z, data)) as trace:
+        with traced(self.structure.program, data, *self.placed(z, data), *self._keyed) as trace:
             names = [name for name, _ in self.shapes] + list(deterministics)
             return {name: jnp.asarray(trace[name]["value"]) for name in names}
 
@@ -99,15 +99,21 @@ class Chart(ABC):
         """Coordinates of parameter values given by site name."""
         values = {name: jnp.asarray(value) for name, value in theta.items()}  # a scan indexes them by a traced step
         placed = partial(handlers.substitute, data=values)
-        with traced(self.structure.program, data, observing(data), placed) as trace:
-            return self._coordinates(trace)
+        with traced(self.structure.program, data, observing(data), placed, *self._keyed) as trace:
+            return self.coordinates_of(trace)
 
     def draw_prior(self, key: jax.Array, data: Data) -> jax.Array:
         """Coordinates of one draw from the prior; improper sites start near the origin."""
         with generate(self.structure.program, data, key) as trace:
-            return self._coordinates(trace)
+            return self.coordinates_of(trace)
 
-    def _coordinates(self, trace: dict[str, Any]) -> jax.Array:
+    @property
+    def _keyed(self) -> tuple[Any, ...]:
+        """For a program that draws keys itself, any key: what it makes of them is not among the latents."""
+        return (partial(handlers.seed, rng_seed=0),) if self.structure.draws_keys else ()
+
+    def coordinates_of(self, trace: Mapping[str, Any]) -> jax.Array:
+        """Coordinates of the latent sites of a run of the program."""
         parts = [self._inverse(unmasked(trace[name]["fn"]), trace[name]["value"]) for name, _ in self.shapes]
         return jnp.concatenate([jnp.ravel(p) for p in parts]) if parts else jnp.zeros(0)
 

@@ -13,6 +13,7 @@ import xarray as xr
 
 from bayesastro.batch import Batch
 from bayesastro.checkpoint import Checkpoint
+from bayesastro.cluster import spread
 from bayesastro.compilation import compile_clock
 from bayesastro.drive import checked_seed, interruptions, next_block, run_identity
 from bayesastro.fingerprint import data_fingerprint
@@ -25,9 +26,6 @@ from bayesastro.program import Data
 from bayesastro.progress import Reporter
 
 __all__ = ["fit_many"]
-
-POLL_SECONDS = 0.02
-"""Between looks at the chunks that a cluster works on."""
 
 FIRST_CHUNK = 256
 """Data sets fitted together to begin with; more fill the caches and wait longer for the slowest among them."""
@@ -183,20 +181,9 @@ class _Work:
         left = self.remaining()
         shares = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
         size = max(1, min(size, -(-len(left) // shares)))
-        batch = client.submit(_itself, self.batch, pure=False)  # a task, for scattered data die with their worker
-        waiting = [
-            client.submit(
-                fit_chunk, batch, self.engine, self.seed, left[i : i + size], size, self.precision, pure=False
-            )
-            for i in range(0, len(left), size)
-        ]
-        while waiting and not is_over():
-            finished = [future for future in waiting if future.done()]
-            for future in finished:
-                self.add_from(future)
-            waiting = [future for future in waiting if future not in finished]
-            time.sleep(POLL_SECONDS)
-        client.cancel(waiting)
+        jobs = [(self.engine, self.seed, left[i : i + size], size, self.precision) for i in range(0, len(left), size)]
+        for _, future in spread(client, fit_chunk, self.batch, jobs, is_over=is_over):
+            self.add_from(future)
 
     def add_from(self, future: Any) -> None:
         """Add what a worker returned; a chunk that its workers died of stays among the data sets not reached."""
@@ -206,10 +193,6 @@ class _Work:
             self.add(future.result())
         except KilledWorker as error:
             self.reporter.say(f"a chunk is given up, for its workers died one after the other: {error}")
-
-
-def _itself(batch: Batch) -> Batch:
-    return batch
 
 
 @functools.lru_cache(maxsize=32)

@@ -132,6 +132,14 @@ class Problem:
         return {**self._inline, **self.data.observed}
 
     @property
+    def covariates(self) -> dict[str, np.ndarray]:
+        """The program's array arguments by name, without those that hold values observed by ``obs=``."""
+        probe = self._probes(1)[0] if self._inline else {}
+        observed = {place for place, *_ in refusals.carriers(self.views().structure, self.data, self._inline, probe)}
+        named = zip(self.static_program.array_names, self.data.arrays, strict=True)
+        return {name: array for place, (name, array) in enumerate(named) if place not in observed}
+
+    @property
     def parameters(self) -> tuple[Site, ...]:
         """The latent sites, in trace order: name, shape, support, prior family."""
         return self.views().structure.of_kind("latent")

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from bayesastro.inference.engine import Progress
 
-__all__ = ["Reporter"]
+__all__ = ["Progress", "Reporter"]
 
 LINE_INTERVAL = 10.0
 """Seconds between plain lines."""

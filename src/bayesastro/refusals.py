@@ -1,7 +1,7 @@
 """What a problem can provide, what it lacks and why, and the checks on its data: every refusal names site and remedy."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,13 @@ from bayesastro.structure import Site, Structure
 __all__ = [
     "CAPABILITIES",
     "Lack",
+    "carriers",
     "check_draws",
     "check_names",
     "checked_theta",
     "data_lacks",
     "domain_error",
+    "require_coordinates",
     "structural_lacks",
 ]
 
@@ -194,18 +196,26 @@ def data_lacks(
             return {
                 "simulate": Lack(site.name, why, "Give the distribution the shape of the data (a plate, or `.expand`)")
             }
-    names = structure.program.array_names
-    for place, array in enumerate(data.arrays) if inline else ():
-        with working_precision(structure.precision):
-            other = to_numpy(structure.probe(_disturbed(data, place, array), jax.random.key(1)))
-        carried = [n for n in inline if not _same(other[n]["inline"], probe[n]["inline"])]
-        for site in structure.of_kind("latent", "observed") if carried else ():
+    for place, carried, other in carriers(structure, data, inline, probe):
+        for site in structure.of_kind("latent", "observed"):
             pairs = (jax.tree.leaves(found[site.name]["parameters"]) for found in (other, probe))
             if not all(map(_same, *pairs)):
-                why = f"site `{site.name}` is computed from argument `{names[place]}`, which holds the observed `{carried[0]}`"
+                argument = structure.program.array_names[place]
+                why = f"site `{site.name}` is computed from argument `{argument}`, which holds the observed `{carried}`"
                 remedy = "Compute it from sampled values (`numpyro.contrib.control_flow.scan`) or pass the parts as arguments of their own"
                 return {"simulate": Lack(site.name, why, remedy)}
     return {}
+
+
+def carriers(
+    structure: Structure, data: Data, inline: Mapping[str, np.ndarray], probe: Mapping[str, Any]
+) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Arguments that hold values observed by ``obs=``: their places, a site's name, and a probe with them disturbed."""
+    for place, array in enumerate(data.arrays) if inline else ():
+        with working_precision(structure.precision):
+            other = to_numpy(structure.probe(_disturbed(data, place, array), jax.random.key(1)))
+        if carried := [n for n in inline if not _same(other[n]["inline"], probe[n]["inline"])]:
+            yield place, carried[0], other
 
 
 def _disturbed(data: Data, place: int, array: np.ndarray) -> Data:
@@ -239,6 +249,21 @@ def check_draws(num: Any, key: Any) -> None:
     is_raw = isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32
     if not ((is_typed and key.ndim == 0) or (is_raw and key.ndim == 1)):
         raise TypeError(f"`key` must be one JAX random key such as `jax.random.key(0)`, but {_told(key)} came.")
+
+
+def require_coordinates(parameters: Sequence[Site], function: str) -> None:
+    """Raise unless every latent site has unconstrained coordinates.
+
+    Raises
+    ------
+    ValueError
+    """
+    for site in parameters:
+        if site.is_discrete or site.has_point_mass or site.free_shape is None:
+            raise ValueError(
+                f"`{function}` needs latent sites with unconstrained coordinates, but site `{site.name}` has "
+                f"`{site.family}`. Sum a discrete site out, or make a fixed value a `numpyro.deterministic` site."
+            )
 
 
 def checked_theta(parameters: Sequence[Site], theta: Mapping[str, Any], batch_ndims: int) -> dict[str, np.ndarray]:

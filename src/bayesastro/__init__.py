@@ -15,7 +15,8 @@ from bayesastro._version import __version__
 if TYPE_CHECKING:
     from bayesastro import plots as plot
     from bayesastro.agreement import crosscheck
-    from bayesastro.bank import Bank
+    from bayesastro.banks.bank import Bank
+    from bayesastro.banks.simulation import simulate
     from bayesastro.calibration.calibrate import calibrate
     from bayesastro.callbacks import external
     from bayesastro.comparison import compare
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from bayesastro.predictive_checks import check_fit
     from bayesastro.problem import Problem
     from bayesastro.result import load, save, summary
-    from bayesastro.simulation import simulate
 
 __all__ = [
     "MCLMC",
@@ -67,7 +67,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Bank": "bayesastro.bank",
+    "Bank": "bayesastro.banks.bank",
     "Ensemble": "bayesastro.inference.ensemble",
     "GeoVI": "bayesastro.inference.geovi",
     "MCLMC": "bayesastro.inference.mclmc",
@@ -89,7 +89,7 @@ _HOMES = {
     "predict": "bayesastro.predictive",
     "register_fisher": "bayesastro.fisher",
     "save": "bayesastro.result",
-    "simulate": "bayesastro.simulation",
+    "simulate": "bayesastro.banks.simulation",
     "summary": "bayesastro.result",
 }
 

@@ -20,7 +20,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
 from bayesastro._version import __version__
-from bayesastro.bank_identity import differences, fingerprint_of
+from bayesastro.banks.identity import differences, fingerprint_of
 from bayesastro.problem import Problem
 
 try:
@@ -58,7 +58,7 @@ class Header:
     Attributes
     ----------
     identity : mapping
-        What its rows are, see :mod:`bayesastro.bank_identity`.
+        What its rows are, see :mod:`bayesastro.banks.identity`.
     fingerprint : str
         Of the program and its arguments; not of the seed.
     coordinates : list of [str, list of int]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from bayesastro.bank_store import Header
+from bayesastro.banks.store import Header
 
 __all__ = ["Arrays", "Index", "Reader"]
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro import distributions as dist
 
-from bayesastro.bank_store import Rows, array_name
+from bayesastro.banks.store import Rows, array_name
 from bayesastro.charts import Chart
 from bayesastro.families import mask_of, unwrapped
 from bayesastro.precision import Precision, to_numpy, working_precision

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bayesastro.bank import Bank
-from bayesastro.bank_identity import identity_of
-from bayesastro.bank_rows import coordinates_at, masks_of
-from bayesastro.bank_store import Rows, array_name, create, open_group
+from bayesastro.banks.bank import Bank
+from bayesastro.banks.identity import identity_of
+from bayesastro.banks.rows import coordinates_at, masks_of
+from bayesastro.banks.store import Rows, array_name, create, open_group
 from bayesastro.problem import Problem
 from bayesastro.refusals import require_coordinates
 from bayesastro.structure import Site

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from bayesastro.bank_identity import differences, identity_of
-from bayesastro.bank_reading import Arrays, Index, Reader
-from bayesastro.bank_rows import parameters_at
-from bayesastro.bank_statistics import BankMoments, Failures, failures_of, labels_of, moments_of
-from bayesastro.bank_store import header_of, open_group
+from bayesastro.banks.identity import differences, identity_of
+from bayesastro.banks.reading import Arrays, Index, Reader
+from bayesastro.banks.rows import parameters_at
+from bayesastro.banks.statistics import BankMoments, Failures, failures_of, labels_of, moments_of
+from bayesastro.banks.store import header_of, open_group
 from bayesastro.problem import Problem
 
 __all__ = ["Bank"]
@@ -107,7 +107,7 @@ class Bank:
         >>> ba.Bank.from_arrays(problem, {"rate": rate}, {"counts": random.poisson(rate[:, None], (100, 4))})
         Bank(100 rows of `program`: 1 coordinate; observed counts[4]; 0 failed)
         """
-        from bayesastro.bank_arrays import stored  # which makes banks
+        from bayesastro.banks.arrays import stored  # which makes banks
 
         return stored(problem, parameters, observed, None if path is None else Path(path))
 

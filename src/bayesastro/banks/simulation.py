@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bayesastro.bank import Bank
-from bayesastro.bank_identity import identity_of
-from bayesastro.bank_rows import Plan, blocks, dtypes_of, masks_of, rows_of
-from bayesastro.bank_store import Rows, Writer, create, is_free, reopen
+from bayesastro.banks.bank import Bank
+from bayesastro.banks.identity import identity_of
+from bayesastro.banks.rows import Plan, blocks, dtypes_of, masks_of, rows_of
+from bayesastro.banks.store import Rows, Writer, create, is_free, reopen
 from bayesastro.cluster import num_threads, spread
 from bayesastro.drive import checked_seed, interruptions
 from bayesastro.precision import Precision, validate_precision

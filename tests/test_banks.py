@@ -21,8 +21,8 @@ from matrix import Z
 from numpyro.handlers import mask as masked
 
 import bayesastro as ba
-from bayesastro import bank_reading, bank_store, simulation
-from bayesastro.bank_identity import identity_of
+from bayesastro.banks import reading, simulation, store
+from bayesastro.banks.identity import identity_of
 from bayesastro.precision import working_precision
 
 NUM = 2000
@@ -36,8 +36,8 @@ def bank():
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Many chunks, and windows of three."""
-    monkeypatch.setattr(bank_store, "MAX_CHUNK_ROWS", 128)
-    monkeypatch.setattr(bank_reading, "WINDOW_BYTES", 3 * 128 * (12 + 2) * 8 + 3 * 128)
+    monkeypatch.setattr(store, "MAX_CHUNK_ROWS", 128)
+    monkeypatch.setattr(reading, "WINDOW_BYTES", 3 * 128 * (12 + 2) * 8 + 3 * 128)
 
 
 def make(path, num=NUM, problem=None, **options):
@@ -92,7 +92,7 @@ import sys
 sys.path.insert(0, sys.argv[3])
 import child
 import bayesastro as ba
-from bayesastro import simulation
+from bayesastro.banks import simulation
 simulation.WRITE_SECONDS = 0.0
 ba.enable_compilation_cache(sys.argv[2])
 ba.simulate(child.problem(), 10**6, seed=1, path=sys.argv[1], chunk=16, progress=False)
@@ -233,7 +233,7 @@ def test_one_writer_at_a_time(tmp_path):
     make(tmp_path / "bank", 10)
     identity = identity_of(problem, 1, "double")
     with (
-        bank_store.reopen(tmp_path / "bank", identity, num=20, block=None),
+        store.reopen(tmp_path / "bank", identity, num=20, block=None),
         pytest.raises(ValueError, match="is being written to by another process"),
     ):
         make(tmp_path / "bank", 20)

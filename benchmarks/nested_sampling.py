@@ -89,8 +89,8 @@ SIGNAL = np.sin(TIMES) * np.exp(-TIMES / 40) + 0.3 * np.random.default_rng(5).no
 
 
 def _process(x, numpy, linalg):
-    """Quasi-periodic Gaussian process; the parameters are logarithms."""
-    amplitude, period, decay, smooth, noise = (numpy.exp(x[i]) for i in range(5))
+    """Quasi-periodic Gaussian process; the parameters are logarithms, that of the period known to a quarter."""
+    amplitude, period, decay, smooth, noise = (numpy.exp(x[i] / (8 if i == 1 else 1)) for i in range(5))
     lag = TIMES[:, None] - TIMES
     covariance = amplitude**2 * numpy.exp(
         -0.5 * (lag / (20 * decay)) ** 2 - (numpy.sin(lag / (2 * period)) / (1.5 * smooth)) ** 2

@@ -46,7 +46,7 @@ def _walks(result: xr.DataTree) -> list[Finding]:
     if shift is not None:
         if not abs(shift) <= MAX_SELF_CHECK_SHIFT:
             text = f"with twice the inner steps the log-evidence changed by {shift:.3g} of its errors"
-            remedy = "Raise `num_inner_steps` until it changes no more."
+            remedy = "Raise `num_inner_steps` until it changes no more, and set `use_regions=False`."
             found.append(Finding("self_check", "run", float(shift), MAX_SELF_CHECK_SHIFT, text, remedy))
     elif not correlation <= MAX_WALK_CORRELATION:
         text = f"new points keep a correlation of {correlation:.2g} with the points that their walks began at"
@@ -56,7 +56,7 @@ def _walks(result: xr.DataTree) -> list[Finding]:
         p = _rank_p(result["nested"].to_dataset())
         if p < MIN_RANK_P:
             text = f"new points do not lie among the others as draws would (insertion ranks, p = {p:.2g})"
-            remedy = "Raise `num_inner_steps`; where that does not help the likelihood may be noisy."
+            remedy = "Set `use_regions=False` and raise `num_inner_steps`; where that does not help the likelihood may be noisy."
             found.append(Finding("insertion_ranks", "run", p, MIN_RANK_P, text, remedy))
     return found
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-__all__ = ["has_point_mass", "is_improper", "mask_of", "unmasked", "unwrapped"]
+__all__ = ["has_point_mass", "is_improper", "mask_of", "unmasked", "unwrapped", "value_mask"]
 
 
 def unwrapped(fn: dist.Distribution) -> dist.Distribution:
@@ -40,6 +40,14 @@ def mask_of(fn: dist.Distribution) -> jax.Array | None:
             mask = jnp.reshape(mask, mask.shape + (1,) * fn.reinterpreted_batch_ndims)
         fn = fn.base_dist
     return mask
+
+
+def value_mask(fn: dist.Distribution, value: jax.Array) -> jax.Array | None:
+    """Which entries of a value the masks of its distribution leave, in its shape; None without a mask."""
+    mask = mask_of(fn)
+    if mask is None:
+        return None
+    return jnp.broadcast_to(mask.reshape(mask.shape + (1,) * unwrapped(fn).event_dim), jnp.shape(value))
 
 
 def has_point_mass(fn: dist.Distribution) -> bool:

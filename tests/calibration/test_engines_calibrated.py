@@ -1,5 +1,7 @@
 """The engines that claim to be exact are calibrated on three programs; the one that does not shows its bias."""
 
+import distributed
+import fields
 import jax
 import jax.numpy as jnp
 import matrix
@@ -44,6 +46,31 @@ def test_an_exact_engine_is_calibrated(engine, problem):
         PROBLEMS[problem](), EXACT[engine], num_simulations=100, seed=4, progress=False, false_alarm=0.001
     )
     assert report.verdict == "pass", str(report)
+
+
+@pytest.mark.slow
+def test_geovi_is_calibrated_on_a_linear_field():
+    """Where its approximation is exact; a field of 24 unknowns of which a fifth are not seen."""
+    engine = ba.GeoVI(num_samples=4, num_iterations=3, num_draws=200)
+    problem = fields.linear_problem(24)
+    report = ba.calibrate(problem, engine, num_simulations=200, seed=4, progress=False, false_alarm=0.001)
+    assert report.verdict == "pass", str(report)
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_report():
+    options = {"num_simulations": 80, "seed": 4, "progress": False, "chunk": 20}
+    engine = ba.NUTS(num_chains=2, num_warmup=200, num_draws=100)
+    alone = ba.calibrate(planted.problem(), engine, **options)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        spread = ba.calibrate(planted.problem(), engine, client=client, **options)
+    assert spread.checks.drop(columns="seconds", errors="ignore").equals(
+        alone.checks.drop(columns="seconds", errors="ignore")
+    )
+    assert spread.summary().equals(alone.summary())
 
 
 @pytest.mark.slow

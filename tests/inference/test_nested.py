@@ -36,6 +36,8 @@ def test_evidence_of_gaussian_shells(size):
     # Both shells weigh the same.
     right = float((result["posterior"]["x"][..., 0] > 0).mean())
     assert abs(right - 0.5) < 4 * 0.5 / np.sqrt(result.attrs["ess"])
+    # Shells are thin: regions about the live points pay in the beginning only.
+    assert 0 < result.attrs["drawn_from_regions"] < 1
 
 
 def test_evidence_and_posterior_of_a_linear_regression():
@@ -52,11 +54,15 @@ def test_evidence_of_separated_modes_and_of_a_correlated_gaussian(build):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("build", [functools.partial(evidences.shells, 10), evidences.linear_regression])
-def test_errors_are_honest(build):
+@pytest.mark.parametrize("use_regions", [True, False])
+@pytest.mark.parametrize(
+    "build",
+    [functools.partial(evidences.shells, 5), functools.partial(evidences.shells, 10), evidences.linear_regression],
+)
+def test_errors_are_honest(build, use_regions):
     """Over 20 seeds the square deviations from the truth, in errors, are those of a standard normal."""
     problem, truth = build()
-    engine = ba.NestedSampler(num_live=400)
+    engine = ba.NestedSampler(num_live=400, use_regions=use_regions)
     pulls = [evidences.pull(ba.fit(problem, engine, seed=s, progress=False), truth) for s in range(20)]
     chi_square = np.sum(np.square(pulls))
     assert stats.chi2(20).ppf(1e-3) < chi_square < stats.chi2(20).isf(1e-3)
@@ -98,10 +104,27 @@ def test_self_check_compares_with_twice_the_steps():
     assert checked["nested"].sizes["point"] < 1.2 * regression_result()["nested"].sizes["point"]
 
 
+def test_regions_take_a_tenth_of_the_likelihoods_and_give_the_same():
+    problem, truth = regression()
+    walked = ba.fit(problem, dataclasses.replace(SMALL, use_regions=False), seed=1, progress=False)
+    assert regression_result().attrs["drawn_from_regions"] == 1
+    assert walked.attrs["drawn_from_regions"] == 0
+    assert regression_result().attrs["num_likelihoods"] < 0.1 * walked.attrs["num_likelihoods"]
+    assert abs(evidences.pull(walked, truth)) < 3
+
+
+@pytest.mark.slow
+def test_regions_are_for_up_to_ten_parameters():
+    problem, _ = evidences.correlated_gaussian(11)
+    result = ba.fit(problem, dataclasses.replace(SMALL, max_iterations=2), seed=1, progress=False)
+    assert result.attrs["drawn_from_regions"] == 0
+
+
 @pytest.mark.slow
 def test_walks_too_short_are_found():
     problem, _ = evidences.correlated_gaussian(8)
-    short = ba.fit(problem, dataclasses.replace(SMALL, num_inner_steps=2), seed=1, progress=False)
+    engine = dataclasses.replace(SMALL, num_inner_steps=2, use_regions=False)
+    short = ba.fit(problem, engine, seed=1, progress=False)
     assert "short_walks" in ba.diagnose(short).ids
 
 

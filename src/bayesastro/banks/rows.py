@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpyro import distributions as dist
 
 from bayesastro.banks.store import Rows, array_name
 from bayesastro.charts import Chart
-from bayesastro.families import mask_of, unwrapped
+from bayesastro.families import value_mask
 from bayesastro.precision import Precision, to_numpy, working_precision
 from bayesastro.problem import Problem
 from bayesastro.program import Data
@@ -158,7 +157,7 @@ def _simulator(views: Views, block: int) -> Callable[..., Any]:
     def row(data: Data, key: jax.Array) -> Any:
         with generate(structure.program, data, key) as trace:
             values = {name: trace[name]["value"] for name in sites}
-            masks = {name: _mask(trace[name]["fn"], values[name]) for name in sites}
+            masks = {name: value_mask(trace[name]["fn"], values[name]) for name in sites}
             # Masked values would tell a network of the parameters what real data do not.
             values = {n: _where(masks[n], v) for n, v in values.items()}
             coordinates = chart.coordinates_of(trace)
@@ -170,13 +169,6 @@ def _simulator(views: Views, block: int) -> Callable[..., Any]:
         return jax.vmap(row, in_axes=(None, 0))(data, keys)
 
     return jax.jit(rows)
-
-
-def _mask(fn: dist.Distribution, value: jax.Array) -> jax.Array | None:
-    mask = mask_of(fn)
-    if mask is None:
-        return None
-    return jnp.broadcast_to(mask.reshape(mask.shape + (1,) * unwrapped(fn).event_dim), jnp.shape(value))
 
 
 def _where(mask: jax.Array | None, value: jax.Array) -> jax.Array:

@@ -17,12 +17,14 @@ from bayesastro.calibration.members import MAX_RANKED, evaluated, pool_of
 from bayesastro.calibration.report import CalibrationReport
 from bayesastro.calibration.tarp import estimates
 from bayesastro.drive import check_kinds, checked_seed, fit
+from bayesastro.families import value_mask
 from bayesastro.inference.engine import Engine
 from bayesastro.many import fit_many
-from bayesastro.precision import Precision
+from bayesastro.precision import Precision, working_precision
 from bayesastro.predictive import evenly, latent_draws, replicates_at, require_generative
 from bayesastro.problem import Problem
 from bayesastro.result import scalar_labels
+from bayesastro.structure import generate
 
 __all__ = ["calibrate", "least_simulations"]
 
@@ -104,7 +106,7 @@ def calibrate(
     running = {"chunk": chunk, "checkpoint": checkpoint, "progress": progress, "precision": precision, "client": client}
     tree = fit_many(target, batch, engine, seed=seed, **running)
     pool, effective, features = pool_of(
-        batch, truths, tree, _references(batch, known, seed), np.random.default_rng(seed)
+        batch, truths, tree, _references(target, batch, known, seed), np.random.default_rng(seed)
     )
     return CalibrationReport(
         assessment=assess(pool, false_alarm=false_alarm, seed=seed),
@@ -202,7 +204,7 @@ def _simulations(
 
 
 def _references(
-    batch: Batch, known: tuple[dict[str, np.ndarray], dict[str, np.ndarray]], seed: int
+    target: Problem, batch: Batch, known: tuple[dict[str, np.ndarray], dict[str, np.ndarray]], seed: int
 ) -> dict[str, np.ndarray]:
     """For each simulation a place drawn like the truths, and an estimate from the data."""
     theta, x = known
@@ -212,7 +214,29 @@ def _references(
     members = {name: values[rows] for name, values in theta.items()}
     z = evaluated(batch, np.zeros(len(rows), int), members)["coordinates"].reshape(rows.size, -1)[:number]
     is_finite = np.isfinite(z).all(1)
-    flat = np.concatenate([x[name].reshape(number, -1) for name in x], axis=1).astype(float)
-    observed = np.concatenate([batch.data.observed[name].reshape(batch.size, -1) for name in x], axis=1).astype(float)
+    counts = _counting(target, list(x))
+    flat = np.concatenate([x[name].reshape(number, -1)[:, n] for name, n in counts.items()], axis=1)
+    observed = np.concatenate(
+        [batch.data.observed[name].reshape(batch.size, -1)[:, n] for name, n in counts.items()], axis=1
+    )
     chosen = np.random.default_rng(seed).choice(np.flatnonzero(is_finite), batch.size)
-    return {"tarp": z[chosen], "tarp_data": estimates(flat[is_finite], z[is_finite], observed, seed)}
+    return {
+        "tarp": z[chosen],
+        "tarp_data": estimates(flat[is_finite].astype(float), z[is_finite], observed.astype(float), seed),
+    }
+
+
+def _counting(problem: Problem, sites: list[str]) -> dict[str, np.ndarray]:
+    """Which entries of the sites, flattened, the masks leave. A posterior does not know the others, though simulations
+    have values there.
+    """
+    counts = {}
+    with (
+        working_precision("double"),
+        generate(problem.views().structure.program, problem.data, jax.random.key(0)) as trace,
+    ):
+        for name in sites:
+            mask = value_mask(trace[name]["fn"], trace[name]["value"])
+            size = np.size(trace[name]["value"])
+            counts[name] = np.flatnonzero(np.ones(size) if mask is None else np.asarray(mask).ravel())
+    return counts

@@ -9,6 +9,7 @@ from jax.scipy.linalg import solve_triangular
 
 from bayesastro.charts import Chart
 from bayesastro.inference.reference import Points, Reference, draw_points
+from bayesastro.inference.regions import Found, Quartiles, Region, draw_above, surrounding
 from bayesastro.inference.slices import Threshold, is_above, walk
 from bayesastro.program import Data
 
@@ -32,8 +33,11 @@ class Births(NamedTuple):
     """What an iteration's births took."""
 
     num_evaluations: jax.Array
+    num_moves: jax.Array
     num_failures: jax.Array
     num_undefined: jax.Array
+    num_from_region: jax.Array
+    num_region_evaluations: jax.Array
     position_correlation: jax.Array
     """Of new points with those that their walks began at, by coordinate."""
     rank_correlation: jax.Array
@@ -88,9 +92,10 @@ def born(
     number: int,
     most_moves: int,
     num_moves: jax.Array,
+    region: tuple[Quartiles, jax.Array] | None,
     iteration: jax.Array,
 ) -> tuple[Live, Births]:
-    """New points above the first `number`, which die; each by a walk from one of the survivors.
+    """New points above the first `number`, which die: from a region about the survivors, or by walks from some of them.
 
     Parameters
     ----------
@@ -103,24 +108,40 @@ def born(
         The terms of a point.
     number : int
     most_moves, num_moves : int
-        Bound on the number of slice moves, and the number.
+        Bound on the number of slice moves of a walk, and the number.
+    region : Quartiles and int, optional
+        Of the prior, and likelihoods to spend on points from a region; those that it does not find are walked to.
     iteration : int
         Noted with the points.
     """
     num_survivors, size = len(live.label) - number, len(metric)
-    key_start, key_direction, key_walk = jax.random.split(key, 3)
+    key_start, key_direction, key_walk, key_region = jax.random.split(key, 4)
     threshold = Threshold(live.loglikelihood[number - 1], live.label[number - 1])
     # One survivor from each of as many parts of the order: all are as likely, and few are taken twice.
     places = (jnp.arange(number) + jax.random.uniform(key_start, (number,))) / number
     chosen = number + (places * num_survivors).astype(int)
     start = Points(live.position[chosen], live.logdensity[chosen], live.loglikelihood[chosen])
+    moves, found = jnp.full(number, num_moves), None
+    if region is not None:
+        found = _from_region(key_region, live, threshold, terms_fn, number, *region)
+        moves = jnp.where(jnp.arange(number) < found.number, 0, moves)
     # Two standard deviations of the live points long (arXiv:2601.23252).
     normal = jax.random.normal(key_direction, (number, most_moves, size), metric.dtype)
     directions = 2 * (normal / jnp.linalg.norm(normal, axis=-1, keepdims=True)) @ metric.T
-    walks = jax.vmap(walk, (0, 0, None, 0, None, None))(
-        jax.random.split(key_walk, number), start, threshold, directions, num_moves, terms_fn
+    walks = jax.vmap(walk, (0, 0, None, 0, 0, None))(
+        jax.random.split(key_walk, number), start, threshold, directions, moves, terms_fn
     )
     point, label = walks.point, walks.label
+    num_evaluations, num_undefined = jnp.sum(walks.num_evaluations), jnp.sum(walks.num_undefined)
+    num_from_region = num_region_evaluations = jnp.zeros((), int)
+    if found is not None:
+        point, label = jax.tree.map(
+            lambda new, walked: jnp.where((moves == 0).reshape(-1, *[1] * (new.ndim - 1)), new, walked),
+            (found.points, found.label),
+            (point, label),
+        )
+        num_from_region, num_region_evaluations = found.number, found.num_evaluations
+        num_evaluations, num_undefined = num_evaluations + num_region_evaluations, num_undefined + found.num_undefined
     rank = _insertion_ranks(point.log_likelihood, label, live, number)
     new = Live(
         position=point.position,
@@ -133,12 +154,34 @@ def born(
     )
     start_rank = (chosen - number + 0.5) / num_survivors
     return new, Births(
-        jnp.sum(walks.num_evaluations),
+        num_evaluations,
+        jnp.sum(moves),
         jnp.sum(walks.num_failures),
-        jnp.sum(walks.num_undefined),
+        num_undefined,
+        num_from_region,
+        num_region_evaluations,
         _position_correlation(start.position, point.position, live.position, metric),
         12 * jnp.mean((start_rank - 0.5) * (rank - 0.5)),
     )
+
+
+def _from_region(
+    key: jax.Array,
+    live: Live,
+    threshold: Threshold,
+    terms_fn: Callable[[jax.Array], Points],
+    number: int,
+    prior: Quartiles,
+    budget: jax.Array,
+) -> Found:
+    key_region, key_draw = jax.random.split(key)
+
+    def about_survivors() -> Region:
+        return surrounding(key_region, live.position[number:], live.logdensity[number:], prior, terms_fn)
+
+    none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(about_survivors))
+    region = jax.lax.cond(budget > 0, about_survivors, lambda: none)
+    return draw_above(key_draw, region, threshold, terms_fn, number, budget)
 
 
 def _position_correlation(start: jax.Array, end: jax.Array, live: jax.Array, metric: jax.Array) -> jax.Array:

@@ -1,0 +1,309 @@
+"""Regions about live points, from which new ones are drawn by rejection.
+
+Coordinates are first mapped to the unit interval, by a logistic distribution with the quartiles of the prior: a
+uniform prior is uniform there again, and what it cuts off has an edge and no tail. The region is a union of balls about the live points, in coordinates in which close points differ by as much in every
+direction, cut by an ellipsoid about all points. So modes far apart, each with the shape that they share, stay apart.
+The radii of balls and ellipsoid are those that would have covered every point left out of a resample, in the worst of several
+resamples. Points uniform in the region and then thinned to the prior cost no likelihood; the likelihood decides
+about what remains. For few parameters that takes a small part of the likelihoods that a walk takes, and new points owe
+nothing to old ones; with more parameters the region becomes much larger than what it encloses.
+
+References
+----------
+Buchner 2016, Stat. Comput. 26, 383 (arXiv:1407.5459; the radius by resampling);
+Buchner 2019, PASP 131, 108005 (arXiv:1707.04476; whitened balls);
+Mukherjee, Parkinson & Liddle 2006, ApJ 638, L51 (doi:10.1086/501068; ellipsoids).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
+
+from bayesastro.inference.reference import Points
+from bayesastro.inference.slices import Threshold, is_above
+from bayesastro.inference.spread import root
+
+__all__ = ["Found", "Quartiles", "Region", "draw_above", "quartiles", "surrounding"]
+
+NUM_RESAMPLES = 20
+
+KEPT = 0.63
+"""Share of the points in a resample, as in a bootstrap."""
+
+NUM_TURNS = 5
+"""In which coordinates are found in which close points differ alike."""
+
+MARGIN = 1.0
+"""How far the log-density within the region, per ball that a point is in, may exceed that of the live points."""
+
+POOL = 512
+"""Points tried side by side before any likelihood."""
+
+MAX_POOLS = 50
+"""Pools tried for one batch of likelihoods; then the region is given up."""
+
+
+class Quartiles(NamedTuple):
+    """The logistic distribution in each coordinate with the quartiles of the prior."""
+
+    location: jax.Array
+    scale: jax.Array
+
+    def to_unit(self, position: jax.Array) -> jax.Array:
+        return jax.nn.sigmoid((position - self.location) / self.scale)
+
+    def log_jacobian(self, position: jax.Array) -> jax.Array:
+        """Of the map to the unit cube, for points along the first axis."""
+        t = (position - self.location) / self.scale
+        return jnp.sum(jax.nn.log_sigmoid(t) + jax.nn.log_sigmoid(-t) - jnp.log(self.scale), axis=-1)
+
+    def to_position(self, unit: jax.Array) -> jax.Array:
+        return self.location + self.scale * (jnp.log(unit) - jnp.log1p(-unit))
+
+
+def quartiles(positions: jax.Array) -> Quartiles:
+    """From draws of the prior, along the first axis."""
+    low, middle, high = jnp.quantile(positions, jnp.array([0.25, 0.5, 0.75]), axis=0)
+    scale = (high - low) / (2 * jnp.log(3.0))
+    return Quartiles(middle, jnp.where(scale > 0, scale, 1.0))
+
+
+class Region(NamedTuple):
+    """Balls cut by an ellipsoid. A point of the unit cube is ``centre + factor @ coordinates`` in those of either."""
+
+    quartiles: Quartiles
+    centre: jax.Array
+    ball_factor: jax.Array
+    ball_inverse: jax.Array
+    balls: jax.Array
+    """Centres of the balls, of shape (num_points, size), in their coordinates."""
+    ball_radius: jax.Array
+    ellipsoid_factor: jax.Array
+    ellipsoid_inverse: jax.Array
+    ellipsoid_radius: jax.Array
+    from_balls: jax.Array
+    """Whether points are drawn in the balls, and kept in the ellipsoid, or the other way round."""
+    log_bound: jax.Array
+    """Bound on the prior's density in the unit cube; for points from balls, over the number of balls that a point is in."""
+
+
+class Found(NamedTuple):
+    """Points above a threshold; of those arrays that have a leading axis the first `number` places are filled."""
+
+    points: Points
+    label: jax.Array
+    number: jax.Array
+    num_evaluations: jax.Array
+    num_undefined: jax.Array
+    num_pools: jax.Array
+
+
+def surrounding(
+    key: jax.Array,
+    positions: jax.Array,
+    log_prior: jax.Array,
+    prior: Quartiles,
+    terms_fn: Callable[[jax.Array], Points],
+) -> Region:
+    """The region about points.
+
+    Parameters
+    ----------
+    key : jax.Array
+    positions : array, shape (num_points, size)
+    log_prior : array, shape (num_points,)
+    prior : Quartiles
+    terms_fn : callable
+        The terms of a point.
+    """
+    unit, log_density = prior.to_unit(positions), log_prior - prior.log_jacobian(positions)
+    centre, ellipsoid_factor = jnp.mean(unit, axis=0), root(unit)
+    centred = unit - centre
+    ball_factor = _local_root(centred, ellipsoid_factor)
+    ball_inverse, ellipsoid_inverse = _inverse(ball_factor), _inverse(ellipsoid_factor)
+    balls, white = centred @ ball_inverse.T, centred @ ellipsoid_inverse.T
+    distances = _squared_distances(balls, balls)
+    key_resample, key_trial = jax.random.split(key)
+    is_kept = jax.random.bernoulli(key_resample, KEPT, (NUM_RESAMPLES, len(positions)))
+    ball = _squared_ball_radius(is_kept, distances)
+    ellipsoid = _squared_ellipsoid_radius(is_kept, white)
+    # Points from balls are as dense as live points are, which the prior is too; points from an ellipsoid lie evenly.
+    num_others = jnp.maximum(jnp.sum(distances <= ball, axis=1) - 1, 1)
+    in_balls = Region(
+        prior,
+        centre,
+        ball_factor,
+        ball_inverse,
+        balls,
+        jnp.sqrt(ball),
+        ellipsoid_factor,
+        ellipsoid_inverse,
+        jnp.sqrt(ellipsoid),
+        jnp.array(True),
+        jnp.max(log_density - jnp.log(num_others)) + MARGIN,
+    )
+    in_ellipsoid = in_balls._replace(from_balls=jnp.array(False), log_bound=jnp.max(log_density) + MARGIN)
+    number_kept = [jnp.sum(_pool(key_trial, region, terms_fn)[1]) for region in (in_balls, in_ellipsoid)]
+    return jax.tree.map(lambda x, y: jnp.where(number_kept[0] > number_kept[1], x, y), in_balls, in_ellipsoid)
+
+
+def _local_root(centred: jax.Array, factor: jax.Array) -> jax.Array:
+    """Lower-triangular root of the covariance of the differences of close points.
+
+    What is close follows from the coordinates that it makes, so both are found in turns: pairs count by a normal density in their
+    distance, as wide as the distance to the nearest neighbour. The weighted covariance of differences is X' L X, with L
+    the Laplacian of the graph of the weights.
+    """
+
+    def refined(factor: jax.Array, _: None) -> tuple[jax.Array, None]:
+        points = centred @ _inverse(factor).T
+        distances = _squared_distances(points, points) + jnp.diag(jnp.full(len(points), jnp.inf))
+        weights = jnp.exp(-0.5 * distances / jnp.mean(jnp.min(distances, axis=1)))
+        laplacian = jnp.diag(jnp.sum(weights, axis=1)) - weights
+        new = factor @ jnp.linalg.cholesky(points.T @ laplacian @ points / jnp.sum(weights))
+        return jnp.where(jnp.all(jnp.isfinite(new)), new, factor), None
+
+    return jax.lax.scan(refined, factor, None, length=NUM_TURNS)[0]
+
+
+def _squared_ball_radius(is_kept: jax.Array, distances: jax.Array) -> jax.Array:
+    """The largest distance of a point left out of a resample from the nearest point within it."""
+    nearest = jax.lax.map(lambda kept: jnp.min(jnp.where(kept, distances, jnp.inf), axis=1), is_kept)
+    return jnp.max(jnp.where(is_kept, 0.0, nearest))
+
+
+def _squared_ellipsoid_radius(is_kept: jax.Array, white: jax.Array) -> jax.Array:
+    """The largest distance of a point from its centre, in units of the covariance of resamples that leave it out."""
+    weights = is_kept / jnp.maximum(jnp.sum(is_kept, axis=1, keepdims=True), 1)
+    mean = weights @ white
+    products = (white[:, :, None] * white[:, None, :]).reshape(len(white), -1)
+    covariance = (weights @ products).reshape(-1, *[white.shape[1]] * 2) - mean[:, :, None] * mean[:, None, :]
+    precision = jnp.linalg.inv(covariance)
+    outlying = jax.vmap(lambda m, p: jnp.sum(((white - m) @ p) * (white - m), axis=1))(mean, precision)
+    outlying = jnp.where(jnp.isfinite(outlying), outlying, jnp.inf)
+    return jnp.maximum(jnp.max(jnp.where(is_kept, 0.0, outlying)), jnp.max(jnp.sum(white**2, axis=1)))
+
+
+def _squared_distances(x: jax.Array, y: jax.Array) -> jax.Array:
+    return jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1) - 2 * x @ y.T
+
+
+def _inverse(factor: jax.Array) -> jax.Array:
+    return solve_triangular(factor, jnp.eye(len(factor), dtype=factor.dtype), lower=True)
+
+
+def draw_above(
+    key: jax.Array,
+    region: Region,
+    threshold: Threshold,
+    terms_fn: Callable[[jax.Array], Points],
+    number: int,
+    budget: jax.Array,
+) -> Found:
+    """Draws from the prior within a region, above a threshold.
+
+    Parameters
+    ----------
+    key : jax.Array
+    region : Region
+    threshold : Threshold
+    terms_fn : callable
+        The terms of a point.
+    number : int
+        How many to find.
+    budget : int
+        No further likelihoods after these; then fewer are found.
+    """
+    size, dtype = region.balls.shape[1], region.balls.dtype
+    batch = max(1, number // 2)
+    zero = jnp.zeros((), int)
+    places = jnp.zeros(number, dtype)
+    empty = Points(jnp.zeros((number, size), dtype), places, places)
+    first = Found(empty, places, zero, zero, zero, zero)
+
+    def turn(found: Found) -> Found:
+        turn_key = jax.random.fold_in(key, found.num_evaluations)
+        key_pool, key_label = jax.random.split(turn_key)
+        position, num_filled, num_pools = _thinned(key_pool, region, terms_fn, batch)
+        candidate = jax.vmap(terms_fn)(position)
+        label = jax.random.exponential(key_label, (batch,), dtype)
+        is_filled = jnp.arange(batch) < num_filled
+        is_defined = candidate.log_likelihood < jnp.inf
+        is_good = is_filled & is_defined & is_above(candidate.log_likelihood, label, threshold)
+        points, label = jax.tree.map(
+            lambda all_places, new: _appended(all_places, new, is_good, found.number),
+            (found.points, found.label),
+            (candidate, label),
+        )
+        return Found(
+            points,
+            label,
+            jnp.minimum(found.number + jnp.sum(is_good), number),
+            found.num_evaluations + batch,
+            found.num_undefined + jnp.sum(is_filled & ~is_defined),
+            jnp.where(num_filled < batch, MAX_POOLS, jnp.maximum(found.num_pools, num_pools)),
+        )
+
+    def goes_on(found: Found) -> jax.Array:
+        return (found.number < number) & (found.num_evaluations < budget) & (found.num_pools < MAX_POOLS)
+
+    return jax.lax.while_loop(goes_on, turn, first)
+
+
+def _thinned(
+    key: jax.Array, region: Region, terms_fn: Callable[[jax.Array], Points], number: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Draws of the prior within the region; how many of the places are filled; and how many pools it took."""
+
+    def add(carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        found, num_found, i = carry
+        position, is_kept = _pool(jax.random.fold_in(key, i), region, terms_fn)
+        found = _appended(found, position, is_kept, num_found)
+        return found, jnp.minimum(num_found + jnp.sum(is_kept), number), i + 1
+
+    def goes_on(carry: tuple[jax.Array, ...]) -> jax.Array:
+        return (carry[1] < number) & (carry[2] < MAX_POOLS)
+
+    zero = jnp.zeros((), int)
+    first = (jnp.broadcast_to(region.quartiles.location, (number, len(region.centre))), zero, zero)
+    found, num_found, num_pools = jax.lax.while_loop(goes_on, add, first)
+    return found, num_found, num_pools
+
+
+def _pool(key: jax.Array, region: Region, terms_fn: Callable[[jax.Array], Points]) -> tuple[jax.Array, jax.Array]:
+    """Points in balls or ellipsoid, and which of them to keep so that they are draws of the prior in the region."""
+    size, dtype = region.balls.shape[1], region.balls.dtype
+    key_ball, key_normal, key_radius, key_thin = jax.random.split(key, 4)
+    normal = jax.random.normal(key_normal, (POOL, size), dtype)
+    radius = jax.random.uniform(key_radius, (POOL, 1), dtype) ** (1 / size)
+    within = radius * normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
+    ball = region.balls[jax.random.randint(key_ball, (POOL,), 0, len(region.balls))]
+    from_centre = jnp.where(
+        region.from_balls,
+        (ball + region.ball_radius * within) @ region.ball_factor.T,
+        region.ellipsoid_radius * within @ region.ellipsoid_factor.T,
+    )
+    # A point that is in m balls is drawn from them m times as often.
+    distances = _squared_distances(from_centre @ region.ball_inverse.T, region.balls)
+    num_balls = jnp.sum(distances <= region.ball_radius**2, axis=1)
+    is_in = (num_balls > 0) & (
+        jnp.sum((from_centre @ region.ellipsoid_inverse.T) ** 2, axis=1) <= region.ellipsoid_radius**2
+    )
+    unit = region.centre + from_centre
+    is_in &= jnp.all((unit > 0) & (unit < 1), axis=1)
+    position = region.quartiles.to_position(jnp.where(is_in[:, None], unit, 0.5))
+    log_density = jax.vmap(lambda z: terms_fn(z).log_prior)(position) - region.quartiles.log_jacobian(position)
+    log_share = log_density - region.log_bound - jnp.where(region.from_balls, jnp.log(num_balls), 0.0)
+    is_kept = is_in & (
+        jnp.log(jax.random.uniform(key_thin, (POOL,), dtype)) < log_share
+    )  # not where it is not a number
+    return position, is_kept
+
+
+def _appended(places: jax.Array, new: jax.Array, is_kept: jax.Array, num_filled: jax.Array) -> jax.Array:
+    """Those rows of `new` that are kept, in their order, put behind the places filled; what is too many is dropped."""
+    index = jnp.where(is_kept, num_filled + jnp.cumsum(is_kept) - 1, len(places))
+    return places.at[index].set(new, mode="drop")

@@ -234,6 +234,9 @@ def fit_chunk(
     views = batch.problem.views(precision)
     with working_precision(precision):
         key = jax.random.key(seed)
+        if engine.is_batched:
+            keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.asarray(numbers))
+            return _as_rows(numbers, engine.fit_batch(views, keys, batch.take(numbers), batch.axes))
         if not engine.is_traced:
             draws = [_fit_alone(batch, engine, views, jax.random.fold_in(key, int(n)), int(n)) for n in numbers]
             return _as_rows(numbers, draws)

@@ -5,7 +5,7 @@ each observed site the root mean square and the largest of its standardised valu
 no simulation has. Each is compared with the largest that validation rows have.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,11 +65,10 @@ def familiarity_of(network: Network, training: Minibatches, validation: Minibatc
     return Familiarity(mean, whitening, np.where(limits > 0, limits, np.inf))
 
 
-def _summaries(network: Network, rows: Minibatches):
-    seen = 0
-    with torch.no_grad():
-        for _, x in rows.epoch(BATCH, None):
-            yield network.context(x).numpy(), x
-            seen += BATCH
-            if seen >= MAX_ROWS:
-                return
+def _summaries(network: Network, rows: Minibatches) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
+    for number, (_, x) in enumerate(rows.epoch(BATCH, None)):
+        if number * BATCH >= MAX_ROWS:
+            return
+        with torch.no_grad():  # not around the `yield`, from which it would spread
+            context = network.context(x).numpy()
+        yield context, x

@@ -30,7 +30,7 @@ from bayesastro.progress import Reporter
 
 __all__ = ["NPE"]
 
-STEPS_PER_EPOCH, LEAST_BATCH, LARGEST_BATCH = 150, 64, 1024
+STEPS_PER_EPOCH, LEAST_BATCH, LARGEST_BATCH = 75, 64, 2048
 """What the size of batches is chosen for, and between."""
 
 LEAST_ROWS = 20
@@ -63,7 +63,7 @@ class NPE:
         Probability with which a unit of the summaries is left out, in training and (Monte Carlo dropout) in drawing.
     learning_rate : float
     batch_size : int, optional
-        By default about 150 batches make an epoch, of 64 to 1024 rows each.
+        By default about 75 batches make an epoch, of 64 to 2048 rows each.
     max_epochs : int
     patience : int
         Epochs without a better validation loss after which training ends; the best epoch is kept.

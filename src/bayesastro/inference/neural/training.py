@@ -28,6 +28,8 @@ MAX_GRADIENT = 5.0
 LOWER_RATE, RATE_PATIENCE = 0.5, 3
 """The learning rate falls by this factor whenever the validation loss has not improved for a third of `patience`."""
 
+WEIGHT_DECAY = 1e-2
+
 AVERAGING_EPOCHS = 1.0
 """Timescale, in epochs, of the running average of weights that is validated and kept."""
 
@@ -135,7 +137,9 @@ def train(
     """
     began, history = time.monotonic(), History()
     batch_size = min(schedule.batch_size, rows.number)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=1e-4)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=schedule.learning_rate, weight_decay=WEIGHT_DECAY, fused=True
+    )
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimiser, factor=LOWER_RATE, patience=max(1, schedule.patience // RATE_PATIENCE)
     )
@@ -186,8 +190,7 @@ def _epoch(
         torch.nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT)
         optimiser.step()
         with torch.no_grad():
-            for mean, new in zip(averaged.parameters(), network.parameters(), strict=True):
-                mean.lerp_(new, 1 - keep)
+            torch._foreach_lerp_(list(averaged.parameters()), list(network.parameters()), 1 - keep)
         total, number = total + loss.item() * len(z), number + len(z)
     return total / max(number, 1)
 

@@ -50,7 +50,7 @@ def save(posterior: NeuralPosterior, settings: Mapping[str, Any], folder: Path) 
     beside.mkdir(parents=True)
     try:
         (beside / WEIGHTS).write_bytes(save_tensors(_arrays(posterior)))
-        np.savez(beside / SELFTEST, **_tests(posterior))
+        np.savez(beside / SELFTEST, allow_pickle=False, **_tests(posterior))
         spec = _spec(posterior) | {
             "engine": dict(settings),
             "sha256": {name: _digest((beside / name).read_bytes()) for name in (WEIGHTS, SELFTEST)},

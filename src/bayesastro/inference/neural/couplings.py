@@ -8,7 +8,7 @@ References
 Dinh, Sohl-Dickstein & Bengio 2017, arXiv:1605.08803 (affine); Durkan et al. 2019, arXiv:1906.04032 (splines).
 """
 
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -55,9 +55,9 @@ class CouplingFlow(nn.Module):
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """u and log |∂u/∂z|, for z of shape (context, draw, coordinate)."""
         x, log_det = _rows_last(z), torch.zeros((), dtype=z.dtype)
-        for i, coupling in enumerate(self.couplings):
-            if len(self.mixings):
-                x, more = self.mixings[i](x)
+        for coupling, mixing in self._pairs():
+            if mixing is not None:
+                x, more = mixing(x)
                 log_det = log_det + more
             kept, moved = coupling.parts(x)
             parameters = coupling(kept, context)
@@ -68,16 +68,20 @@ class CouplingFlow(nn.Module):
     def inverse(self, u: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """z and log |∂u/∂z|, for u of shape (context, draw, coordinate)."""
         x, log_det = _rows_last(u), torch.zeros((), dtype=u.dtype)
-        for i, coupling in reversed(list(enumerate(self.couplings))):
+        for coupling, mixing in reversed(self._pairs()):
             kept, moved = coupling.parts(x)
             parameters = coupling(kept, context)
             inverse = spline_inverse if self.kind == "spline" else _affine_inverse
             moved, more = inverse(parameters, moved)
             x, log_det = coupling.joined(kept, moved), log_det + more.sum(0)
-            if len(self.mixings):
-                x, more = self.mixings[i].inverse(x)
+            if mixing is not None:
+                x, more = mixing.inverse(x)
                 log_det = log_det + more
         return _rows_first(x, u.shape), log_det.expand(x.shape[1]).reshape(u.shape[:2])
+
+    def _pairs(self) -> "list[tuple[_Conditioner, _Mixing | None]]":
+        mixings: Any = self.mixings if len(self.mixings) else [None] * len(self.couplings)
+        return list(zip(cast(Any, self.couplings), mixings, strict=True))
 
 
 def _rows_last(z: Tensor) -> Tensor:

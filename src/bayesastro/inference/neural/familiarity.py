@@ -47,7 +47,7 @@ class Familiarity:
 def _statistics(context: np.ndarray, x: Mapping[str, Tensor], mean: np.ndarray, whitening: np.ndarray) -> np.ndarray:
     columns = [np.sqrt((((context.astype(float) - mean) @ whitening) ** 2).mean(1))]
     for values in x.values():
-        flat = values.flatten(1).numpy().astype(float)
+        flat = values.reshape(len(values), -1).numpy().astype(float)
         columns += [np.sqrt((flat**2).mean(1)), np.abs(flat).max(1)]
     return np.stack(columns, axis=1)
 

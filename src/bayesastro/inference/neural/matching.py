@@ -10,6 +10,8 @@ Lipman et al. 2023, arXiv:2210.02747; Wildberger et al. 2023, Flow matching for 
 arXiv:2305.17161, equation 6.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -65,7 +67,7 @@ class Matching(Density):
         for layer in self.layers:
             before = layer(h)
             h = h + functional.silu(before)
-            slopes = slopes + _silu_slope(before) * (slopes @ layer.weight.T)
+            slopes = slopes + _silu_slope(before) * functional.linear(slopes, cast(Tensor, layer.weight))
         return self.last(h), torch.einsum("i...h,ih->...", slopes, self.last.weight)
 
     def _first(self, t: Tensor, z: Tensor, given: Tensor) -> Tensor:

@@ -65,9 +65,9 @@ class Plan:
     def of(cls, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "Plan":
         """The plan that :meth:`described` and :meth:`arrays` told of."""
         split = [(*name.split("/", 1), array) for name, array in arrays.items()]
-        kinds = {k: {n: a for kind, n, a in split if kind == k} for k in ("kept", "masks", "arguments")}
+        kinds: dict[str, Any] = {k: {n: a for kind, n, a in split if kind == k} for k in ("kept", "masks", "arguments")}
         embeddings = {name: embedding_of(value) for name, value in described["embeddings"].items()}
-        return cls(**{**described, "embeddings": embeddings}, **kinds)
+        return cls(**{**described, "embeddings": embeddings, **kinds})
 
 
 class Network(nn.Module):

@@ -3,7 +3,8 @@
 import functools
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -201,18 +202,39 @@ def _blocks(num_sets: int, num_draws: int) -> Iterator[tuple[slice, slice]]:
 def _sampled(network: Network, noise: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
     z = torch.empty(*noise.shape[:2], network.plan.size)
     log_prob = torch.empty(noise.shape[:2])
-    with torch.no_grad():
-        for sets, draws in _blocks(*noise.shape[:2]):
-            z[sets, draws], log_prob[sets, draws] = network.density.sample(noise[sets, draws], context[sets])
+
+    def one(block: tuple[slice, slice]) -> None:
+        with torch.no_grad():
+            z[block], log_prob[block] = network.density.sample(noise[block], context[block[0]])
+
+    _over_threads(one, list(_blocks(*noise.shape[:2])))
     return z, log_prob
 
 
 def _evaluated(network: Network, z: Tensor, context: Tensor) -> np.ndarray:
     log_prob = torch.empty(z.shape[:2])
-    with torch.no_grad():
-        for sets, draws in _blocks(*z.shape[:2]):
-            log_prob[sets, draws] = network.density.log_prob(z[sets, draws], context[sets])
+
+    def one(block: tuple[slice, slice]) -> None:
+        with torch.no_grad():
+            log_prob[block] = network.density.log_prob(z[block], context[block[0]])
+
+    _over_threads(one, list(_blocks(*z.shape[:2])))
     return log_prob.numpy()
+
+
+def _over_threads(work: Callable[[Any], None], blocks: Sequence[Any]) -> None:
+    """Do blocks side by side, each on one thread: threads that share an operation wait for each other after each."""
+    threads = torch.get_num_threads()
+    if min(threads, len(blocks)) < 2:
+        for block in blocks:
+            work(block)
+        return
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, blocks))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _between(parts: Sequence[np.ndarray]) -> np.ndarray:

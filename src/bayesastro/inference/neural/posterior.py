@@ -185,7 +185,7 @@ class NeuralPosterior:
         parts = np.stack(
             [_evaluated(network, z, context) for (network, _), context in zip(self.members, contexts, strict=True)]
         )
-        return logsumexp(parts, axis=0) - math.log(len(parts))
+        return np.asarray(logsumexp(parts, axis=0)) - math.log(len(parts))
 
 
 def _parts(number: int, size: int) -> Iterator[slice]:

@@ -14,6 +14,7 @@ WORKLOADS = {
     "overhead": ("benchmarks.overhead", "Overhead"),
     "nested": ("benchmarks.nested_sampling", "Nested sampling"),
     "many": ("benchmarks.many_light_curves", "Many data sets"),
+    "neural": ("benchmarks.neural_sampling", "Drawing from neural posteriors"),
     "geovi": ("benchmarks.geovi_fields", "GeoVI on fields"),
 }
 

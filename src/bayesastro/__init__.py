@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from bayesastro.inference.geovi import GeoVI
     from bayesastro.inference.mclmc import MCLMC
     from bayesastro.inference.nested import NestedSampler
+    from bayesastro.inference.neural.amortised import Amortised
+    from bayesastro.inference.neural.npe import NPE
     from bayesastro.inference.nuts import NUTS
     from bayesastro.inference.pathfinder import Pathfinder
     from bayesastro.inference.smc import SMC
@@ -39,8 +41,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MCLMC",
+    "NPE",
     "NUTS",
     "SMC",
+    "Amortised",
     "Bank",
     "Ensemble",
     "GeoVI",
@@ -67,10 +71,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Amortised": "bayesastro.inference.neural.amortised",
     "Bank": "bayesastro.banks.bank",
     "Ensemble": "bayesastro.inference.ensemble",
     "GeoVI": "bayesastro.inference.geovi",
     "MCLMC": "bayesastro.inference.mclmc",
+    "NPE": "bayesastro.inference.neural.npe",
     "NUTS": "bayesastro.inference.nuts",
     "NestedSampler": "bayesastro.inference.nested",
     "Pathfinder": "bayesastro.inference.pathfinder",

@@ -1,4 +1,4 @@
-"""Checks of variational results: importance weights, solves, and residuals of the data."""
+"""Checks of variational and neural results: importance weights, solves, residuals, data unlike those trained on."""
 
 import json
 
@@ -18,6 +18,12 @@ MAX_APPROXIMATION_ERROR = 0.2
 MAX_CHI2_DEVIATION = 5.0
 """Of reduced χ² from one, in its expected sds √(2/n); and by a factor of 1.5 too, for with 10⁶ data all models fail."""
 
+
+MAX_OUTSIDE = 1.0
+"""Of the largest that rows have which the networks did not see in training."""
+
+MAX_EPISTEMIC = 0.1
+"""Of a parameter's variance: its sd is then 5 % larger than it would be after perfect training."""
 
 MAX_KHAT = 0.7
 """Vehtari et al. 2024, JMLR 25, 72 (arXiv:1507.02646)."""
@@ -73,4 +79,23 @@ def _minisanity(result: xr.DataTree) -> list[Finding]:
     return found
 
 
-APPROXIMATION_CHECKS = (_approximation, _solves, _minisanity)
+def _outside_bank(result: xr.DataTree) -> list[Finding]:
+    """Data unlike all that a neural posterior was trained on."""
+    number = float(result.attrs.get("outside_bank", 0.0))
+    what = "the data's distance from the simulations trained on, relative to the farthest of these,"
+    remedy = (
+        "The network has to extrapolate: see with `check_fit` whether the program can make such data, and widen its "
+        "priors or noise; or use another engine."
+    )
+    return worst("outside_bank", [("data", number)], MAX_OUTSIDE, 1, what, remedy)
+
+
+def _epistemic(result: xr.DataTree) -> list[Finding]:
+    """Networks of an ensemble that disagree."""
+    shares = json.loads(result.attrs.get("epistemic_shares", "{}"))
+    what = "the share of the variance in which the trained networks disagree"
+    remedy = "Train on more simulations, or on some near the data; until then the posterior is wider than it need be."
+    return worst("epistemic", list(shares.items()), MAX_EPISTEMIC, 1, what, remedy)
+
+
+APPROXIMATION_CHECKS = (_approximation, _solves, _minisanity, _outside_bank, _epistemic)

@@ -126,6 +126,12 @@ def check_kinds(function: str, problem: Problem, engine: Engine) -> None:
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"`{function}` needs a `Problem`, but {problem!r} came. Make one with `Problem(program, ...)`.")
+    if hasattr(engine, "train") and not isinstance(engine, type):
+        name = type(engine).__name__
+        raise TypeError(
+            f"`{name}` has to be trained before `{function}`: simulate a bank with `simulate(problem, num, seed=...)`, "
+            f"and give what `{name}(...).train(problem, bank, seed=...)` returns."
+        )
     if not isinstance(engine, Engine):
         raise TypeError(f"`{function}` needs an engine such as `NUTS()`, but {engine!r} came.")
 

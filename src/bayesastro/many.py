@@ -15,7 +15,7 @@ from bayesastro.batch import Batch
 from bayesastro.checkpoint import Checkpoint
 from bayesastro.cluster import spread
 from bayesastro.compilation import compile_clock
-from bayesastro.drive import checked_seed, interruptions, next_block, run_identity
+from bayesastro.drive import check_kinds, checked_seed, interruptions, next_block, run_identity
 from bayesastro.fingerprint import data_fingerprint
 from bayesastro.inference.engine import Draws, Engine, Progress, Rows
 from bayesastro.inference.lanes import on_one_device, over_lanes
@@ -81,6 +81,7 @@ def fit_many(
     MemoryError
         If not even one data set fits into memory.
     """
+    check_kinds("fit_many", problem, engine)
     batch = data if isinstance(data, Batch) else problem.batch(observed=data)
     validate_precision(precision)
     if chunk != "auto" and not (isinstance(chunk, int | np.integer) and chunk >= 1):
@@ -234,6 +235,9 @@ def fit_chunk(
     views = batch.problem.views(precision)
     with working_precision(precision):
         key = jax.random.key(seed)
+        if engine.is_batched:
+            keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.asarray(numbers))
+            return _as_rows(numbers, engine.fit_batch(views, keys, batch.take(numbers), batch.axes))
         if not engine.is_traced:
             draws = [_fit_alone(batch, engine, views, jax.random.fold_in(key, int(n)), int(n)) for n in numbers]
             return _as_rows(numbers, draws)

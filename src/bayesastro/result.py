@@ -278,8 +278,12 @@ def _swap_folder(new: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def load(path: str | Path) -> xr.DataTree:
-    """Read a result that :func:`save` wrote, into memory.
+def load(path: str | Path) -> Any:
+    """Read a result that :func:`save` wrote, into memory; or a trained posterior that `Amortised.save` did.
+
+    Returns
+    -------
+    xarray.DataTree or Amortised
 
     Raises
     ------
@@ -292,6 +296,10 @@ def load(path: str | Path) -> xr.DataTree:
     if not path.exists():
         raise FileNotFoundError(f"There is no result at `{path}`.")
     is_zarr = path.is_dir()
+    if is_zarr and (path / "spec.json").exists():
+        from bayesastro.inference.neural.amortised import Amortised  # which loads torch
+
+        return Amortised.load(path)
     try:
         options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if is_zarr else {"engine": "h5netcdf"}
         with xr.open_datatree(path, **options) as tree:

@@ -101,6 +101,8 @@ class Engine(ABC):
         Parameters beyond which the engine is of no use, whatever its settings.
     is_traced : bool
         Whether JAX can trace `init` and `advance`.
+    is_batched : bool
+        Whether it fits many data sets in one call of :meth:`fit_batch`, faster than by `init` and `advance`.
     """
 
     needs: ClassVar[frozenset[str]]
@@ -109,6 +111,7 @@ class Engine(ABC):
     chart: ClassVar[ChartName] = "unconstrained"
     max_size: ClassVar[int] = 10**9
     is_traced: ClassVar[bool] = True
+    is_batched: ClassVar[bool] = False
 
     @classmethod
     def refusal(cls, problem: Problem) -> str:
@@ -178,6 +181,22 @@ class Engine(ABC):
     @abstractmethod
     def finish(self, views: Views, state: Any, rows: Rows) -> Draws:
         """Turn the gathered rows into draws."""
+
+    def fit_batch(self, views: Views, keys: jax.Array, data: Data, axes: Data) -> "list[Draws | None]":
+        """Fit many data sets, for engines that are `is_batched`; what comes of one depends on its key alone.
+
+        Parameters
+        ----------
+        keys : array of keys, shape (data set,)
+        data : Data
+            With the data sets along the leading axis where `axes` is 0; where it is None all share an array.
+
+        Returns
+        -------
+        list of Draws
+            None where a fit failed.
+        """
+        raise NotImplementedError(f"`{type(self).__name__}` does not fit data sets in batches.")
 
 
 def _either(names: list[str]) -> str:

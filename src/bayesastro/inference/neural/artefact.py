@@ -1,0 +1,195 @@
+"""A trained posterior on disk: a folder that is verified when it is read, and holds no code.
+
+* ``weights.safetensors``: weights of all networks, and the arrays of standardisation and architecture.
+* ``spec.json``: architecture, settings, whose simulations, history, versions, and SHA-256 of the other two files.
+* ``selftest.npz``: simulations with their log-probabilities, which must come out again.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from bayesastro._version import __version__
+from bayesastro.inference.neural.familiarity import Familiarity
+from bayesastro.inference.neural.network import Network, Plan
+from bayesastro.inference.neural.posterior import NeuralPosterior
+from bayesastro.inference.neural.standardise import SiteScale, Standardisation
+from bayesastro.inference.neural.training import History
+
+__all__ = ["FORMAT", "load", "save"]
+
+FORMAT = "bayesastro amortised posterior 1"
+
+WEIGHTS, SPEC, SELFTEST = "weights.safetensors", "spec.json", "selftest.npz"
+
+NUM_TESTS = 8
+"""Simulations in the self-test."""
+
+TEST_TOLERANCE = 1e-3
+"""Of log-probabilities, between machines in single precision; relative to their size where they are larger than one."""
+
+
+def save(posterior: NeuralPosterior, settings: Mapping[str, Any], folder: Path) -> None:
+    """Write a posterior: everything to a folder beside, and that to its place."""
+    if folder.exists() and not (folder / SPEC).exists():
+        raise FileExistsError(f"`{folder}` exists and is no saved posterior. Choose another folder.")
+    beside = folder.with_name(f".{uuid.uuid4().hex}.{folder.name}")
+    beside.mkdir(parents=True)
+    try:
+        (beside / WEIGHTS).write_bytes(save_tensors(_arrays(posterior)))
+        np.savez(beside / SELFTEST, allow_pickle=False, **_tests(posterior))
+        spec = _spec(posterior) | {
+            "engine": dict(settings),
+            "sha256": {name: _digest((beside / name).read_bytes()) for name in (WEIGHTS, SELFTEST)},
+        }
+        (beside / SPEC).write_text(json.dumps(spec, indent=1))
+        if folder.exists():
+            old = folder.with_name(f".{uuid.uuid4().hex}.old")
+            os.replace(folder, old)
+            os.replace(beside, folder)
+            shutil.rmtree(old)
+        else:
+            os.replace(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def load(folder: Path) -> tuple[NeuralPosterior, dict[str, Any]]:
+    """A posterior and the engine's settings.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+    """
+    if not (folder / SPEC).is_file():
+        raise FileNotFoundError(f"There is no saved posterior at `{folder}`: it has no `{SPEC}`.")
+    try:
+        spec = json.loads((folder / SPEC).read_text())
+    except ValueError as error:
+        raise ValueError(f"`{folder / SPEC}` is damaged: {error}.") from None
+    found = spec.get("format") if isinstance(spec, dict) else None
+    if found != FORMAT:
+        raise ValueError(
+            f"`{folder}` is of the format `{found}`, but this version reads `{FORMAT}`. Train again, or read it with "
+            f"the version that wrote it."
+        )
+    contents = {name: _verified(folder / name, spec["sha256"][name]) for name in (WEIGHTS, SELFTEST)}
+    try:
+        posterior = _rebuilt(spec, load_tensors(contents[WEIGHTS]))
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"`{folder}` is damaged: {SPEC} and {WEIGHTS} do not fit together ({error}).") from error
+    with np.load(folder / SELFTEST, allow_pickle=False) as tests:
+        _self_test(posterior, dict(tests), folder)
+    return posterior, spec["engine"]
+
+
+def _verified(path: Path, wanted: str) -> bytes:
+    if not path.is_file():
+        raise ValueError(f"The saved posterior `{path.parent}` has no `{path.name}`. Copy the whole folder.")
+    content = path.read_bytes()
+    if _digest(content) != wanted:
+        raise ValueError(f"`{path}` is damaged: its SHA-256 is not the one in `{SPEC}`. Copy it again, or train again.")
+    return content
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _spec(posterior: NeuralPosterior) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "versions": {"bayesastro": __version__, **{name: version(name) for name in ("torch", "numpy", "zuko")}},
+        "identity": dict(posterior.identity),
+        "labels": posterior.labels,
+        "num_simulations": posterior.num_simulations,
+        "num_failed": posterior.num_failed,
+        "seed": posterior.seed,
+        "settings": dict(posterior.settings),
+        "num_networks": len(posterior.networks),
+        "plan": posterior.networks[0].plan.described(),
+        "sites": {
+            name: {"transform": scale.transform, "softening": scale.softening, "shape": list(scale.kept.shape)}
+            for name, scale in posterior.scale.sites.items()
+        },
+        "histories": [asdict(history) for history in posterior.histories],
+    }
+
+
+def _arrays(posterior: NeuralPosterior) -> dict[str, np.ndarray]:
+    arrays = {f"plan/{name}": array for name, array in posterior.networks[0].plan.arrays().items()}
+    for i, network in enumerate(posterior.networks):
+        arrays |= {f"network {i}/{name}": value.numpy() for name, value in network.state_dict().items()}
+    arrays |= {"scale/mean": posterior.scale.mean, "scale/sd": posterior.scale.sd}
+    for name, scale in posterior.scale.sites.items():
+        arrays |= {f"site {part}/{name}": getattr(scale, part) for part in ("mean", "sd", "kept")}
+    familiarity = posterior.familiarity
+    arrays |= {f"familiarity/{part}": getattr(familiarity, part) for part in ("mean", "whitening", "limits")}
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _rebuilt(spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> NeuralPosterior:
+    plan = Plan.of(spec["plan"], _under(arrays, "plan"))
+    networks = []
+    for i in range(spec["num_networks"]):
+        with torch.random.fork_rng(devices=[]):  # the initial weights, which are overwritten, are drawn
+            network = Network(plan)
+        network.load_state_dict({n: torch.from_numpy(a.copy()) for n, a in _under(arrays, f"network {i}").items()})
+        networks.append(network.eval())
+    sites = {
+        name: SiteScale(
+            site["transform"],
+            site["softening"],
+            *(arrays[f"site {part}/{name}"].reshape(site["shape"]) for part in ("mean", "sd", "kept")),
+        )
+        for name, site in spec["sites"].items()
+    }
+    names = ("identity", "labels", "num_simulations", "num_failed", "settings", "seed")
+    return NeuralPosterior(
+        networks=tuple(networks),
+        scale=Standardisation(arrays["scale/mean"], arrays["scale/sd"], sites),
+        familiarity=Familiarity(*(arrays[f"familiarity/{part}"] for part in ("mean", "whitening", "limits"))),
+        histories=tuple(History(**history) for history in spec["histories"]),
+        **{name: spec[name] for name in names},
+    )
+
+
+def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {n.removeprefix(f"{prefix}/"): a for n, a in arrays.items() if n.startswith(f"{prefix}/")}
+
+
+def _tests(posterior: NeuralPosterior) -> dict[str, np.ndarray]:
+    """Coordinates and observed values within what was trained on, and their log-probabilities."""
+    random = np.random.default_rng(0)
+    z = posterior.scale.restored(random.standard_normal((NUM_TESTS, 1, len(posterior.labels))))
+    observed = {}
+    for name, scale in posterior.scale.sites.items():
+        values = scale.mean + scale.sd * random.standard_normal((NUM_TESTS, *scale.mean.shape))
+        back = {"none": lambda v: v, "asinh": lambda v, s=scale.softening: s * np.sinh(v), "log": np.exp}
+        observed[f"observed/{name}"] = back[scale.transform](values)
+    found = posterior.log_prob(z, {name.removeprefix("observed/"): v for name, v in observed.items()})
+    return {"coordinates": z, "log_prob": found, **observed}
+
+
+def _self_test(posterior: NeuralPosterior, tests: Mapping[str, np.ndarray], folder: Path) -> None:
+    """Raise unless the stored log-probabilities come out again."""
+    found = posterior.log_prob(tests["coordinates"], _under(tests, "observed"))
+    error = np.abs(found - tests["log_prob"]) / np.maximum(np.abs(tests["log_prob"]), 1.0)
+    if not error.max() < TEST_TOLERANCE:
+        raise ValueError(
+            f"The saved posterior `{folder}` fails its self-test: its log-probabilities come out wrong by up to "
+            f"{error.max():.2g}. The versions differ ({SPEC} names those that wrote it); train again."
+        )

@@ -1,0 +1,195 @@
+"""The networks behind the embeddings."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["AttentionNetwork", "ConvolutionalNetwork", "DeepSet", "DenseNetwork", "HeldDropout", "ResidualNetwork"]
+
+NUM_OCTAVES = 5
+"""Wavelengths, each half the one before, by which attention sees times."""
+
+CELLS_1D, CELLS_2D = 16, 3
+"""Cells that convolutions are averaged in before the last layer, along each axis: features know where they were."""
+
+
+class HeldDropout(nn.Module):
+    """Dropout whose units can be held fixed, so that a network with some of them left out is one network.
+
+    Gal & Ghahramani 2016, arXiv:1506.02142: networks with different units left out are draws from a posterior over
+    networks, roughly.
+    """
+
+    def __init__(self, width: int, rate: float) -> None:
+        super().__init__()
+        self.width, self.rate = width, rate
+        self.held: Tensor | None = None
+
+    def hold(self, generator: torch.Generator | None) -> None:
+        """Leave out the units that the generator says, until told otherwise; None for none."""
+        if generator is None or self.rate == 0:
+            self.held = None
+        else:
+            self.held = (torch.rand(self.width, generator=generator) >= self.rate) / (1 - self.rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            return functional.dropout(x, self.rate)
+        return x if self.held is None else x * self.held
+
+
+class DenseNetwork(nn.Module):
+    """Layers over the kept entries, beside one linear map of them."""
+
+    def __init__(self, kept: np.ndarray, width: int, depth: int, num_features: int, dropout: float) -> None:
+        super().__init__()
+        self.place: Tensor
+        self.register_buffer("place", torch.from_numpy(np.flatnonzero(kept)))
+        self.linear = nn.Linear(len(self.place), num_features)
+        self.body = _layers(len(self.place), width, depth, num_features, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.reshape(len(x), -1)[:, self.place]
+        return self.linear(x) + self.body(x)
+
+
+def _layers(size: int, width: int, depth: int, num_features: int, dropout: float) -> nn.Sequential:
+    parts: list[nn.Module] = []
+    for i in range(depth):
+        parts += [nn.Linear(width if i else size, width), nn.ReLU(), HeldDropout(width, dropout)]
+    return nn.Sequential(*parts, nn.Linear(width, num_features))
+
+
+class ConvolutionalNetwork(nn.Module):
+    """Convolutions of stride two along one axis."""
+
+    def __init__(
+        self, shape: Sequence[int], width: int, depth: int, kernel: int, num_features: int, dropout: float
+    ) -> None:
+        super().__init__()
+        parts: list[nn.Module] = []
+        channels = 1 if len(shape) == 1 else shape[1]
+        length = shape[0]
+        for _ in range(depth):
+            stride = 2 if length >= 2 * CELLS_1D else 1
+            parts += [nn.Conv1d(channels, width, kernel, stride, padding=kernel // 2), nn.ReLU()]
+            channels, length = width, (length + 2 * (kernel // 2) - kernel) // stride + 1
+        self.body = nn.Sequential(*parts)
+        self.cells = min(length, CELLS_1D)
+        self.last = _layers(width * self.cells, 2 * width, 1, num_features, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x[:, None] if x.ndim == 2 else x.movedim(-1, 1)
+        return self.last(functional.adaptive_avg_pool1d(self.body(x), self.cells).flatten(1))
+
+
+class ResidualNetwork(nn.Module):
+    """Stages of two residual blocks, each stage at half the resolution of the one before."""
+
+    def __init__(self, shape: Sequence[int], width: int, depth: int, num_features: int, dropout: float) -> None:
+        super().__init__()
+        channels = 1 if len(shape) == 2 else shape[2]
+        parts: list[nn.Module] = [nn.Conv2d(channels, width, 5, stride=2, padding=2), nn.ReLU()]
+        for stage in range(depth):
+            wider = width * 2**stage
+            parts += [_Block(max(wider // 2, width), wider, 2 if stage else 1), _Block(wider, wider, 1)]
+        self.body = nn.Sequential(*parts)
+        with torch.no_grad():
+            found = self.body(torch.zeros(1, channels, shape[0], shape[1])).shape
+        self.cells = (min(found[2], CELLS_2D), min(found[3], CELLS_2D))
+        self.last = _layers(found[1] * math.prod(self.cells), 128, 1, num_features, dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x[:, None] if x.ndim == 3 else x.movedim(-1, 1)
+        return self.last(functional.adaptive_avg_pool2d(self.body(x), self.cells).flatten(1))
+
+
+class _Block(nn.Module):
+    def __init__(self, channels: int, wider: int, stride: int) -> None:
+        super().__init__()
+        groups = math.gcd(wider, 8)
+        self.first = nn.Conv2d(channels, wider, 3, stride, padding=1, bias=False)
+        self.second = nn.Conv2d(wider, wider, 3, padding=1, bias=False)
+        self.norms = nn.ModuleList(nn.GroupNorm(groups, wider) for _ in range(2))
+        same = channels == wider and stride == 1
+        self.short = nn.Identity() if same else nn.Conv2d(channels, wider, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = functional.relu(self.norms[0](self.first(x)))
+        return functional.relu(self.norms[1](self.second(h)) + self.short(x))
+
+
+class DeepSet(nn.Module):
+    """The same network for every entry, then means and maxima over those that count."""
+
+    def __init__(self, channels: int, width: int, depth: int, num_features: int, dropout: float) -> None:
+        super().__init__()
+        self.each = _layers(channels, width, depth, width, dropout)
+        self.last = _layers(2 * width + 1, width, 1, num_features, dropout)
+
+    def forward(self, values: Tensor, companions: Tensor, mask: Tensor) -> Tensor:
+        h = self.each(torch.cat([values, companions], -1))
+        return self.last(_pooled(h, mask))
+
+
+def _pooled(h: Tensor, mask: Tensor) -> Tensor:
+    """Mean, maximum and number of the entries that count; zeros where none does."""
+    weight = mask.to(h.dtype)[..., None]
+    number = weight.sum(1)
+    mean = (h * weight).sum(1) / number.clamp_min(1)
+    greatest = h.masked_fill(~mask[..., None], -torch.inf).amax(1)
+    greatest = torch.where(number > 0, greatest, torch.zeros_like(greatest))
+    return torch.cat([mean, greatest, torch.log1p(number) / math.log1p(h.shape[1])], -1)
+
+
+class AttentionNetwork(nn.Module):
+    """Layers of attention among the entries that count."""
+
+    def __init__(
+        self,
+        channels: int,
+        num_companions: int,
+        width: int,
+        depth: int,
+        num_heads: int,
+        num_features: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        if width % num_heads:
+            raise ValueError(
+                f"`Transformer` needs a `width` that `num_heads` divides, but {width} and {num_heads} came."
+            )
+        self.first = nn.Linear(channels + num_companions * (1 + 2 * NUM_OCTAVES), width)
+        self.blocks = nn.ModuleList(_Attention(width, num_heads, dropout) for _ in range(depth))
+        self.last = _layers(2 * width + 1, width, 1, num_features, dropout)
+
+    def forward(self, values: Tensor, companions: Tensor, mask: Tensor) -> Tensor:
+        angle = (companions[..., None] * (math.pi / 4 * 2.0 ** torch.arange(NUM_OCTAVES))).flatten(-2)
+        h = self.first(torch.cat([values, companions, angle.sin(), angle.cos()], -1))
+        seen = mask | ~mask.any(1, keepdim=True)  # attention to nothing has no value
+        for block in self.blocks:
+            h = block(h, seen)
+        return self.last(_pooled(h, mask))
+
+
+class _Attention(nn.Module):
+    def __init__(self, width: int, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.projected, self.joined = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.body = _layers(width, 2 * width, 1, width, dropout)
+
+    def forward(self, h: Tensor, seen: Tensor) -> Tensor:
+        query, key, value = (
+            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for part in self.projected(self.norms[0](h)).chunk(3, -1)
+        )
+        found = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen[:, None, None])
+        h = h + self.joined(found.transpose(1, 2).flatten(-2))
+        return h + self.body(self.norms[1](h))

@@ -1,0 +1,158 @@
+"""The whole network: an embedding for each observed site, what joins them, and the conditional density."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bayesastro.inference.neural.densities import FLOWS
+from bayesastro.inference.neural.density import Density
+from bayesastro.inference.neural.embeddings import Embedding, SetNetwork, Transformer, embedding_of
+from bayesastro.inference.neural.layers import HeldDropout
+
+__all__ = ["Network", "Plan"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Plan:
+    """All that a network is built from; its weights apart.
+
+    Parameters
+    ----------
+    size : int
+        Number of coordinates.
+    flow : str
+        A name of `FLOWS`.
+    num_transforms, hidden, num_features : int
+    dropout : float
+    embeddings : mapping of str to Embedding
+        By observed site; those that only accompany another are not among them.
+    kept : mapping of str to array of bool
+        By observed site, see :class:`SiteScale`.
+    masks : mapping of str to array of bool
+        Entries of sets that count, where that is the same for all rows.
+    arguments : mapping of str to array
+        Standardised arguments of the program that accompany entries of sets.
+    """
+
+    size: int
+    flow: str
+    num_transforms: int
+    hidden: int
+    num_features: int
+    dropout: float
+    embeddings: Mapping[str, Embedding]
+    kept: Mapping[str, np.ndarray]
+    masks: Mapping[str, np.ndarray]
+    arguments: Mapping[str, np.ndarray]
+
+    def described(self) -> dict[str, Any]:
+        """The settings, for JSON; and see :meth:`arrays`."""
+        names = ("size", "flow", "num_transforms", "hidden", "num_features", "dropout")
+        return {name: getattr(self, name) for name in names} | {
+            "embeddings": {name: embedding.described() for name, embedding in self.embeddings.items()}
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays, under names with their kind before a slash."""
+        kinds = {"kept": self.kept, "masks": self.masks, "arguments": self.arguments}
+        return {f"{kind}/{name}": array for kind, named in kinds.items() for name, array in named.items()}
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "Plan":
+        """The plan that :meth:`described` and :meth:`arrays` told of."""
+        split = [(*name.split("/", 1), array) for name, array in arrays.items()]
+        kinds: dict[str, Any] = {k: {n: a for kind, n, a in split if kind == k} for k in ("kept", "masks", "arguments")}
+        embeddings = {name: embedding_of(value) for name, value in described["embeddings"].items()}
+        return cls(**{**described, "embeddings": embeddings, **kinds})
+
+
+class Network(nn.Module):
+    """q(z | x) of standardised coordinates and observed sites.
+
+    Parameters
+    ----------
+    plan : Plan
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+        self.sites = nn.ModuleList(_SiteEmbedding(plan, name) for name in plan.embeddings)
+        total = plan.num_features * len(self.sites)
+        self.joined = nn.Sequential(
+            nn.Linear(total, 2 * plan.num_features),
+            nn.ReLU(),
+            HeldDropout(2 * plan.num_features, plan.dropout),
+            nn.Linear(2 * plan.num_features, plan.num_features),
+        )
+        self.direct = nn.Linear(total, plan.num_features)
+        make = FLOWS[plan.flow]
+        self.density: Density = make(
+            plan.size, plan.num_features, num_transforms=plan.num_transforms, hidden=plan.hidden
+        )
+
+    def context(self, x: Mapping[str, Tensor]) -> Tensor:
+        """Summaries of observed sites, shape (row, feature)."""
+        parts = torch.cat([site(x) for site in self.sites], -1)
+        return self.direct(parts) + self.joined(parts)
+
+    def loss(self, z: Tensor, x: Mapping[str, Tensor]) -> Tensor:
+        """What training makes small, by row."""
+        return self.density.loss(z, self.context(x))
+
+    def hold_dropout(self, seed: int | None) -> None:
+        """Leave out, from now on, the units that the seed says; None for none."""
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        for module in self.modules():
+            if isinstance(module, HeldDropout):
+                module.hold(generator)
+
+
+class _SiteEmbedding(nn.Module):
+    """One site's embedding, with what accompanies its entries."""
+
+    def __init__(self, plan: Plan, name: str) -> None:
+        super().__init__()
+        self.name, embedding = name, plan.embeddings[name]
+        self.is_set = isinstance(embedding, SetNetwork | Transformer)
+        self.features = embedding.features if isinstance(embedding, SetNetwork | Transformer) else ()
+        self.mask = embedding.mask if isinstance(embedding, SetNetwork | Transformer) else None
+        widths = []
+        for i, feature in enumerate(self.features):
+            if feature in plan.arguments:
+                array = torch.from_numpy(_columns(plan.arguments[feature]).astype(np.float32))
+                self.register_buffer(f"feature_{i}", array, persistent=False)
+                widths.append(array.shape[-1])
+            else:
+                widths.append(_columns(plan.kept[feature]).shape[-1])
+        fixed = plan.masks.get(name)
+        self.fixed_mask: Tensor | None
+        self.register_buffer("fixed_mask", None if fixed is None else torch.from_numpy(fixed), persistent=False)
+        self.body = embedding.network(plan.kept[name], sum(widths), plan.num_features, plan.dropout)
+
+    def forward(self, x: Mapping[str, Tensor]) -> Tensor:
+        values = x[self.name]
+        if not self.is_set:
+            return self.body(values)
+        values = values[..., None] if values.ndim == 2 else values
+        rows, number = values.shape[:2]
+        companions = [values[..., :0]]
+        for i, feature in enumerate(self.features):
+            constant = getattr(self, f"feature_{i}", None)
+            given = x[feature] if constant is None else constant.expand(rows, *constant.shape)
+            companions.append(given[..., None] if given.ndim == 2 else given)
+        mask = values.new_ones((rows, number), dtype=torch.bool)
+        if self.fixed_mask is not None:
+            mask = mask & self.fixed_mask
+        if self.mask is not None and self.mask in x:
+            mask = mask & (x[self.mask] > 0.5)
+        return self.body(values, torch.cat(companions, -1), mask)
+
+
+def _columns(array: np.ndarray) -> np.ndarray:
+    """An array of entries by columns."""
+    return array[:, None] if array.ndim == 1 else array

@@ -2,12 +2,8 @@
 
 import distributed
 import fields
-import jax
-import jax.numpy as jnp
+import light_curve
 import matrix
-import numpy as np
-import numpyro
-import numpyro.distributions as dist
 import planted
 import pytest
 
@@ -21,19 +17,9 @@ EXACT = {
 }
 
 
-def light_curve(time, sigma):
-    amplitude = numpyro.sample("amplitude", dist.LogNormal(3.0, 0.5))
-    start = numpyro.sample("start", dist.Normal(0.0, 5.0))
-    rise = numpyro.sample("rise", dist.LogNormal(1.0, 0.3))
-    fall = numpyro.sample("fall", dist.LogNormal(3.0, 0.3))
-    phase = time - start
-    mean = amplitude * jnp.exp(-phase / fall + jax.nn.log_sigmoid(phase / rise))
-    numpyro.sample("flux", dist.Normal(mean, sigma).to_event(1))
-
-
 PROBLEMS = {
     "conjugate": planted.problem,
-    "light curve": lambda: ba.Problem(light_curve, np.linspace(-20.0, 60.0, 40), 1.0, observed={"flux": np.zeros(40)}),
+    "light curve": light_curve.problem,
     "eight schools": lambda: matrix.eight_schools().problem,
 }
 

@@ -5,10 +5,8 @@ import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
+import light_curve
 import numpy as np
-import numpyro
-import numpyro.distributions as dist
 import pytest
 import sbibm
 
@@ -48,20 +46,10 @@ def test_the_exact_draws_are_exact():
     assert np.abs((draws.mean(0) - mean) / error).max() < 4.5
 
 
-def light_curve(time, sigma):
-    amplitude = numpyro.sample("amplitude", dist.LogNormal(3.0, 0.5))
-    start = numpyro.sample("start", dist.Normal(0.0, 5.0))
-    rise = numpyro.sample("rise", dist.LogNormal(1.0, 0.3))
-    fall = numpyro.sample("fall", dist.LogNormal(3.0, 0.3))
-    phase = time - start
-    mean = amplitude * jnp.exp(-phase / fall + jax.nn.log_sigmoid(phase / rise))
-    numpyro.sample("flux", dist.Normal(mean, sigma).to_event(1))
-
-
 @functools.cache
 def light_curves():
     """The problem, and what `calibrate` says of NPE at 20,000 simulations."""
-    problem = ba.Problem(light_curve, np.linspace(-20.0, 60.0, 40), 1.0, observed={"flux": np.zeros(40)})
+    problem = light_curve.problem()
     bank = ba.simulate(problem, 20_000, seed=1, progress=False)
     settings = ba.NPE(num_transforms=3, batch_size=128, embeddings={"flux": Dense(width=256, depth=3)})
     trained = settings.train(problem, bank, seed=1, progress=False)

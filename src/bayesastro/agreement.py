@@ -24,11 +24,12 @@ from sklearn.preprocessing import StandardScaler
 from bayesastro.diagnostics import diagnose
 from bayesastro.drive import fit
 from bayesastro.inference.engine import Engine
+from bayesastro.labels import labels_of
 from bayesastro.monte_carlo import effective_draws, mean_and_error
 from bayesastro.plots import COLORS
 from bayesastro.precision import Precision
 from bayesastro.problem import Problem
-from bayesastro.result import legal_name, scalar_labels
+from bayesastro.result import legal_name
 
 __all__ = ["Agreement", "crosscheck"]
 
@@ -234,7 +235,7 @@ def _columns(problem: Problem, name: str, result: xr.DataTree) -> tuple[list[str
     columns = np.concatenate([values.reshape(*values.shape[:2], -1) for values in parts], axis=-1)
     if not np.isfinite(columns).all():
         raise ValueError(f"The result of `{name}` has draws that are not finite. See `diagnose`.")
-    return scalar_labels(problem.parameters), columns
+    return labels_of((site.name, site.shape) for site in problem.parameters), columns
 
 
 def _shifts(results: Sequence[xr.DataTree], draws: Sequence[np.ndarray], labels: list[str]) -> pd.DataFrame:

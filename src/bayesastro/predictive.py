@@ -10,13 +10,15 @@ import xarray as xr
 from numpyro import handlers
 
 from bayesastro.drive import checked_seed
+from bayesastro.families import value_mask
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data, traced
 from bayesastro.refusals import CAPABILITIES, check_draws
 from bayesastro.result import legal_name, site_dims
+from bayesastro.structure import generate
 
-__all__ = ["evenly", "latent_draws", "predict", "replicates_at"]
+__all__ = ["evenly", "latent_draws", "observed_masks", "predict", "replicates_at"]
 
 
 def predict(problem: Problem, result: xr.DataTree | None = None, *, num: int = 1000, seed: int) -> xr.DataTree:
@@ -87,6 +89,24 @@ def require_generative(problem: Problem, function: str) -> None:
         raise ValueError(f"`{function}` needs {CAPABILITIES['simulate']}, but {problem.lacks['simulate']}.")
     if not problem.views().structure.of_kind("observed"):
         raise ValueError(f"`{function}` needs data, but the problem observes nothing. Give it `observed=`.")
+
+
+def observed_masks(problem: Problem) -> dict[str, np.ndarray]:
+    """Masks of the observed sites that have one, in the shape of their values, True where a value counts.
+
+    They are those of one draw from the prior; nothing but the masks is computed.
+    """
+    structure = problem.views().structure
+
+    def masks(data: Data, key: jax.Array) -> dict[str, jax.Array]:
+        with generate(structure.program, data, key) as trace:
+            sites = {site.name: trace[site.name] for site in structure.of_kind("observed")}
+            found = {name: value_mask(site["fn"], site["value"]) for name, site in sites.items()}
+            return {name: mask for name, mask in found.items() if mask is not None}
+
+    with working_precision("double"):
+        key = jax.random.key(0)
+        return to_numpy(jax.jit(masks)(problem.data, key)) if jax.eval_shape(masks, problem.data, key) else {}
 
 
 def latent_draws(problem: Problem, result: xr.DataTree) -> dict[str, np.ndarray]:

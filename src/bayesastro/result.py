@@ -30,7 +30,6 @@ __all__ = [
     "real_variables",
     "replay_draws",
     "save",
-    "scalar_labels",
     "site_dims",
     "start_points",
     "summary",
@@ -171,15 +170,6 @@ def _site_dims(site: Site) -> list[str]:
     if len(set(plates)) != len(plates) or {site.name, "chain", "draw"} & set(plates):
         plates = []
     return plates + [f"{legal_name(site.name)}_dim_{i}" for i in range(len(site.shape) - len(plates))]
-
-
-def scalar_labels(sites: Sequence[Site]) -> list[str]:
-    """A name for each scalar of the sites."""
-    return [
-        f"{site.name}[{', '.join(map(str, index))}]" if index else site.name
-        for site in sites
-        for index in np.ndindex(site.shape)
-    ]
 
 
 def has_walkers(result: xr.DataTree) -> bool:

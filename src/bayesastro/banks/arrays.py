@@ -10,8 +10,9 @@ import numpy as np
 
 from bayesastro.banks.bank import Bank
 from bayesastro.banks.identity import identity_of
-from bayesastro.banks.rows import coordinates_at, masks_of
+from bayesastro.banks.rows import coordinates_at
 from bayesastro.banks.store import Rows, array_name, create, open_group
+from bayesastro.predictive import observed_masks
 from bayesastro.problem import Problem
 from bayesastro.refusals import require_coordinates
 from bayesastro.structure import Site
@@ -72,7 +73,7 @@ def _written(problem: Problem, given: Mapping[str, Any], num: int, path: Path | 
     """A new bank of the arrays; a kill on the way leaves nothing at `path`."""
     sites = [site.name for site in problem.views().structure.of_kind("observed")]
     dtypes = {name: np.dtype(given[name].dtype).newbyteorder("=") for name in sites}
-    masks = masks_of(problem, "double", seed=0, block=2)
+    masks = observed_masks(problem)
     beside = None if path is None else path.with_name(f".{path.name}.{getpid()}.given")
     try:
         identity = identity_of(problem, None, "double")

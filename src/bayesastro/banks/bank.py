@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import zarr
 
-from bayesastro.banks.identity import differences, identity_of
+from bayesastro.banks.identity import differences, program_identity_of
 from bayesastro.banks.reading import Arrays, Index, Reader
 from bayesastro.banks.rows import parameters_at
-from bayesastro.banks.statistics import BankMoments, Failures, failures_of, labels_of, moments_of
+from bayesastro.banks.statistics import BankMoments, Failures, failures_of, labels_of, listed, moments_of
 from bayesastro.banks.store import header_of, open_group
 from bayesastro.problem import Problem
 
@@ -131,8 +131,7 @@ class Bank:
         if self.num_failed:
             lines.append(self._failures().text)
         if constant:
-            shown = ", ".join(constant[:8]) + (f" and {len(constant) - 8} more" if len(constant) > 8 else "")
-            lines.append(f"The same in all rows: {shown}.")
+            lines.append(f"The same in all rows: {listed(constant)}.")
         return "\n".join(lines)
 
     @functools.cached_property
@@ -278,8 +277,7 @@ class Bank:
         ValueError
             Says what differs. Observed values, seed and precision do not count.
         """
-        found, wanted = self._header.identity, identity_of(problem, None, "double")
-        what = differences(found, {k: v for k, v in wanted.items() if k not in ("seed", "precision")})
+        what = differences(self._header.identity, program_identity_of(problem))
         if what:
             raise ValueError(
                 f"The bank{'' if self.path is None else f' `{self.path}`'} is of {' and '.join(what)}. Simulate the "

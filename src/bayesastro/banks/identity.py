@@ -9,7 +9,7 @@ from bayesastro.fingerprint import array_fingerprint
 from bayesastro.precision import Precision
 from bayesastro.problem import Problem
 
-__all__ = ["differences", "fingerprint_of", "identity_of"]
+__all__ = ["differences", "fingerprint_of", "identity_of", "program_identity_of"]
 
 
 def identity_of(problem: Problem, seed: int | None, precision: Precision) -> dict[str, Any]:
@@ -22,14 +22,17 @@ def identity_of(problem: Problem, seed: int | None, precision: Precision) -> dic
         None for rows that were given.
     precision : {"double", "single"}
     """
+    return program_identity_of(problem) | {"seed": seed, "precision": precision}
+
+
+def program_identity_of(problem: Problem) -> dict[str, Any]:
+    """The part of it that all banks of a program and its arguments share."""
     sites = problem.views().structure.of_kind("latent", "observed")
     return {
         "program": getattr(problem.program, "__name__", type(problem.program).__name__),
         "program_fingerprint": problem.fingerprint,
         "arguments": {name: array_fingerprint(array) for name, array in problem.covariates.items()},
         "sites": {site.name: f"{site.kind} {site.family} {list(site.shape)}" for site in sites},
-        "seed": seed,
-        "precision": precision,
     }
 
 

@@ -18,7 +18,7 @@ from bayesastro.program import Data
 from bayesastro.structure import generate
 from bayesastro.views import Views
 
-__all__ = ["CONVERTED", "Plan", "blocks", "coordinates_at", "dtypes_of", "masks_of", "parameters_at", "rows_of"]
+__all__ = ["CONVERTED", "Plan", "blocks", "coordinates_at", "dtypes_of", "parameters_at", "rows_of"]
 
 CONVERTED = 1024
 """Rows between whose coordinates and parameters one compiled call goes."""
@@ -79,14 +79,6 @@ def blocks(problem: Problem, plan: Plan, start: int, stop: int) -> Iterator[Rows
 def dtypes_of(problem: Problem, precision: Precision) -> dict[str, np.dtype]:
     """What the observed sites' values are, by name."""
     return {name: np.dtype(leaf.dtype) for name, leaf in _shapes(problem, precision)[1].items()}
-
-
-def masks_of(problem: Problem, precision: Precision, *, seed: int, block: int) -> dict[str, np.ndarray]:
-    """Masks of the observed sites that have one, True where a value counts; the first row's of the first block."""
-    if not _shapes(problem, precision)[3]:
-        return {}
-    masks = _block(problem, problem.data, Plan(precision, seed, block, {}), 0)[3]
-    return {name: mask[0] for name, mask in masks.items()}
 
 
 def parameters_at(problem: Problem, coordinates: np.ndarray) -> dict[str, np.ndarray]:

@@ -12,12 +12,12 @@ import numpy as np
 
 from bayesastro.banks.bank import Bank
 from bayesastro.banks.identity import identity_of
-from bayesastro.banks.rows import Plan, blocks, dtypes_of, masks_of, rows_of
+from bayesastro.banks.rows import Plan, blocks, dtypes_of, rows_of
 from bayesastro.banks.store import Rows, Writer, create, is_free, reopen
 from bayesastro.cluster import num_threads, spread
 from bayesastro.drive import checked_seed, interruptions
 from bayesastro.precision import Precision, validate_precision
-from bayesastro.predictive import require_generative
+from bayesastro.predictive import observed_masks, require_generative
 from bayesastro.problem import Problem
 from bayesastro.progress import Progress, Reporter
 from bayesastro.refusals import require_coordinates
@@ -141,7 +141,7 @@ def _writer(
     row_bytes = sum(dtypes[site.name].itemsize * math.prod(site.shape) for site in sites)
     most = MAX_BLOCK if problem.views().structure.external is None else MAX_BLOCK_ON_HOST
     block = chunk or max(1, min(most, BLOCK_BYTES // max(row_bytes, 1)))
-    masks = masks_of(problem, precision, seed=seed, block=block)
+    masks = observed_masks(problem)
     return create(path, problem, identity, dtypes, masks, num=num, block=block)
 
 

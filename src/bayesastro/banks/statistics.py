@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
-__all__ = ["BankMoments", "Failures", "Moments", "failures_of", "labels_of", "moments_of"]
+from bayesastro.labels import labels_of, listed
+
+__all__ = ["BankMoments", "Failures", "Moments", "failures_of", "labels_of", "listed", "moments_of"]
 
 SAMPLE_BYTES = 64 * 2**20
 """Of the coordinates from which the edges of bins are found."""
@@ -57,15 +59,6 @@ class BankMoments:
     coordinates: Moments
     observed: Mapping[str, Moments]
     constant: Sequence[str]
-
-
-def labels_of(sites: Iterable[tuple[str, tuple[int, ...]]]) -> list[str]:
-    """A name for each scalar of the named shapes."""
-    return [
-        f"{name}[{', '.join(map(str, index))}]" if index else name
-        for name, shape in sites
-        for index in np.ndindex(shape)
-    ]
 
 
 def moments_of(

@@ -17,14 +17,12 @@ from bayesastro.calibration.members import MAX_RANKED, evaluated, pool_of
 from bayesastro.calibration.report import CalibrationReport
 from bayesastro.calibration.tarp import estimates
 from bayesastro.drive import check_kinds, checked_seed, fit
-from bayesastro.families import value_mask
 from bayesastro.inference.engine import Engine
+from bayesastro.labels import labels_of
 from bayesastro.many import fit_many
-from bayesastro.precision import Precision, working_precision
-from bayesastro.predictive import evenly, latent_draws, replicates_at, require_generative
+from bayesastro.precision import Precision
+from bayesastro.predictive import evenly, latent_draws, observed_masks, replicates_at, require_generative
 from bayesastro.problem import Problem
-from bayesastro.result import scalar_labels
-from bayesastro.structure import generate
 
 __all__ = ["calibrate", "least_simulations"]
 
@@ -160,7 +158,7 @@ def _check(
         raise ValueError('`posterior` is what to draw from with `near="observed"`. Leave it out, or set `near`.')
     if near == "observed" and not problem.observed:
         raise ValueError('`near="observed"` needs observed data, but the problem has none. Give it `observed=`.')
-    least = least_simulations(len(scalar_labels(problem.parameters)), false_alarm)
+    least = least_simulations(len(labels_of((site.name, site.shape) for site in problem.parameters)), false_alarm)
     if not isinstance(num_simulations, int | np.integer) or num_simulations < least:
         raise ValueError(
             f"`calibrate` needs `num_simulations` of at least {least} at a false-alarm rate of {false_alarm:g}: the bands "
@@ -214,7 +212,9 @@ def _references(
     members = {name: values[rows] for name, values in theta.items()}
     z = evaluated(batch, np.zeros(len(rows), int), members)["coordinates"].reshape(rows.size, -1)[:number]
     is_finite = np.isfinite(z).all(1)
-    counts = _counting(target, list(x))
+    # What a mask leaves out no posterior knows, though simulations have values there.
+    masks = observed_masks(target)
+    counts = {name: masks.get(name, np.ones(values.shape[1:], bool)).ravel() for name, values in x.items()}
     flat = np.concatenate([x[name].reshape(number, -1)[:, n] for name, n in counts.items()], axis=1)
     observed = np.concatenate(
         [batch.data.observed[name].reshape(batch.size, -1)[:, n] for name, n in counts.items()], axis=1
@@ -224,19 +224,3 @@ def _references(
         "tarp": z[chosen],
         "tarp_data": estimates(flat[is_finite].astype(float), z[is_finite], observed.astype(float), seed),
     }
-
-
-def _counting(problem: Problem, sites: list[str]) -> dict[str, np.ndarray]:
-    """Which entries of the sites, flattened, the masks leave. A posterior does not know the others, though simulations
-    have values there.
-    """
-    counts = {}
-    with (
-        working_precision("double"),
-        generate(problem.views().structure.program, problem.data, jax.random.key(0)) as trace,
-    ):
-        for name in sites:
-            mask = value_mask(trace[name]["fn"], trace[name]["value"])
-            size = np.size(trace[name]["value"])
-            counts[name] = np.flatnonzero(np.ones(size) if mask is None else np.asarray(mask).ravel())
-    return counts

@@ -15,10 +15,11 @@ from bayesastro.batch import Batch
 from bayesastro.calibration.checks import Pool
 from bayesastro.calibration.exchange import pooled
 from bayesastro.families import mask_of, unwrapped
+from bayesastro.labels import labels_of
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Views
 from bayesastro.program import Data, observing, traced
-from bayesastro.result import legal_name, scalar_labels
+from bayesastro.result import legal_name
 from bayesastro.views import site_terms
 
 __all__ = ["FEATURES", "Members", "effective_numbers", "evaluated", "kept", "of_members", "pool_of"]
@@ -96,7 +97,7 @@ def pool_of(
         if len(good)
         else np.ones(values.shape[-1], bool)
     )
-    labels = [label for label, v in zip(scalar_labels(sites), varies, strict=True) if v]
+    labels = [label for label, v in zip(labels_of((site.name, site.shape) for site in sites), varies, strict=True) if v]
     pool = Pool(
         labels=labels,
         theta=values[..., varies],

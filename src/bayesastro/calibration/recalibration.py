@@ -22,9 +22,10 @@ from bayesastro.batch import Batch
 from bayesastro.calibration.checks import Assessment, Pool, assess
 from bayesastro.calibration.coverage import LEVELS, binomial_interval
 from bayesastro.calibration.members import evaluated, kept, of_members
+from bayesastro.labels import labels_of
 from bayesastro.predictive import latent_draws
 from bayesastro.problem import Problem
-from bayesastro.result import legal_name, replay_draws, scalar_labels, site_dims
+from bayesastro.result import legal_name, replay_draws, site_dims
 
 __all__ = ["Recalibration", "recalibrate"]
 
@@ -178,7 +179,9 @@ def _replaced(pool: Pool, batch: Batch, coordinates: np.ndarray) -> Pool:
     is_member = np.concatenate([np.ones((pool.size, 1), bool), is_draw], axis=1)
 
     flat = np.concatenate([members[s.name].reshape(*is_member.shape, -1) for s in sites], axis=-1)
-    columns = [i for i, label in enumerate(scalar_labels(sites)) if label in pool.labels]
+    columns = [
+        i for i, label in enumerate(labels_of((site.name, site.shape) for site in sites)) if label in pool.labels
+    ]
     return replace(
         pool,
         theta=kept(flat[..., columns], is_member),

@@ -203,7 +203,7 @@ def _either(names: list[str]) -> str:
     return " or ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
-def require_positive(engine: Engine, *names: str) -> None:
+def require_positive(engine: Any, *names: str) -> None:
     """Raise unless the named settings are whole numbers of at least one.
 
     Raises

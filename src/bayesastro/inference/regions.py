@@ -98,7 +98,8 @@ class Found(NamedTuple):
     number: jax.Array
     num_evaluations: jax.Array
     num_undefined: jax.Array
-    num_pools: jax.Array
+    is_exhausted: jax.Array
+    """Whether pools were of no avail."""
 
 
 def surrounding(
@@ -153,9 +154,9 @@ def surrounding(
 def _local_root(centred: jax.Array, factor: jax.Array) -> jax.Array:
     """Lower-triangular root of the covariance of the differences of close points.
 
-    What is close follows from the coordinates that it makes, so both are found in turns: pairs count by a normal density in their
-    distance, as wide as the distance to the nearest neighbour. The weighted covariance of differences is X' L X, with L
-    the Laplacian of the graph of the weights.
+    What is close follows from the coordinates that it makes, so both are found in turns: pairs count by a normal
+    density in their distance, as wide as the distance to the nearest neighbour. The weighted covariance of differences
+    is X' L X, with L the Laplacian of the graph of the weights.
     """
 
     def refined(factor: jax.Array, _: None) -> tuple[jax.Array, None]:
@@ -222,12 +223,12 @@ def draw_above(
     zero = jnp.zeros((), int)
     places = jnp.zeros(number, dtype)
     empty = Points(jnp.zeros((number, size), dtype), places, places)
-    first = Found(empty, places, zero, zero, zero, zero)
+    first = Found(empty, places, zero, zero, zero, jnp.zeros((), bool))
 
     def turn(found: Found) -> Found:
         turn_key = jax.random.fold_in(key, found.num_evaluations)
         key_pool, key_label = jax.random.split(turn_key)
-        position, num_filled, num_pools = _thinned(key_pool, region, terms_fn, batch)
+        position, num_filled, is_exhausted = _thinned(key_pool, region, terms_fn, batch)
         candidate = jax.vmap(terms_fn)(position)
         label = jax.random.exponential(key_label, (batch,), dtype)
         is_filled = jnp.arange(batch) < num_filled
@@ -244,11 +245,11 @@ def draw_above(
             jnp.minimum(found.number + jnp.sum(is_good), number),
             found.num_evaluations + batch,
             found.num_undefined + jnp.sum(is_filled & ~is_defined),
-            jnp.where(num_filled < batch, MAX_POOLS, jnp.maximum(found.num_pools, num_pools)),
+            is_exhausted,
         )
 
     def goes_on(found: Found) -> jax.Array:
-        return (found.number < number) & (found.num_evaluations < budget) & (found.num_pools < MAX_POOLS)
+        return (found.number < number) & (found.num_evaluations < budget) & ~found.is_exhausted
 
     return jax.lax.while_loop(goes_on, turn, first)
 
@@ -256,7 +257,7 @@ def draw_above(
 def _thinned(
     key: jax.Array, region: Region, terms_fn: Callable[[jax.Array], Points], number: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Draws of the prior within the region; how many of the places are filled; and how many pools it took."""
+    """Draws of the prior within the region; how many of the places are filled; and whether it took all pools."""
 
     def add(carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         found, num_found, i = carry
@@ -270,7 +271,7 @@ def _thinned(
     zero = jnp.zeros((), int)
     first = (jnp.broadcast_to(region.quartiles.location, (number, len(region.centre))), zero, zero)
     found, num_found, num_pools = jax.lax.while_loop(goes_on, add, first)
-    return found, num_found, num_pools
+    return found, num_found, num_pools >= MAX_POOLS
 
 
 def _pool(key: jax.Array, region: Region, terms_fn: Callable[[jax.Array], Points]) -> tuple[jax.Array, jax.Array]:
@@ -297,10 +298,8 @@ def _pool(key: jax.Array, region: Region, terms_fn: Callable[[jax.Array], Points
     position = region.quartiles.to_position(jnp.where(is_in[:, None], unit, 0.5))
     log_density = jax.vmap(lambda z: terms_fn(z).log_prior)(position) - region.quartiles.log_jacobian(position)
     log_share = log_density - region.log_bound - jnp.where(region.from_balls, jnp.log(num_balls), 0.0)
-    is_kept = is_in & (
-        jnp.log(jax.random.uniform(key_thin, (POOL,), dtype)) < log_share
-    )  # not where it is not a number
-    return position, is_kept
+    log_uniform = jnp.log(jax.random.uniform(key_thin, (POOL,), dtype))
+    return position, is_in & (log_uniform < log_share)  # not where the share is not a number
 
 
 def _appended(places: jax.Array, new: jax.Array, is_kept: jax.Array, num_filled: jax.Array) -> jax.Array:

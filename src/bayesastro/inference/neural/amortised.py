@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesastro.banks.identity import differences, identity_of
+from bayesastro.banks.identity import differences, program_identity_of
 from bayesastro.fingerprint import array_fingerprint
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
 from bayesastro.inference.neural import artefact
@@ -33,6 +33,11 @@ class _State(NamedTuple):
     seed: np.ndarray
     outside: np.ndarray
     epistemic: np.ndarray
+
+
+def _seed_of(key: jax.Array) -> jax.Array:
+    """What NumPy's generator is seeded with."""
+    return jax.random.bits(jax.random.fold_in(key, 0), (4,), "uint32")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +88,7 @@ class Amortised(Engine):
 
     def validate(self, problem: Problem) -> None:
         super().validate(problem)
-        wanted = identity_of(problem, None, "double")
-        what = differences(self.posterior.identity, {k: v for k, v in wanted.items() if k not in ("seed", "precision")})
+        what = differences(self.posterior.identity, program_identity_of(problem))
         if what:
             raise ValueError(
                 f"This `Amortised` posterior was trained on {' and '.join(what)}. Simulate the problem to a bank, and "
@@ -98,8 +102,9 @@ class Amortised(Engine):
         if start is not None:
             raise ValueError("`Amortised` draws independently and takes no `start`. Leave it out.")
         self._check_arguments(views, data, None)
-        seed = np.asarray(jax.random.bits(jax.random.fold_in(key, 0), (4,), "uint32"))
-        return _State(np.asarray(0), seed, np.asarray(np.nan), np.full(len(self.posterior.labels), np.nan))
+        return _State(
+            np.asarray(0), np.asarray(_seed_of(key)), np.asarray(np.nan), np.full(len(self.posterior.labels), np.nan)
+        )
 
     def advance(
         self, views: Views, key: jax.Array, state: _State, data: Data, num_steps: jax.Array
@@ -137,7 +142,7 @@ class Amortised(Engine):
             else np.broadcast_to(data.observed[name], (number, *shape))
             for name, shape in sites.items()
         }
-        seeds = np.asarray(jax.vmap(lambda key: jax.random.bits(jax.random.fold_in(key, 0), (4,), "uint32"))(keys))
+        seeds = np.asarray(jax.vmap(_seed_of)(keys))
         drawn = self.posterior.draw(observed, self.num_chains * self.num_draws, list(seeds))
         return [self._draws(drawn, i) for i in range(number)]
 

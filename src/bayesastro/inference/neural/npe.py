@@ -5,8 +5,8 @@ likelihood cannot be evaluated. Training needs a bank of simulations (:func:`bay
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
@@ -14,16 +14,16 @@ import numpy as np
 import torch
 
 from bayesastro.banks.bank import Bank
-from bayesastro.banks.identity import identity_of
-from bayesastro.inference.engine import Progress
+from bayesastro.banks.identity import program_identity_of
+from bayesastro.inference.engine import Progress, require_positive
 from bayesastro.inference.neural.amortised import Amortised
 from bayesastro.inference.neural.densities import FLOWS
 from bayesastro.inference.neural.embeddings import Embedding
 from bayesastro.inference.neural.familiarity import familiarity_of
-from bayesastro.inference.neural.network import Network
+from bayesastro.inference.neural.network import Network, Plan
 from bayesastro.inference.neural.plans import embeddings_for, plan_for
 from bayesastro.inference.neural.posterior import NeuralPosterior
-from bayesastro.inference.neural.standardise import Transform, standardisation_of
+from bayesastro.inference.neural.standardise import Standardisation, Transform, standardisation_of
 from bayesastro.inference.neural.training import History, Minibatches, Schedule, train
 from bayesastro.problem import Problem
 from bayesastro.progress import Reporter
@@ -114,10 +114,7 @@ class NPE:
     def __post_init__(self) -> None:
         optional = [name for name in ("num_features", "batch_size") if getattr(self, name) is not None]
         counts = ["num_transforms", "hidden", "num_ensemble", "max_epochs", "patience", "num_chains", "num_draws"]
-        for name in counts + optional:
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"`NPE` needs `{name}` to be a whole number of at least 1, but {value!r} came.")
+        require_positive(self, *counts, *optional)
         if self.flow not in FLOWS:
             raise ValueError(f"`NPE` needs `flow` to be one of {list(FLOWS)}, but {self.flow!r} came.")
         for name, low, high in (
@@ -180,26 +177,22 @@ class NPE:
         shared = {name: embedding.shared for name, embedding in embeddings.items()}
         shared |= {name: (0,) for name in companions.features if name in bank.shapes}
         raw = [name for name in companions.masks if name in bank.shapes]
-        scale = standardisation_of(bank, ~bank.is_failed, self.transforms, shared, raw)
+        scale = standardisation_of(bank, self.transforms, shared, raw)
         plan = plan_for(bank, problem, embeddings, scale, self._architecture(len(bank.labels)))
-        networks, histories, familiarity = [], [], None
-        with _seeded(seed), _reporting(f"NPE {self.flow}", progress) as reporter:
-            deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
-            for i, (training, validation) in enumerate(splits):
-                rows, held = Minibatches(bank, scale, training), Minibatches(bank, scale, validation)
-                torch.manual_seed(seed + 1_000_003 * i)
-                network = Network(plan)
-                schedule = self._schedule(rows.number, deadline, self.num_ensemble - i)
-                histories.append(train(network, rows, held, schedule, seed=seed + i, report=_report(reporter, i, self)))
+        with torch.random.fork_rng(devices=[]), closing(Reporter(f"NPE {self.flow}", shown=progress)) as reporter:
+            members = self._members(bank, scale, plan, splits, seed, reporter)
+            network, history, *rows = next(members)
+            networks, histories, familiarity = [network], [history], familiarity_of(network, *rows)
+            del rows  # not in memory beside those of the others
+            for network, history, *_ in members:
                 networks.append(network)
-                familiarity = familiarity or familiarity_of(network, rows, held)
-        assert familiarity is not None
+                histories.append(history)
         return Amortised(
             posterior=NeuralPosterior(
                 networks=tuple(networks),
                 scale=scale,
                 familiarity=familiarity,
-                identity={k: v for k, v in identity_of(problem, bank.seed, "double").items() if k != "precision"},
+                identity=program_identity_of(problem) | {"seed": bank.seed},
                 labels=list(bank.labels),
                 num_simulations=len(bank),
                 num_failed=bank.num_failed,
@@ -210,6 +203,25 @@ class NPE:
             num_chains=self.num_chains,
             num_draws=self.num_draws,
         )
+
+    def _members(
+        self,
+        bank: Bank,
+        scale: Standardisation,
+        plan: Plan,
+        splits: Sequence[tuple[np.ndarray, np.ndarray]],
+        seed: int,
+        reporter: Reporter,
+    ) -> Iterator[tuple[Network, History, Minibatches, Minibatches]]:
+        """The trained networks, one for each split, with what they were trained on and validated with."""
+        deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
+        for i, (training, validation) in enumerate(splits):
+            rows, held = Minibatches(bank, scale, training), Minibatches(bank, scale, validation)
+            torch.manual_seed(seed + 1_000_003 * i)
+            network = Network(plan)
+            schedule = self._schedule(rows.number, deadline, self.num_ensemble - i)
+            history = train(network, rows, held, schedule, seed=seed + i, report=_report(reporter, i, self))
+            yield network, history, rows, held
 
     def _architecture(self, size: int) -> dict[str, Any]:
         return {
@@ -237,23 +249,6 @@ class NPE:
         values["embeddings"] = {name: embedding.described() for name, embedding in self.embeddings.items()}
         values["transforms"] = dict(self.transforms)
         return {k: v for k, v in values.items() if k not in ("num_chains", "num_draws")}
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Torch's generator at a seed, and as it was afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
-
-
-@contextmanager
-def _reporting(name: str, shown: bool) -> Iterator[Reporter]:
-    reporter = Reporter(name, shown=shown)
-    try:
-        yield reporter
-    finally:
-        reporter.close()
 
 
 def _report(reporter: Reporter, number: int, settings: NPE) -> Any:

@@ -80,8 +80,7 @@ def plan_for(
             continue
         mask = np.ones(bank.shapes[name][0], bool)
         if name in bank.masks:
-            site_mask = np.asarray(bank.masks[name], bool)
-            mask &= np.broadcast_to(site_mask.reshape(len(site_mask), -1).any(1), mask.shape)
+            mask &= bank.masks[name].reshape(len(mask), -1).any(1)
         if embedding.mask is not None and embedding.mask not in bank.shapes:
             mask &= np.asarray(problem.covariates[embedding.mask], bool)
         masks[name] = mask

@@ -1,6 +1,6 @@
 """Standardisation: coordinates and observed sites to single-precision numbers of order one, and back.
 
-Means and standard deviations are of the training rows, in double precision; so is everything before the cast.
+Means and standard deviations are of all rows that did not fail, in double precision; so is everything before the cast.
 """
 
 import warnings
@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bayesastro.banks.bank import Bank
-from bayesastro.banks.statistics import labels_of, moments_of
+from bayesastro.banks.statistics import labels_of, listed, moments_of
 
 __all__ = ["SiteScale", "Standardisation", "Transform", "standardisation_of"]
 
@@ -91,12 +91,11 @@ class Standardisation:
 
 def standardisation_of(
     bank: Bank,
-    among: np.ndarray,
     transforms: Mapping[str, Transform],
     shared: Mapping[str, tuple[int, ...]],
     raw: Sequence[str] = (),
 ) -> Standardisation:
-    """The standardisation that a bank's rows `among` give.
+    """The standardisation that a bank's rows give, those that failed left out.
 
     Parameters
     ----------
@@ -113,10 +112,10 @@ def standardisation_of(
         If a coordinate, or all that is observed, is the same in all rows, or a logarithm is wanted of what is not
         positive.
     """
-    softenings = _softenings(bank, among, transforms)
+    softenings = _softenings(bank, transforms)
 
     def parts() -> Any:
-        for z, x in bank.batches(READ_ROWS, seed=None, among=among):
+        for z, x in bank.batches(READ_ROWS, seed=None):
             yield z, {n: _transformed(v, transforms.get(n, "none"), softenings.get(n, 1.0)) for n, v in x.items()}
 
     moments = moments_of(parts(), bank.labels, bank.shapes)
@@ -125,7 +124,7 @@ def standardisation_of(
         raise ValueError(f"Parameter `{name}` is the same in all rows of the bank. Simulate it with a prior.")
     sites = {}
     for name, shape in bank.shapes.items():
-        found, mask = moments.observed[name], _full_mask(bank, name, shape)
+        found, mask = moments.observed[name], _full_mask(bank, name)
         transform = transforms.get(name, "none")
         if transform == "log" and not np.isfinite(found.mean[mask]).all():
             raise ValueError(
@@ -142,25 +141,22 @@ def standardisation_of(
     return Standardisation(moments.coordinates.mean, moments.coordinates.sd, sites)
 
 
-def _softenings(bank: Bank, among: np.ndarray, transforms: Mapping[str, Transform]) -> dict[str, float]:
+def _softenings(bank: Bank, transforms: Mapping[str, Transform]) -> dict[str, float]:
     """Median absolute values of the sites that an asinh transforms."""
     wanted = [name for name, transform in transforms.items() if transform == "asinh"]
     if not wanted:
         return {}
-    _, first = next(bank.batches(READ_ROWS, seed=None, among=among))
+    _, first = next(bank.batches(READ_ROWS, seed=None))
     found = {}
     for name in wanted:
-        values = np.abs(first[name][:, _full_mask(bank, name, bank.shapes[name])])
+        values = np.abs(first[name][:, _full_mask(bank, name)])
         found[name] = float(np.median(values[values > 0])) if (values > 0).any() else 1.0
     return found
 
 
-def _full_mask(bank: Bank, name: str, shape: Sequence[int]) -> np.ndarray:
+def _full_mask(bank: Bank, name: str) -> np.ndarray:
     """Where a site counts, of the shape of its values."""
-    if name not in bank.masks:
-        return np.ones(shape, bool)
-    mask = np.asarray(bank.masks[name], bool)
-    return np.broadcast_to(mask.reshape(mask.shape + (1,) * (len(shape) - mask.ndim)), shape)
+    return bank.masks[name] if name in bank.masks else np.ones(bank.shapes[name], bool)
 
 
 def _shared(mean: np.ndarray, sd: np.ndarray, kept: np.ndarray, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -175,11 +171,11 @@ def _warn_constant(bank: Bank, sites: Mapping[str, SiteScale]) -> None:
     """Warn of entries that are the same in all rows, though no mask says that they are left out."""
     dropped = []
     for name, scale in sites.items():
-        unexpected = _full_mask(bank, name, scale.kept.shape) & ~scale.kept
+        unexpected = _full_mask(bank, name) & ~scale.kept
         names = labels_of([(name, scale.kept.shape)])
         dropped += [label for label, is_same in zip(names, unexpected.ravel(), strict=True) if is_same]
     if not any(scale.kept.any() for scale in sites.values()):
         raise ValueError("All that is observed is the same in all rows of the bank: there is nothing to learn from.")
     if dropped:
-        shown = ", ".join(f"`{n}`" for n in dropped[:8]) + (f" and {len(dropped) - 8} more" if len(dropped) > 8 else "")
-        warnings.warn(f"The same in all rows of the bank, and left out: {shown}.", UserWarning, stacklevel=5)
+        names = listed([f"`{name}`" for name in dropped])
+        warnings.warn(f"The same in all rows of the bank, and left out: {names}.", UserWarning, stacklevel=5)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bayesastro.inference.mclmc import MCLMC
     from bayesastro.inference.nested import NestedSampler
     from bayesastro.inference.neural.amortised import Amortised
+    from bayesastro.inference.neural.corrected import Corrected
     from bayesastro.inference.neural.npe import NPE
     from bayesastro.inference.nuts import NUTS
     from bayesastro.inference.pathfinder import Pathfinder
@@ -46,6 +47,7 @@ __all__ = [
     "SMC",
     "Amortised",
     "Bank",
+    "Corrected",
     "Ensemble",
     "GeoVI",
     "NestedSampler",
@@ -73,6 +75,7 @@ __all__ = [
 _HOMES = {
     "Amortised": "bayesastro.inference.neural.amortised",
     "Bank": "bayesastro.banks.bank",
+    "Corrected": "bayesastro.inference.neural.corrected",
     "Ensemble": "bayesastro.inference.ensemble",
     "GeoVI": "bayesastro.inference.geovi",
     "MCLMC": "bayesastro.inference.mclmc",

@@ -31,10 +31,10 @@ MAX_KHAT = 0.7
 
 def importance_tail(result: xr.DataTree) -> list[Finding]:
     """Importance weights whose tail is too heavy for their sums to mean anything, even if no draws came of them."""
-    what, remedy = (
-        "k̂ of the importance weights",
-        ("The approximation does not cover the posterior: use the draws only as `start=` of `NUTS` or another engine."),
-    )
+    if result.attrs.get("fell_back"):  # the draws are not weighted
+        return []
+    what = "k̂ of the importance weights"
+    remedy = "The approximation does not cover the posterior: use the draws only as `start=` of `NUTS` or another engine."
     return worst("khat", [("weights", float(result.attrs.get("khat", 0.0)))], MAX_KHAT, 1, what, remedy)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesastro.precision import working_precision
 from bayesastro.problem import Problem
-from bayesastro.program import Data, checked_array
+from bayesastro.program import Data, checked_array, data_set
 from bayesastro.structure import Structure
 
 __all__ = ["Batch", "stack"]
@@ -53,12 +53,7 @@ class Batch:
 
     def take(self, index: Any) -> Data:
         """Data of one data set, or of several along the leading axis (an array of numbers, a slice)."""
-
-        def chosen(array: np.ndarray, axis: int | None) -> np.ndarray:
-            return array if axis is None else array[index]
-
-        arrays = tuple(map(chosen, self.data.arrays, self.axes.arrays))
-        return Data(arrays, {n: chosen(a, self.axes.observed[n]) for n, a in self.data.observed.items()})
+        return data_set(self.data, self.axes, index)
 
 
 def stack(

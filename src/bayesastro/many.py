@@ -17,6 +17,7 @@ from bayesastro.cluster import spread
 from bayesastro.compilation import compile_clock
 from bayesastro.drive import check_kinds, checked_seed, interruptions, next_block, run_identity
 from bayesastro.fingerprint import data_fingerprint
+from bayesastro.inference.alone import run_alone
 from bayesastro.inference.engine import Draws, Engine, Progress, Rows
 from bayesastro.inference.lanes import on_one_device, over_lanes
 from bayesastro.many_result import build_many
@@ -239,7 +240,7 @@ def fit_chunk(
             keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.asarray(numbers))
             return _as_rows(numbers, engine.fit_batch(views, keys, batch.take(numbers), batch.axes))
         if not engine.is_traced:
-            draws = [_fit_alone(batch, engine, views, jax.random.fold_in(key, int(n)), int(n)) for n in numbers]
+            draws = [run_alone(engine, views, jax.random.fold_in(key, int(n)), batch.take(int(n))) for n in numbers]
             return _as_rows(numbers, draws)
         padded = np.concatenate([numbers, np.repeat(numbers[-1:], max(0, size - len(numbers)))])
         data = jax.device_put(batch.take(padded))
@@ -291,20 +292,6 @@ def _finished(engine: Engine, views: Views, state: Any, blocks: Sequence[Any], i
     names = blocks[0][1]
     rows = {name: np.concatenate([rows[name][index, : counts[index]] for counts, rows in blocks]) for name in names}
     return engine.finish(views, state, rows)
-
-
-def _fit_alone(batch: Batch, engine: Engine, views: Views, key: jax.Array, number: int) -> Draws | None:
-    """One data set with an engine that JAX cannot trace."""
-    data, blocks = batch.take(number), []
-    state = engine.init(views, key, data, None)
-    if not engine.started(state).all():
-        return None
-    while (standing := engine.progress(state)).done < standing.total:
-        num_steps = min(engine.block_size(views), standing.total - standing.done)
-        state, block = engine.advance(views, key, state, data, jnp.asarray(num_steps))
-        blocks.append({name: np.asarray(rows)[: int(block.count)] for name, rows in block.rows.items()})
-    rows = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]} if blocks else {}
-    return engine.finish(views, to_numpy(state), rows)
 
 
 def _as_rows(numbers: np.ndarray, draws: Sequence[Draws | None]) -> Rows:

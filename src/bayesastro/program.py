@@ -20,7 +20,7 @@ from numpyro import handlers
 
 from bayesastro.precision import native
 
-__all__ = ["Data", "Program", "bind", "checked_array", "checked_observed", "observing", "traced"]
+__all__ = ["Data", "Program", "bind", "checked_array", "checked_observed", "data_set", "observing", "traced"]
 
 
 class Data(NamedTuple):
@@ -36,6 +36,22 @@ class Data(NamedTuple):
 
     arrays: tuple[Any, ...]
     observed: dict[str, Any]
+
+
+def data_set(data: Data, axes: Data, index: Any) -> Data:
+    """One data set of a stack, or several (an array of numbers, a slice).
+
+    Parameters
+    ----------
+    data : Data
+        With the data sets along the leading axis where `axes` is 0; where it is None all share an array.
+    """
+
+    def chosen(array: np.ndarray, axis: int | None) -> np.ndarray:
+        return array if axis is None else array[index]
+
+    arrays = tuple(map(chosen, data.arrays, axes.arrays))
+    return Data(arrays, {name: chosen(array, axes.observed[name]) for name, array in data.observed.items()})
 
 
 @dataclass(frozen=True)

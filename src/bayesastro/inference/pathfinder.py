@@ -20,6 +20,7 @@ from arviz_stats.base import array_stats
 from blackjax.optimizers.lbfgs import bfgs_sample, lbfgs_inverse_hessian_factors, minimize_lbfgs
 
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
+from bayesastro.inference.importance import resampled, weights_of
 from bayesastro.inference.metric import first_metric
 from bayesastro.inference.starts import starting_points
 from bayesastro.problem import Views
@@ -155,10 +156,10 @@ class Pathfinder(Engine):
         if not np.isfinite(log_weight).any():
             attributes |= {"khat": np.inf, "ess": 0.0}
             return Draws(coordinates=np.zeros((1, 0, size)), chart="unconstrained", attributes=attributes)
-        weight, khat = _smoothed(log_weight)
-        moments = _moments_khat(log_weight, weight, position)
-        attributes |= {"khat": max(khat, moments), "khat_weights": khat, "ess": float(1 / np.sum(weight**2))}
-        chosen = _resampled(weight, self.num_draws, np.random.RandomState(np.asarray(state.seed)))
+        weights = weights_of(log_weight)
+        moments = _moments_khat(log_weight, weights.weight, position)
+        attributes |= {"khat": max(weights.khat, moments), "khat_weights": weights.khat, "ess": weights.ess}
+        chosen = resampled(weights.weight, self.num_draws, np.random.RandomState(np.asarray(state.seed)))
         return Draws(
             coordinates=position[None, chosen],
             chart="unconstrained",
@@ -222,15 +223,6 @@ def _gaussians(path: Any, history: int) -> _Gaussian:
     return jax.lax.map(at, jnp.arange(len(path.x)))
 
 
-def _smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
-    """Pareto-smoothed, normalised weights, and the shape k̂ of their tail."""
-    is_fine = np.isfinite(log_weight)
-    smoothed, khat = array_stats.psislw(-log_weight[is_fine])  # as for cross-validation, it takes minus the log-weights
-    weight = np.zeros(len(log_weight))
-    weight[is_fine] = np.exp(smoothed - np.max(smoothed))
-    return weight / weight.sum(), float(khat)
-
-
 def _moments_khat(log_weight: np.ndarray, weight: np.ndarray, position: np.ndarray) -> float:
     """The greatest k̂ of the terms that add up to a coordinate's variance.
 
@@ -243,10 +235,3 @@ def _moments_khat(log_weight: np.ndarray, weight: np.ndarray, position: np.ndarr
     is_fine = np.isfinite(log_weight)[:, None] & (deviations > 0)
     terms = [log_weight[ok] + 2 * np.log(column[ok]) for ok, column in zip(is_fine.T, deviations.T, strict=True)]
     return max(float(array_stats.psislw(-term)[1]) for term in terms)
-
-
-def _resampled(weight: np.ndarray, num_draws: int, random: np.random.RandomState) -> np.ndarray:
-    """Indices drawn in proportion to the weights, evenly (systematic resampling), in random order."""
-    edges = np.cumsum(weight)
-    places = (np.arange(num_draws) + random.uniform()) / num_draws * edges[-1]
-    return random.permutation(np.minimum(np.searchsorted(edges, places), len(weight) - 1))

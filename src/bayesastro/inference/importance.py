@@ -1,0 +1,61 @@
+"""Importance weights: smoothed, judged by the shape k̂ of their tail, and turned into draws of equal weight."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from arviz_stats.base import array_stats
+from scipy.special import logsumexp
+
+__all__ = ["Weights", "evidence_of", "resampled", "weights_of"]
+
+
+class Weights(NamedTuple):
+    """Pareto-smoothed weights.
+
+    Attributes
+    ----------
+    weight : array, shape (draw,)
+        Their sum is one.
+    khat : float
+        Shape of the tail; above 0.7 the weights mean nothing.
+    """
+
+    weight: np.ndarray
+    khat: float
+
+    @property
+    def ess(self) -> float:
+        """As many independent draws of the posterior are worth as much."""
+        return float(1 / np.sum(self.weight**2))
+
+
+def weights_of(log_weight: np.ndarray) -> Weights:
+    """Smooth log-weights, of which some are finite; those that are not become 0.
+
+    References
+    ----------
+    Vehtari, Simpson, Gelman, Yao & Gabry 2024, JMLR 25, 72 (arXiv:1507.02646).
+    """
+    is_fine = np.isfinite(log_weight)
+    smoothed, khat = array_stats.psislw(-log_weight[is_fine])  # as for cross-validation, it takes minus the log-weights
+    weight = np.zeros(len(log_weight))
+    weight[is_fine] = np.exp(smoothed - np.max(smoothed))
+    return Weights(weight / weight.sum(), float(khat))
+
+
+def evidence_of(log_weight: np.ndarray) -> tuple[float, float]:
+    """Log-evidence, the logarithm of the mean weight p(x, z)/q(z), and its standard error.
+
+    The weights are not smoothed, so that the mean has no bias.
+    """
+    finite = np.where(np.isfinite(log_weight), log_weight, -np.inf)
+    log_mean = float(logsumexp(finite)) - math.log(len(finite))
+    return log_mean, float(np.exp(finite - log_mean).std() / math.sqrt(len(finite)))
+
+
+def resampled(weight: np.ndarray, num_draws: int, random: np.random.Generator | np.random.RandomState) -> np.ndarray:
+    """Indices drawn in proportion to the weights, evenly (systematic resampling), in random order."""
+    edges = np.cumsum(weight)
+    places = (np.arange(num_draws) + random.uniform()) / num_draws * edges[-1]
+    return random.permutation(np.minimum(np.searchsorted(edges, places), len(weight) - 1))

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from bayesastro.inference.nested import NestedSampler
     from bayesastro.inference.neural.amortised import Amortised
     from bayesastro.inference.neural.corrected import Corrected
+    from bayesastro.inference.neural.nle import NLE
     from bayesastro.inference.neural.npe import NPE
+    from bayesastro.inference.neural.nre import NRE
+    from bayesastro.inference.neural.surrogate import Surrogate
     from bayesastro.inference.nuts import NUTS
     from bayesastro.inference.pathfinder import Pathfinder
     from bayesastro.inference.smc import SMC
@@ -42,7 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MCLMC",
+    "NLE",
     "NPE",
+    "NRE",
     "NUTS",
     "SMC",
     "Amortised",
@@ -53,6 +58,7 @@ __all__ = [
     "NestedSampler",
     "Pathfinder",
     "Problem",
+    "Surrogate",
     "__version__",
     "calibrate",
     "check_fit",
@@ -79,12 +85,15 @@ _HOMES = {
     "Ensemble": "bayesastro.inference.ensemble",
     "GeoVI": "bayesastro.inference.geovi",
     "MCLMC": "bayesastro.inference.mclmc",
+    "NLE": "bayesastro.inference.neural.nle",
     "NPE": "bayesastro.inference.neural.npe",
+    "NRE": "bayesastro.inference.neural.nre",
     "NUTS": "bayesastro.inference.nuts",
     "NestedSampler": "bayesastro.inference.nested",
     "Pathfinder": "bayesastro.inference.pathfinder",
     "Problem": "bayesastro.problem",
     "SMC": "bayesastro.inference.smc",
+    "Surrogate": "bayesastro.inference.neural.surrogate",
     "calibrate": "bayesastro.calibration.calibrate",
     "check_fit": "bayesastro.predictive_checks",
     "compare": "bayesastro.comparison",

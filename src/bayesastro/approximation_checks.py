@@ -34,7 +34,9 @@ def importance_tail(result: xr.DataTree) -> list[Finding]:
     if result.attrs.get("fell_back"):  # the draws are not weighted
         return []
     what = "k̂ of the importance weights"
-    remedy = "The approximation does not cover the posterior: use the draws only as `start=` of `NUTS` or another engine."
+    remedy = (
+        "The approximation does not cover the posterior: use the draws only as `start=` of `NUTS` or another engine."
+    )
     return worst("khat", [("weights", float(result.attrs.get("khat", 0.0)))], MAX_KHAT, 1, what, remedy)
 
 

@@ -133,20 +133,24 @@ class Chart(ABC):
     @partial(jax.jit, static_argnums=0)
     def log_terms(self, z: jax.Array, data: Data) -> tuple[jax.Array, jax.Array]:
         """Log-prior and log-likelihood. Jitted so that the program is traced once however often an engine asks."""
-        parts = self.split(z)
         with traced(self.structure.program, data, *self.placed(z, data)) as trace:
-            log_prior = self._base_log_prior(z)
-            log_likelihood = jnp.zeros((), z.dtype)
-            for name, site in trace.items():
-                if site["type"] != "sample":
-                    continue
-                if name in parts:
-                    log_prior += self._site_log_prior(site, parts[name])
-                elif name in self.prior_factors:
-                    log_prior += site_log_prob(site).sum()
-                else:
-                    log_likelihood += site_log_prob(site).sum()
-        return log_prior, log_likelihood
+            return self._log_prior_of(trace, z), self._log_likelihood_of(trace, z, data)
+
+    def _log_prior_of(self, trace: Mapping[str, Any], z: jax.Array) -> jax.Array:
+        parts, log_prior = self.split(z), self._base_log_prior(z)
+        for name, site in trace.items():
+            if site["type"] == "sample" and name in parts:
+                log_prior += self._site_log_prior(site, parts[name])
+            elif site["type"] == "sample" and name in self.prior_factors:
+                log_prior += site_log_prob(site).sum()
+        return log_prior
+
+    def _log_likelihood_of(self, trace: Mapping[str, Any], z: jax.Array, data: Data) -> jax.Array:
+        log_likelihood, others = jnp.zeros((), z.dtype), {*self.split(z), *self.prior_factors}
+        for name, site in trace.items():
+            if site["type"] == "sample" and name not in others:
+                log_likelihood += site_log_prob(site).sum()
+        return log_likelihood
 
     @abstractmethod
     def _forward(self, fn: Any, part: jax.Array) -> jax.Array:

@@ -12,7 +12,8 @@ import pytest
 from blackjax.optimizers.lbfgs import minimize_lbfgs
 
 import bayesastro as ba
-from bayesastro.inference.pathfinder import _gaussians, _resampled, _smoothed
+from bayesastro.inference.importance import resampled, weights_of
+from bayesastro.inference.pathfinder import _gaussians
 
 NARROW = {"a": 1e-4, "b": 1e-3}
 
@@ -71,7 +72,7 @@ def test_smoothed_weights_tell_a_light_tail_from_a_heavy_one():
     x = random.normal(size=8000)
     for sd, is_good in ((0.9, True), (2.5, False)):  # of the target, under draws of sd 1
         log_weight = 0.5 * x**2 - 0.5 * (x / sd) ** 2 - np.log(sd)
-        weight, khat = _smoothed(log_weight)
+        weight, khat = weights_of(log_weight)
         assert weight.sum() == pytest.approx(1.0)
         assert (khat < 0.7) == is_good
         if is_good:
@@ -80,7 +81,7 @@ def test_smoothed_weights_tell_a_light_tail_from_a_heavy_one():
 
 def test_resampling_is_in_proportion_to_the_weights():
     weight = np.array([0.5, 0.0, 0.3, 0.2])
-    counts = np.bincount(_resampled(weight, 1000, np.random.RandomState(1)), minlength=4)
+    counts = np.bincount(resampled(weight, 1000, np.random.RandomState(1)), minlength=4)
     np.testing.assert_allclose(counts, 1000 * weight, atol=1)
 
 

@@ -65,13 +65,13 @@ def test_damage_is_told(folder):
     (folder / "spec.json").write_text("{")
     with pytest.raises(ValueError, match=r"spec.json` is damaged"):
         ba.Amortised.load(folder)
-    with pytest.raises(FileNotFoundError, match="no saved posterior"):
+    with pytest.raises(FileNotFoundError, match="no saved network"):
         ba.Amortised.load(folder / "nothing")
 
 
 def test_other_formats_are_refused(folder):
-    edited(folder, format="bayesastro amortised posterior 0")
-    with pytest.raises(ValueError, match="of the format `bayesastro amortised posterior 0`, but this version reads"):
+    edited(folder, format="bayesastro trained networks 0")
+    with pytest.raises(ValueError, match="of the format `bayesastro trained networks 0`, but this version reads"):
         ba.Amortised.load(folder)
 
 
@@ -95,6 +95,6 @@ def test_weights_that_do_not_repeat_their_densities_are_refused(folder):
 
 def test_another_folder_is_not_overwritten(amortised, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match="is no saved posterior"):
+    with pytest.raises(FileExistsError, match="holds no saved network"):
         amortised.save(tmp_path)
     assert (tmp_path / "notes.txt").read_text() == "mine"

@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from arviz_stats.base import array_stats
 
 from bayesastro.inference.engine import Rows
+from bayesastro.inference.importance import khat_of
 from bayesastro.problem import Views
 from bayesastro.program import Data
 
@@ -71,6 +71,5 @@ def bound(views: Views, rows: Rows) -> dict[str, Any]:
         spread = log_weight.std()
         found = {"elbo": log_weight.mean(), "elbo_err": error, "approximation_error": spread / np.sqrt(size)}
         if len(log_weight) >= MIN_TAIL and np.isfinite(log_weight).all():
-            # Equal weights, of an exact approximation, have no tail to fit.
-            found["pareto_k"] = 0.0 if spread < 1e-6 else array_stats.psislw(log_weight)[1]
+            found["pareto_k"] = khat_of(log_weight)
     return {name: float(value) for name, value in found.items()}

@@ -148,6 +148,14 @@ class Engine(ABC):
         if reason := self.refusal(problem):
             raise ValueError(reason)
 
+    def check_axes(self, problem: Problem, axes: Data) -> None:  # noqa: B027 - most engines take whatever is stacked
+        """Raise if data sets of a batch may not differ in what `axes` says is stacked (0, else None).
+
+        Raises
+        ------
+        ValueError
+        """
+
     def settings(self) -> dict[str, Any]:
         """The settings by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}

@@ -7,7 +7,13 @@ import numpy as np
 from arviz_stats.base import array_stats
 from scipy.special import logsumexp
 
-__all__ = ["Weights", "evidence_of", "resampled", "weights_of"]
+__all__ = ["Weights", "evidence_of", "khat_of", "resampled", "weights_of"]
+
+EQUAL = 1e-6
+"""Range of log-weights below which they have no tail to fit."""
+
+LEAST_ESS = 3.0
+"""Below it a few weights are all, and the others no tail to fit."""
 
 
 class Weights(NamedTuple):
@@ -38,10 +44,28 @@ def weights_of(log_weight: np.ndarray) -> Weights:
     Vehtari, Simpson, Gelman, Yao & Gabry 2024, JMLR 25, 72 (arXiv:1507.02646).
     """
     is_fine = np.isfinite(log_weight)
-    smoothed, khat = array_stats.psislw(-log_weight[is_fine])  # as for cross-validation, it takes minus the log-weights
+    smoothed, khat = _smoothed(log_weight[is_fine])
     weight = np.zeros(len(log_weight))
     weight[is_fine] = np.exp(smoothed - np.max(smoothed))
-    return Weights(weight / weight.sum(), float(khat))
+    return Weights(weight / weight.sum(), khat)
+
+
+def khat_of(log_weight: np.ndarray) -> float:
+    """Shape of the tail of weights, all finite."""
+    return _smoothed(log_weight)[1]
+
+
+def _smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
+    if np.ptp(log_weight) < EQUAL:
+        return log_weight, 0.0
+    if math.exp(2 * _log_sum(log_weight) - _log_sum(2 * log_weight)) < LEAST_ESS:
+        return log_weight, np.inf
+    smoothed, khat = array_stats.psislw(-log_weight)  # as for cross-validation, it takes minus the log-weights
+    return smoothed, float(khat)
+
+
+def _log_sum(log_weight: np.ndarray) -> float:
+    return float(np.asarray(logsumexp(log_weight)))
 
 
 def evidence_of(log_weight: np.ndarray) -> tuple[float, float]:
@@ -50,7 +74,7 @@ def evidence_of(log_weight: np.ndarray) -> tuple[float, float]:
     The weights are not smoothed, so that the mean has no bias.
     """
     finite = np.where(np.isfinite(log_weight), log_weight, -np.inf)
-    log_mean = float(logsumexp(finite)) - math.log(len(finite))
+    log_mean = _log_sum(finite) - math.log(len(finite))
     return log_mean, float(np.exp(finite - log_mean).std() / math.sqrt(len(finite)))
 
 

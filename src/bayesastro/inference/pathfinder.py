@@ -16,11 +16,10 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from arviz_stats.base import array_stats
 from blackjax.optimizers.lbfgs import bfgs_sample, lbfgs_inverse_hessian_factors, minimize_lbfgs
 
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
-from bayesastro.inference.importance import resampled, weights_of
+from bayesastro.inference.importance import khat_of, resampled, weights_of
 from bayesastro.inference.metric import first_metric
 from bayesastro.inference.starts import starting_points
 from bayesastro.problem import Views
@@ -234,4 +233,4 @@ def _moments_khat(log_weight: np.ndarray, weight: np.ndarray, position: np.ndarr
     deviations = np.abs(values - weight @ values)
     is_fine = np.isfinite(log_weight)[:, None] & (deviations > 0)
     terms = [log_weight[ok] + 2 * np.log(column[ok]) for ok, column in zip(is_fine.T, deviations.T, strict=True)]
-    return max(float(array_stats.psislw(-term)[1]) for term in terms)
+    return max(khat_of(term) for term in terms)

@@ -7,18 +7,16 @@ judge it with :func:`bayesastro.calibrate`, which takes it like any engine.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesastro.banks.identity import differences, program_identity_of
-from bayesastro.fingerprint import array_fingerprint
-from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
-from bayesastro.inference.neural import artefact
+from bayesastro.inference.engine import Block, Draws, Progress, Rows, require_positive
+from bayesastro.inference.neural.learned import Learned
 from bayesastro.inference.neural.posterior import Drawn, NeuralPosterior
+from bayesastro.inference.neural.trained import Trained
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
@@ -41,7 +39,7 @@ def _seed_of(key: jax.Array) -> jax.Array:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Amortised(Engine):
+class Amortised(Learned):
     """A trained neural posterior; made by :meth:`NPE.train` or :meth:`load`.
 
     Parameters
@@ -58,10 +56,10 @@ class Amortised(Engine):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"simulate"})
-    exactness: ClassVar[str] = "amortised"
     references: ClassVar[tuple[str, ...]] = ("arXiv:1605.06376", "arXiv:1905.07488", "arXiv:2110.06581")
     is_traced: ClassVar[bool] = False
     is_batched: ClassVar[bool] = True
+    kinds: ClassVar[tuple[str, ...]] = ("posterior",)
 
     posterior: NeuralPosterior
     num_chains: int = 4
@@ -78,22 +76,16 @@ class Amortised(Engine):
             f"{len(p.labels)} coordinates given {observed}; {p.num_simulations} simulations)"
         )
 
-    def settings(self) -> dict[str, Any]:
-        return {
-            "posterior": self.posterior.fingerprint,
-            "training": dict(self.posterior.settings),
-            "num_chains": self.num_chains,
-            "num_draws": self.num_draws,
-        }
+    @property
+    def trained(self) -> NeuralPosterior:
+        return self.posterior
 
-    def validate(self, problem: Problem) -> None:
-        super().validate(problem)
-        what = differences(self.posterior.identity, program_identity_of(problem))
-        if what:
-            raise ValueError(
-                f"This `Amortised` posterior was trained on {' and '.join(what)}. Simulate the problem to a bank, and "
-                "train `NPE` on it."
-            )
+    def _kept_settings(self) -> dict[str, Any]:
+        return {"num_chains": self.num_chains, "num_draws": self.num_draws}
+
+    @classmethod
+    def _restored(cls, trained: Trained, settings: Mapping[str, Any]) -> "Amortised":
+        return cls(posterior=cast(NeuralPosterior, trained), **settings)
 
     def block_size(self, views: Views) -> int:
         return 1
@@ -101,7 +93,6 @@ class Amortised(Engine):
     def init(self, views: Views, key: jax.Array, data: Data, start: jax.Array | None) -> _State:
         if start is not None:
             raise ValueError("`Amortised` draws independently and takes no `start`. Leave it out.")
-        self._check_arguments(views, data, None)
         return _State(
             np.asarray(0), np.asarray(_seed_of(key)), np.asarray(np.nan), np.full(len(self.posterior.labels), np.nan)
         )
@@ -110,7 +101,7 @@ class Amortised(Engine):
         self, views: Views, key: jax.Array, state: _State, data: Data, num_steps: jax.Array
     ) -> tuple[_State, Block]:
         """The one step there is makes all draws."""
-        observed = {name: values[None] for name, values in self._observed(views, data).items()}
+        observed = {name: np.asarray(values)[None] for name, values in self._observed(views, data).items()}
         drawn = self.posterior.draw(observed, self.num_chains * self.num_draws, [state.seed])
         rows = {"coordinates": drawn.coordinates, "log_prob": drawn.log_prob}
         after = state._replace(count=np.asarray(1), outside=drawn.outside[0], epistemic=drawn.epistemic[0])
@@ -127,7 +118,6 @@ class Amortised(Engine):
         return self._draws(found, 0)
 
     def fit_batch(self, views: Views, keys: jax.Array, data: Data, axes: Data) -> list[Draws | None]:
-        self._check_arguments(views, data, axes)
         number = len(keys)
         sites = self.posterior.shapes
         missing = [name for name in sites if name not in data.observed]
@@ -155,10 +145,7 @@ class Amortised(Engine):
             chart="unconstrained",
             sample_stats={"lp": drawn.log_prob[index].astype(float).reshape(shape)},
             attributes={
-                "num_simulations": p.num_simulations,
-                "num_networks": len(p.networks),
-                "validation_loss": float(np.mean([history.best for history in p.histories])),
-                "training_seconds": float(sum(history.seconds for history in p.histories)),
+                **p.figures(),
                 "ess": float(self.num_chains * self.num_draws),
                 "outside_bank": float(drawn.outside[index]),
                 **(
@@ -168,34 +155,6 @@ class Amortised(Engine):
                 ),
             },
         )
-
-    def _check_arguments(self, views: Views, data: Data, axes: Data | None) -> None:
-        """Raise unless the program's arguments are those of the bank; data sets may differ by what is observed only."""
-        trained = self.posterior.identity["arguments"]
-        for place, name in enumerate(views.structure.program.array_names):
-            if name not in trained:
-                continue
-            if axes is not None and axes.arrays[place] == 0:
-                raise ValueError(
-                    f"`Amortised` was trained at one value of the argument `{name}`, but the data sets each have their "
-                    "own. Make it an observed site of the program, or fit them with another engine."
-                )
-            if array_fingerprint(np.asarray(data.arrays[place])) != trained[name]:
-                raise ValueError(
-                    f"`Amortised` was trained at another value of the argument `{name}`. Simulate the problem to a "
-                    "bank, and train `NPE` on it."
-                )
-
-    def _observed(self, views: Views, data: Data) -> dict[str, np.ndarray]:
-        """Values of the observed sites, those given by ``obs=`` too."""
-        names = list(self.posterior.shapes)
-        if all(name in data.observed for name in names):
-            return {name: np.asarray(data.observed[name]) for name in names}
-        with working_precision(views.structure.precision):
-            probe = to_numpy(views.structure.probe(data, jax.random.key(0)))
-        return {
-            name: np.asarray(data.observed[name] if name in data.observed else probe[name]["inline"]) for name in names
-        }
 
     def draw(self, observed: Mapping[str, Any], num: int, *, seed: int) -> np.ndarray:
         """Draws for many data sets at once, in unconstrained coordinates; :func:`bayesastro.fit_many` gives parameters.
@@ -242,7 +201,7 @@ class Amortised(Engine):
                     f"`log_prob` needs coordinates of shape ({number}, draw, {len(self.posterior.labels)}), but "
                     f"{z.shape} came."
                 )
-            return self.posterior.log_prob(z, values)
+            return self.posterior.evaluate(z, values)
         if problem is None:
             raise ValueError("`log_prob` of parameters needs the `problem` for their coordinates. Give `problem=`.")
         self.validate(problem)
@@ -256,45 +215,4 @@ class Amortised(Engine):
 
             z, in_coordinates = to_numpy(jax.jit(jax.vmap(jax.vmap(one)))(jax.tree.map(jnp.asarray, theta)))
         in_parameters = sum(problem.log_prior(theta, batch_ndims=2).values())
-        return self.posterior.log_prob(z, values) - in_coordinates + in_parameters
-
-    def _checked(self, observed: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], int]:
-        """Observed values of many data sets, and their number."""
-        values = {}
-        for name, shape in self.posterior.shapes.items():
-            if name not in observed:
-                raise ValueError(f"Values of the observed site `{name}` are needed; they came for {sorted(observed)}.")
-            values[name] = np.asarray(observed[name], float)
-            if values[name].shape[1:] != shape:
-                raise ValueError(
-                    f"`{name}` was trained with shape {shape}, but values of shape {values[name].shape} came, of which "
-                    "the first axis counts the data sets. Give the shape that was trained with."
-                )
-        numbers = {name: len(value) for name, value in values.items()}
-        if len(set(numbers.values())) > 1:
-            raise ValueError(f"The observed sites have unlike numbers of data sets: {numbers}.")
-        return values, next(iter(numbers.values()))
-
-    def save(self, folder: str | Path) -> None:
-        """Write the posterior to a folder of its own; an old one is replaced in one step.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written.
-        """
-        artefact.save(self.posterior, {"num_chains": self.num_chains, "num_draws": self.num_draws}, Path(folder))
-
-    @classmethod
-    def load(cls, folder: str | Path) -> "Amortised":
-        """The posterior that :meth:`save` wrote.
-
-        Raises
-        ------
-        FileNotFoundError
-            If nothing is there.
-        ValueError
-            If it is none, of another version, damaged, or does not repeat its own log-probabilities.
-        """
-        posterior, settings = artefact.load(Path(folder))
-        return cls(posterior=posterior, **settings)
+        return self.posterior.evaluate(z, values) - in_coordinates + in_parameters

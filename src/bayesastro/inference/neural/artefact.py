@@ -1,4 +1,4 @@
-"""A trained posterior on disk: a folder that is verified when it is read, and holds no code.
+"""Trained networks on disk: a folder that is verified when it is read, and holds no code.
 
 * ``weights.safetensors``: weights of all networks, and the arrays of standardisation and architecture.
 * ``spec.json``: architecture, settings, whose simulations, history, versions, and SHA-256 of the other two files.
@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -24,14 +24,15 @@ from safetensors.numpy import save as save_tensors
 
 from bayesastro._version import __version__
 from bayesastro.inference.neural.familiarity import Familiarity
-from bayesastro.inference.neural.network import Network, Plan
-from bayesastro.inference.neural.posterior import NeuralPosterior
+from bayesastro.inference.neural.kinds import network_of, trained_class
+from bayesastro.inference.neural.network import Plan
 from bayesastro.inference.neural.standardise import SiteScale, Standardisation
+from bayesastro.inference.neural.trained import Trained
 from bayesastro.inference.neural.training import History
 
 __all__ = ["FORMAT", "load", "save"]
 
-FORMAT = "bayesastro amortised posterior 1"
+FORMAT = "bayesastro trained networks 1"
 
 WEIGHTS, SPEC, SELFTEST = "weights.safetensors", "spec.json", "selftest.npz"
 
@@ -42,16 +43,16 @@ TEST_TOLERANCE = 1e-3
 """Of log-probabilities, between machines in single precision; relative to their size where they are larger than one."""
 
 
-def save(posterior: NeuralPosterior, settings: Mapping[str, Any], folder: Path) -> None:
-    """Write a posterior: everything to a folder beside, and that to its place."""
+def save(trained: Trained, settings: Mapping[str, Any], folder: Path) -> None:
+    """Write networks: everything to a folder beside, and that to its place."""
     if folder.exists() and not (folder / SPEC).exists():
-        raise FileExistsError(f"`{folder}` exists and is no saved posterior. Choose another folder.")
+        raise FileExistsError(f"`{folder}` exists and holds no saved network. Choose another folder.")
     beside = folder.with_name(f".{uuid.uuid4().hex}.{folder.name}")
     beside.mkdir(parents=True)
     try:
-        (beside / WEIGHTS).write_bytes(save_tensors(_arrays(posterior)))
-        np.savez(beside / SELFTEST, allow_pickle=False, **_tests(posterior))
-        spec = _spec(posterior) | {
+        (beside / WEIGHTS).write_bytes(save_tensors(_arrays(trained)))
+        np.savez(beside / SELFTEST, allow_pickle=False, **_tests(trained))
+        spec = _spec(trained) | {
             "engine": dict(settings),
             "sha256": {name: _digest((beside / name).read_bytes()) for name in (WEIGHTS, SELFTEST)},
         }
@@ -67,15 +68,15 @@ def save(posterior: NeuralPosterior, settings: Mapping[str, Any], folder: Path) 
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def load(folder: Path) -> tuple[NeuralPosterior, dict[str, Any]]:
-    """A posterior and the engine's settings.
+def load(folder: Path, kinds: Sequence[str]) -> tuple[Trained, dict[str, Any]]:
+    """Networks of one of the kinds, and the engine's settings.
 
     Raises
     ------
     FileNotFoundError, ValueError
     """
     if not (folder / SPEC).is_file():
-        raise FileNotFoundError(f"There is no saved posterior at `{folder}`: it has no `{SPEC}`.")
+        raise FileNotFoundError(f"There holds no saved networks at `{folder}`: it has no `{SPEC}`.")
     try:
         spec = json.loads((folder / SPEC).read_text())
     except ValueError as error:
@@ -86,19 +87,25 @@ def load(folder: Path) -> tuple[NeuralPosterior, dict[str, Any]]:
             f"`{folder}` is of the format `{found}`, but this version reads `{FORMAT}`. Train again, or read it with "
             f"the version that wrote it."
         )
+    kind = spec["plan"]["kind"]
+    if kind not in kinds:
+        raise ValueError(
+            f"`{folder}` holds a learnt {kind}, and not a {' or '.join(kinds)}. Load a posterior by `Amortised.load`, "
+            "and a likelihood or ratio by `Surrogate.load`."
+        )
     contents = {name: _verified(folder / name, spec["sha256"][name]) for name in (WEIGHTS, SELFTEST)}
     try:
-        posterior = _rebuilt(spec, load_tensors(contents[WEIGHTS]))
+        trained = _rebuilt(spec, load_tensors(contents[WEIGHTS]))
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"`{folder}` is damaged: {SPEC} and {WEIGHTS} do not fit together ({error}).") from error
     with np.load(folder / SELFTEST, allow_pickle=False) as tests:
-        _self_test(posterior, dict(tests), folder)
-    return posterior, spec["engine"]
+        _self_test(trained, dict(tests), folder)
+    return trained, spec["engine"]
 
 
 def _verified(path: Path, wanted: str) -> bytes:
     if not path.is_file():
-        raise ValueError(f"The saved posterior `{path.parent}` has no `{path.name}`. Copy the whole folder.")
+        raise ValueError(f"The saved network `{path.parent}` has no `{path.name}`. Copy the whole folder.")
     content = path.read_bytes()
     if _digest(content) != wanted:
         raise ValueError(f"`{path}` is damaged: its SHA-256 is not the one in `{SPEC}`. Copy it again, or train again.")
@@ -109,44 +116,44 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _spec(posterior: NeuralPosterior) -> dict[str, Any]:
+def _spec(trained: Trained) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "versions": {"bayesastro": __version__, **{name: version(name) for name in ("torch", "numpy", "zuko")}},
-        "identity": dict(posterior.identity),
-        "labels": posterior.labels,
-        "num_simulations": posterior.num_simulations,
-        "num_failed": posterior.num_failed,
-        "seed": posterior.seed,
-        "settings": dict(posterior.settings),
-        "num_networks": len(posterior.networks),
-        "plan": posterior.networks[0].plan.described(),
+        "identity": dict(trained.identity),
+        "labels": trained.labels,
+        "num_simulations": trained.num_simulations,
+        "num_failed": trained.num_failed,
+        "seed": trained.seed,
+        "settings": dict(trained.settings),
+        "num_networks": len(trained.networks),
+        "plan": trained.networks[0].plan.described(),
         "sites": {
             name: {"transform": scale.transform, "softening": scale.softening, "shape": list(scale.kept.shape)}
-            for name, scale in posterior.scale.sites.items()
+            for name, scale in trained.scale.sites.items()
         },
-        "histories": [asdict(history) for history in posterior.histories],
+        "histories": [asdict(history) for history in trained.histories],
     }
 
 
-def _arrays(posterior: NeuralPosterior) -> dict[str, np.ndarray]:
-    arrays = {f"plan/{name}": array for name, array in posterior.networks[0].plan.arrays().items()}
-    for i, network in enumerate(posterior.networks):
+def _arrays(trained: Trained) -> dict[str, np.ndarray]:
+    arrays = {f"plan/{name}": array for name, array in trained.networks[0].plan.arrays().items()}
+    for i, network in enumerate(trained.networks):
         arrays |= {f"network {i}/{name}": value.numpy() for name, value in network.state_dict().items()}
-    arrays |= {"scale/mean": posterior.scale.mean, "scale/sd": posterior.scale.sd}
-    for name, scale in posterior.scale.sites.items():
+    arrays |= {"scale/mean": trained.scale.mean, "scale/sd": trained.scale.sd}
+    for name, scale in trained.scale.sites.items():
         arrays |= {f"site {part}/{name}": getattr(scale, part) for part in ("mean", "sd", "kept")}
-    familiarity = posterior.familiarity
+    familiarity = trained.familiarity
     arrays |= {f"familiarity/{part}": getattr(familiarity, part) for part in ("mean", "whitening", "limits")}
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
-def _rebuilt(spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> NeuralPosterior:
+def _rebuilt(spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Trained:
     plan = Plan.of(spec["plan"], _under(arrays, "plan"))
     networks = []
     for i in range(spec["num_networks"]):
         with torch.random.fork_rng(devices=[]):  # the initial weights, which are overwritten, are drawn
-            network = Network(plan)
+            network = network_of(plan)
         network.load_state_dict({n: torch.from_numpy(a.copy()) for n, a in _under(arrays, f"network {i}").items()})
         networks.append(network.eval())
     sites = {
@@ -158,7 +165,7 @@ def _rebuilt(spec: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Neura
         for name, site in spec["sites"].items()
     }
     names = ("identity", "labels", "num_simulations", "num_failed", "settings", "seed")
-    return NeuralPosterior(
+    return trained_class(plan)(
         networks=tuple(networks),
         scale=Standardisation(arrays["scale/mean"], arrays["scale/sd"], sites),
         familiarity=Familiarity(*(arrays[f"familiarity/{part}"] for part in ("mean", "whitening", "limits"))),
@@ -171,25 +178,25 @@ def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarra
     return {n.removeprefix(f"{prefix}/"): a for n, a in arrays.items() if n.startswith(f"{prefix}/")}
 
 
-def _tests(posterior: NeuralPosterior) -> dict[str, np.ndarray]:
+def _tests(trained: Trained) -> dict[str, np.ndarray]:
     """Coordinates and observed values within what was trained on, and their log-probabilities."""
     random = np.random.default_rng(0)
-    z = posterior.scale.restored(random.standard_normal((NUM_TESTS, 1, len(posterior.labels))))
+    z = trained.scale.restored(random.standard_normal((NUM_TESTS, 1, len(trained.labels))))
     observed = {}
-    for name, scale in posterior.scale.sites.items():
+    for name, scale in trained.scale.sites.items():
         values = scale.mean + scale.sd * random.standard_normal((NUM_TESTS, *scale.mean.shape))
         back = {"none": lambda v: v, "asinh": lambda v, s=scale.softening: s * np.sinh(v), "log": np.exp}
         observed[f"observed/{name}"] = back[scale.transform](values)
-    found = posterior.log_prob(z, {name.removeprefix("observed/"): v for name, v in observed.items()})
+    found = trained.evaluate(z, {name.removeprefix("observed/"): v for name, v in observed.items()})
     return {"coordinates": z, "log_prob": found, **observed}
 
 
-def _self_test(posterior: NeuralPosterior, tests: Mapping[str, np.ndarray], folder: Path) -> None:
+def _self_test(trained: Trained, tests: Mapping[str, np.ndarray], folder: Path) -> None:
     """Raise unless the stored log-probabilities come out again."""
-    found = posterior.log_prob(tests["coordinates"], _under(tests, "observed"))
+    found = trained.evaluate(tests["coordinates"], _under(tests, "observed"))
     error = np.abs(found - tests["log_prob"]) / np.maximum(np.abs(tests["log_prob"]), 1.0)
     if not error.max() < TEST_TOLERANCE:
         raise ValueError(
-            f"The saved posterior `{folder}` fails its self-test: its log-probabilities come out wrong by up to "
+            f"The saved network `{folder}` fails its self-test: its values come out wrong by up to "
             f"{error.max():.2g}. The versions differ ({SPEC} names those that wrote it); train again."
         )

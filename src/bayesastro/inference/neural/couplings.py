@@ -55,7 +55,7 @@ class CouplingFlow(nn.Module):
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """u and log |∂u/∂z|, for z of shape (context, draw, coordinate)."""
         x, log_det = _rows_last(z), torch.zeros((), dtype=z.dtype)
-        for coupling, mixing in self._pairs():
+        for coupling, mixing in self.pairs():
             if mixing is not None:
                 x, more = mixing(x)
                 log_det = log_det + more
@@ -68,7 +68,7 @@ class CouplingFlow(nn.Module):
     def inverse(self, u: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """z and log |∂u/∂z|, for u of shape (context, draw, coordinate)."""
         x, log_det = _rows_last(u), torch.zeros((), dtype=u.dtype)
-        for coupling, mixing in reversed(self._pairs()):
+        for coupling, mixing in reversed(self.pairs()):
             kept, moved = coupling.parts(x)
             parameters = coupling(kept, context)
             inverse = spline_inverse if self.kind == "spline" else _affine_inverse
@@ -79,7 +79,8 @@ class CouplingFlow(nn.Module):
                 log_det = log_det + more
         return _rows_first(x, u.shape), log_det.expand(x.shape[1]).reshape(u.shape[:2])
 
-    def _pairs(self) -> "list[tuple[_Conditioner, _Mixing | None]]":
+    def pairs(self) -> "list[tuple[_Conditioner, _Mixing | None]]":
+        """Couplings, each with the mixing before it; none where there is one coordinate."""
         mixings: Any = self.mixings if len(self.mixings) else [None] * len(self.couplings)
         return list(zip(cast(Any, self.couplings), mixings, strict=True))
 

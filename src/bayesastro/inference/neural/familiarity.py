@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bayesastro.inference.neural.network import Network
+from bayesastro.inference.neural.network import Learner
 from bayesastro.inference.neural.training import Minibatches
 
 __all__ = ["Familiarity", "familiarity_of"]
@@ -52,7 +52,7 @@ def _statistics(context: np.ndarray, x: Mapping[str, Tensor], mean: np.ndarray, 
     return np.stack(columns, axis=1)
 
 
-def familiarity_of(network: Network, training: Minibatches, validation: Minibatches) -> Familiarity:
+def familiarity_of(network: Learner, training: Minibatches, validation: Minibatches) -> Familiarity:
     """Learnt from rows of a bank."""
     contexts = np.concatenate([context for context, _ in _summaries(network, training)]).astype(float)
     mean = contexts.mean(0)
@@ -65,7 +65,7 @@ def familiarity_of(network: Network, training: Minibatches, validation: Minibatc
     return Familiarity(mean, whitening, np.where(limits > 0, limits, np.inf))
 
 
-def _summaries(network: Network, rows: Minibatches) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
+def _summaries(network: Learner, rows: Minibatches) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
     for number, (_, x) in enumerate(rows.epoch(BATCH, None)):
         if number * BATCH >= MAX_ROWS:
             return

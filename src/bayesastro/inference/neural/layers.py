@@ -60,7 +60,7 @@ class DenseNetwork(nn.Module):
 def _layers(size: int, width: int, depth: int, num_features: int, dropout: float) -> nn.Sequential:
     parts: list[nn.Module] = []
     for i in range(depth):
-        parts += [nn.Linear(width if i else size, width), nn.ReLU(), HeldDropout(width, dropout)]
+        parts += [nn.Linear(width if i else size, width), nn.SiLU(), HeldDropout(width, dropout)]
     return nn.Sequential(*parts, nn.Linear(width, num_features))
 
 

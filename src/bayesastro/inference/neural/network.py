@@ -1,5 +1,6 @@
 """The whole network: an embedding for each observed site, what joins them, and the conditional density."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from bayesastro.inference.neural.density import Density
 from bayesastro.inference.neural.embeddings import Embedding, SetNetwork, Transformer, embedding_of
 from bayesastro.inference.neural.layers import HeldDropout
 
-__all__ = ["Network", "Plan"]
+__all__ = ["Learner", "Network", "Plan", "SiteSummary"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -22,12 +23,15 @@ class Plan:
 
     Parameters
     ----------
+    kind : {"posterior", "likelihood", "ratio"}
     size : int
         Number of coordinates.
     flow : str
-        A name of `FLOWS`.
+        A name of `FLOWS`; empty where there is no density.
     num_transforms, hidden, num_features : int
     dropout : float
+    num_contrasts : int
+        Of a ratio; and `balanced`, a bool.
     embeddings : mapping of str to Embedding
         By observed site; those that only accompany another are not among them.
     kept : mapping of str to array of bool
@@ -38,12 +42,15 @@ class Plan:
         Standardised arguments of the program that accompany entries of sets.
     """
 
+    kind: str
     size: int
     flow: str
     num_transforms: int
     hidden: int
     num_features: int
     dropout: float
+    num_contrasts: int = 0
+    balanced: bool = False
     embeddings: Mapping[str, Embedding]
     kept: Mapping[str, np.ndarray]
     masks: Mapping[str, np.ndarray]
@@ -51,7 +58,8 @@ class Plan:
 
     def described(self) -> dict[str, Any]:
         """The settings, for JSON; and see :meth:`arrays`."""
-        names = ("size", "flow", "num_transforms", "hidden", "num_features", "dropout")
+        names = ("kind", "size", "flow", "num_transforms", "hidden", "num_features", "dropout")
+        names += ("num_contrasts", "balanced")
         return {name: getattr(self, name) for name in names} | {
             "embeddings": {name: embedding.described() for name, embedding in self.embeddings.items()}
         }
@@ -70,8 +78,8 @@ class Plan:
         return cls(**{**described, "embeddings": embeddings, **kinds})
 
 
-class Network(nn.Module):
-    """q(z | x) of standardised coordinates and observed sites.
+class Learner(nn.Module, ABC):
+    """A network with what trains it; abstract.
 
     Parameters
     ----------
@@ -81,28 +89,14 @@ class Network(nn.Module):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.plan = plan
-        self.sites = nn.ModuleList(_SiteEmbedding(plan, name) for name in plan.embeddings)
-        total = plan.num_features * len(self.sites)
-        self.joined = nn.Sequential(
-            nn.Linear(total, 2 * plan.num_features),
-            nn.ReLU(),
-            HeldDropout(2 * plan.num_features, plan.dropout),
-            nn.Linear(2 * plan.num_features, plan.num_features),
-        )
-        self.direct = nn.Linear(total, plan.num_features)
-        make = FLOWS[plan.flow]
-        self.density: Density = make(
-            plan.size, plan.num_features, num_transforms=plan.num_transforms, hidden=plan.hidden
-        )
 
+    @abstractmethod
     def context(self, x: Mapping[str, Tensor]) -> Tensor:
-        """Summaries of observed sites, shape (row, feature)."""
-        parts = torch.cat([site(x) for site in self.sites], -1)
-        return self.direct(parts) + self.joined(parts)
+        """What the network makes of standardised observed sites alone, shape (row, feature)."""
 
+    @abstractmethod
     def loss(self, z: Tensor, x: Mapping[str, Tensor]) -> Tensor:
         """What training makes small, by row."""
-        return self.density.loss(z, self.context(x))
 
     def hold_dropout(self, seed: int | None) -> None:
         """Leave out, from now on, the units that the seed says; None for none."""
@@ -110,6 +104,41 @@ class Network(nn.Module):
         for module in self.modules():
             if isinstance(module, HeldDropout):
                 module.hold(generator)
+
+
+class SiteSummary(Learner, ABC):
+    """Embeddings of the observed sites, joined; abstract."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self.sites = nn.ModuleList(_SiteEmbedding(plan, name) for name in plan.embeddings)
+        total = plan.num_features * len(self.sites)
+        self.joined = nn.Sequential(
+            nn.Linear(total, 2 * plan.num_features),
+            nn.SiLU(),
+            HeldDropout(2 * plan.num_features, plan.dropout),
+            nn.Linear(2 * plan.num_features, plan.num_features),
+        )
+        self.direct = nn.Linear(total, plan.num_features)
+
+    def context(self, x: Mapping[str, Tensor]) -> Tensor:
+        """Summaries of observed sites, shape (row, feature)."""
+        parts = torch.cat([site(x) for site in self.sites], -1)
+        return self.direct(parts) + self.joined(parts)
+
+
+class Network(SiteSummary):
+    """q(z | x) of standardised coordinates and observed sites."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        make = FLOWS[plan.flow]
+        self.density: Density = make(
+            plan.size, plan.num_features, num_transforms=plan.num_transforms, hidden=plan.hidden
+        )
+
+    def loss(self, z: Tensor, x: Mapping[str, Tensor]) -> Tensor:
+        return self.density.loss(z, self.context(x))
 
 
 class _SiteEmbedding(nn.Module):

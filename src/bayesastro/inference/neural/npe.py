@@ -4,41 +4,27 @@ Use it where there are many data sets of one program, where a posterior is wante
 likelihood cannot be evaluated. Training needs a bank of simulations (:func:`bayesastro.simulate`), and no density.
 """
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-import torch
-
 from bayesastro.banks.bank import Bank
-from bayesastro.banks.identity import program_identity_of
-from bayesastro.inference.engine import Progress, require_positive
+from bayesastro.inference.engine import require_positive
 from bayesastro.inference.neural.amortised import Amortised
 from bayesastro.inference.neural.densities import FLOWS
 from bayesastro.inference.neural.embeddings import Embedding
-from bayesastro.inference.neural.familiarity import familiarity_of
 from bayesastro.inference.neural.network import Network, Plan
-from bayesastro.inference.neural.plans import embeddings_for, plan_for
+from bayesastro.inference.neural.plans import check_embeddings, planned_summary
 from bayesastro.inference.neural.posterior import NeuralPosterior
-from bayesastro.inference.neural.standardise import Standardisation, Transform, standardisation_of
-from bayesastro.inference.neural.training import History, Minibatches, Schedule, train
+from bayesastro.inference.neural.standardise import Standardisation
+from bayesastro.inference.neural.trainer import Trainer
 from bayesastro.problem import Problem
-from bayesastro.progress import Reporter
 
 __all__ = ["NPE"]
 
-STEPS_PER_EPOCH, LEAST_BATCH, LARGEST_BATCH = 75, 64, 2048
-"""What the size of batches is chosen for, and between."""
-
-LEAST_ROWS = 20
-"""Of simulations to train on, and of those to validate with a tenth."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class NPE:
+class NPE(Trainer):
     """Neural posterior estimation. It has to be trained; what it is trained to, :class:`Amortised`, is an engine.
 
     Parameters
@@ -98,40 +84,19 @@ class NPE:
     num_transforms: int = 5
     hidden: int = 64
     embeddings: Mapping[str, Embedding] = field(default_factory=dict)
-    transforms: Mapping[str, Transform] = field(default_factory=dict)
     num_features: int | None = None
-    num_ensemble: int = 1
     dropout: float = 0.0
-    learning_rate: float = 1e-3
-    batch_size: int | None = None
-    max_epochs: int = 500
-    patience: int = 20
-    validation_fraction: float = 0.1
-    time_limit: float | None = None
     num_chains: int = 4
     num_draws: int = 500
 
     def __post_init__(self) -> None:
-        optional = [name for name in ("num_features", "batch_size") if getattr(self, name) is not None]
-        counts = ["num_transforms", "hidden", "num_ensemble", "max_epochs", "patience", "num_chains", "num_draws"]
-        require_positive(self, *counts, *optional)
+        super().__post_init__()
+        optional = ["num_features"] if self.num_features is not None else []
+        require_positive(self, "num_transforms", "hidden", "num_chains", "num_draws", *optional)
         if self.flow not in FLOWS:
             raise ValueError(f"`NPE` needs `flow` to be one of {list(FLOWS)}, but {self.flow!r} came.")
-        for name, low, high in (
-            ("dropout", 0.0, 0.9),
-            ("validation_fraction", 0.01, 0.5),
-            ("learning_rate", 1e-7, 1.0),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"`NPE` needs `{name}` from {low:g} to {high:g}, but {getattr(self, name)!r} came.")
-        if self.time_limit is not None and not self.time_limit > 0:
-            raise ValueError(f"`NPE` needs `time_limit` to be positive, but {self.time_limit!r} came.")
-        for name, embedding in self.embeddings.items():
-            if not isinstance(embedding, Embedding):
-                raise TypeError(f"The embedding of `{name}` must be one such as `Dense()`, but {embedding!r} came.")
-        for name, transform in self.transforms.items():
-            if transform not in ("none", "asinh", "log"):
-                raise ValueError(f'The transform of `{name}` must be "none", "asinh" or "log", but {transform!r} came.')
+        self._require_range("dropout", 0.0, 0.9)
+        check_embeddings(self.embeddings)
 
     def train(self, problem: Problem, bank: Bank, *, seed: int, progress: bool = True) -> Amortised:
         """Learn the posterior from a bank.
@@ -162,101 +127,27 @@ class NPE:
             If the bank is of another program or argument, has too few rows, a setting names no site, or the loss is
             not finite.
         """
-        if not isinstance(problem, Problem) or not isinstance(bank, Bank):
-            raise TypeError(f"`NPE.train` needs a `Problem` and a `Bank`, but {problem!r} and {bank!r} came.")
-        bank.check(problem)
-        bank.warn_failures()
-        splits = [bank.split(self.validation_fraction, seed=seed + i) for i in range(self.num_ensemble)]
-        for training, validation in splits:
-            if training.sum() < LEAST_ROWS or validation.sum() < LEAST_ROWS // 10:
-                raise ValueError(
-                    f"`NPE` needs {LEAST_ROWS} simulations to train on and {LEAST_ROWS // 10} to validate with, but "
-                    f"has {training.sum()} and {validation.sum()} that did not fail. Simulate more."
-                )
-        embeddings, companions = embeddings_for(bank, problem, self.embeddings, self.transforms)
-        shared = {name: embedding.shared for name, embedding in embeddings.items()}
-        shared |= {name: (0,) for name in companions.features if name in bank.shapes}
-        raw = [name for name in companions.masks if name in bank.shapes]
-        scale = standardisation_of(bank, self.transforms, shared, raw)
-        plan = plan_for(bank, problem, embeddings, scale, self._architecture(len(bank.labels)))
-        with torch.random.fork_rng(devices=[]), closing(Reporter(f"NPE {self.flow}", shown=progress)) as reporter:
-            members = self._members(bank, scale, plan, splits, seed, reporter)
-            network, history, *rows = next(members)
-            networks, histories, familiarity = [network], [history], familiarity_of(network, *rows)
-            del rows  # not in memory beside those of the others
-            for network, history, *_ in members:
-                networks.append(network)
-                histories.append(history)
-        return Amortised(
-            posterior=NeuralPosterior(
-                networks=tuple(networks),
-                scale=scale,
-                familiarity=familiarity,
-                identity=program_identity_of(problem) | {"seed": bank.seed},
-                labels=list(bank.labels),
-                num_simulations=len(bank),
-                num_failed=bank.num_failed,
-                histories=tuple(histories),
-                settings=self._described(),
-                seed=seed,
-            ),
-            num_chains=self.num_chains,
-            num_draws=self.num_draws,
+        posterior = NeuralPosterior(**self._trained(problem, bank, seed, progress))
+        return Amortised(posterior=posterior, num_chains=self.num_chains, num_draws=self.num_draws)
+
+    def _planned(self, problem: Problem, bank: Bank) -> tuple[Standardisation, Plan]:
+        return planned_summary(
+            bank,
+            problem,
+            self.embeddings,
+            self.transforms,
+            kind="posterior",
+            flow=self.flow,
+            num_transforms=self.num_transforms,
+            hidden=self.hidden,
+            num_features=self.num_features,
+            dropout=self.dropout,
         )
 
-    def _members(
-        self,
-        bank: Bank,
-        scale: Standardisation,
-        plan: Plan,
-        splits: Sequence[tuple[np.ndarray, np.ndarray]],
-        seed: int,
-        reporter: Reporter,
-    ) -> Iterator[tuple[Network, History, Minibatches, Minibatches]]:
-        """The trained networks, one for each split, with what they were trained on and validated with."""
-        deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
-        for i, (training, validation) in enumerate(splits):
-            rows, held = Minibatches(bank, scale, training), Minibatches(bank, scale, validation)
-            torch.manual_seed(seed + 1_000_003 * i)
-            network = Network(plan)
-            schedule = self._schedule(rows.number, deadline, self.num_ensemble - i)
-            history = train(network, rows, held, schedule, seed=seed + i, report=_report(reporter, i, self))
-            yield network, history, rows, held
-
-    def _architecture(self, size: int) -> dict[str, Any]:
-        return {
-            "flow": self.flow,
-            "num_transforms": self.num_transforms,
-            "hidden": self.hidden,
-            "num_features": self.num_features or max(32, 2 * size),
-            "dropout": float(self.dropout),
-        }
-
-    def _schedule(self, num_rows: int, deadline: float | None, num_left: int) -> Schedule:
-        """Time that is left is shared among the networks that are left."""
-        fitting = 2 ** round(np.log2(max(num_rows / STEPS_PER_EPOCH, 1)))
-        return Schedule(
-            learning_rate=self.learning_rate,
-            batch_size=self.batch_size or int(np.clip(fitting, LEAST_BATCH, LARGEST_BATCH)),
-            max_epochs=self.max_epochs,
-            patience=self.patience,
-            time_limit=None if deadline is None else max(deadline - time.monotonic(), 0.0) / num_left,
-        )
+    def _network(self, plan: Plan) -> Network:
+        return Network(plan)
 
     def _described(self) -> dict[str, Any]:
-        """The settings of training, for JSON."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values = super()._described()
         values["embeddings"] = {name: embedding.described() for name, embedding in self.embeddings.items()}
-        values["transforms"] = dict(self.transforms)
-        return {k: v for k, v in values.items() if k not in ("num_chains", "num_draws")}
-
-
-def _report(reporter: Reporter, number: int, settings: NPE) -> Any:
-    """A callback that shows the state after each epoch."""
-    of = f" {number + 1}/{settings.num_ensemble}" if settings.num_ensemble > 1 else ""
-
-    def report(epoch: int, history: History) -> None:
-        figures = {"validation": history.validation[-1], "best": history.best, "training": history.training[-1]}
-        reporter.update(Progress(epoch + 1, settings.max_epochs, f"training{of}", figures))
-
-    return report
+        return {name: value for name, value in values.items() if name not in ("num_chains", "num_draws")}

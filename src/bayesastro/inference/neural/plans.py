@@ -8,34 +8,65 @@ import numpy as np
 from bayesastro.banks.bank import Bank
 from bayesastro.inference.neural.embeddings import Embedding, SetNetwork, Transformer, default_for
 from bayesastro.inference.neural.network import Plan
-from bayesastro.inference.neural.standardise import Standardisation
+from bayesastro.inference.neural.standardise import Standardisation, Transform, standardisation_of
 from bayesastro.problem import Problem
 
-__all__ = ["Companions", "embeddings_for", "plan_for"]
+__all__ = ["check_embeddings", "planned_summary"]
 
 
-class Companions(NamedTuple):
-    """Arguments and observed sites that accompany the entries of sets."""
+def check_embeddings(embeddings: Mapping[str, Embedding]) -> None:
+    """Raise unless all are embeddings.
 
-    features: tuple[str, ...]
-    masks: tuple[str, ...]
+    Raises
+    ------
+    TypeError
+    """
+    for name, embedding in embeddings.items():
+        if not isinstance(embedding, Embedding):
+            raise TypeError(f"The embedding of `{name}` must be one such as `Dense()`, but {embedding!r} came.")
 
 
-def embeddings_for(
-    bank: Bank, problem: Problem, given: Mapping[str, Embedding], transforms: Mapping[str, Any]
-) -> tuple[dict[str, Embedding], Companions]:
-    """An embedding for each observed site that accompanies no other, and what accompanies them.
+def planned_summary(
+    bank: Bank,
+    problem: Problem,
+    embeddings: Mapping[str, Embedding],
+    transforms: Mapping[str, Transform],
+    *,
+    num_features: int | None,
+    **architecture: Any,
+) -> tuple[Standardisation, Plan]:
+    """Standardisation and plan of a network that summarises the observed sites.
 
     Raises
     ------
     ValueError
         If a name is no observed site or argument, or a shape does not fit.
     """
+    chosen, companions = _embeddings_for(bank, problem, embeddings, transforms)
+    shared = {name: embedding.shared for name, embedding in chosen.items()}
+    shared |= {name: (0,) for name in companions.features if name in bank.shapes}
+    raw = [name for name in companions.masks if name in bank.shapes]
+    scale = standardisation_of(bank, transforms, shared, raw)
+    architecture["num_features"] = num_features or max(32, 2 * len(bank.labels))
+    return scale, _plan_for(bank, problem, chosen, scale, architecture)
+
+
+class _Companions(NamedTuple):
+    """Arguments and observed sites that accompany the entries of sets."""
+
+    features: tuple[str, ...]
+    masks: tuple[str, ...]
+
+
+def _embeddings_for(
+    bank: Bank, problem: Problem, given: Mapping[str, Embedding], transforms: Mapping[str, Transform]
+) -> tuple[dict[str, Embedding], _Companions]:
+    """An embedding for each observed site that accompanies no other, and what accompanies them."""
     for name in [*given, *transforms]:
         if name not in bank.shapes:
             raise ValueError(f"`{name}` is not observed in the bank; its observed sites are {list(bank.shapes)}.")
     sets = {name: e for name, e in given.items() if isinstance(e, SetNetwork | Transformer)}
-    companions = Companions(
+    companions = _Companions(
         tuple(dict.fromkeys(f for e in sets.values() for f in e.features)),
         tuple(dict.fromkeys(e.mask for e in sets.values() if e.mask is not None)),
     )
@@ -64,7 +95,7 @@ def _check_companion(bank: Bank, problem: Problem, site: str, name: str) -> None
         )
 
 
-def plan_for(
+def _plan_for(
     bank: Bank,
     problem: Problem,
     embeddings: Mapping[str, Embedding],

@@ -1,7 +1,6 @@
 """A trained posterior: networks with all that is needed to draw from them and to evaluate them."""
 
 import functools
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +12,8 @@ import torch
 from scipy.special import logsumexp
 from torch import Tensor
 
-from bayesastro.inference.neural.familiarity import Familiarity
 from bayesastro.inference.neural.network import Network
-from bayesastro.inference.neural.standardise import Standardisation
-from bayesastro.inference.neural.training import History
+from bayesastro.inference.neural.trained import Trained
 
 __all__ = ["Drawn", "NeuralPosterior"]
 
@@ -52,54 +49,10 @@ class Drawn(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class NeuralPosterior:
-    """q(z | x) learnt from a bank.
-
-    Parameters
-    ----------
-    networks : tuple of Network
-        All equally probable.
-    scale : Standardisation
-    familiarity : Familiarity
-    identity : mapping
-        Of the bank: whose simulations they were.
-    labels : list of str
-        A name for each coordinate.
-    num_simulations, num_failed : int
-        Rows of the bank; those that failed were left out.
-    histories : tuple of History
-        By network.
-    settings : mapping
-        Of the training, as JSON has them.
-    seed : int
-        Of the training.
-    """
+class NeuralPosterior(Trained):
+    """q(z | x) learnt from a bank; see :class:`Trained`."""
 
     networks: tuple[Network, ...]
-    scale: Standardisation
-    familiarity: Familiarity
-    identity: Mapping[str, Any]
-    labels: list[str]
-    num_simulations: int
-    num_failed: int
-    histories: tuple[History, ...]
-    settings: Mapping[str, Any]
-    seed: int
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the weights."""
-        digest = hashlib.sha256()
-        for network in self.networks:
-            for name, value in network.state_dict().items():
-                digest.update(name.encode())
-                digest.update(value.numpy().tobytes())
-        return digest.hexdigest()
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of one row of each observed site."""
-        return {name: scale.kept.shape for name, scale in self.scale.sites.items()}
 
     @functools.cached_property
     def members(self) -> list[tuple[Network, int | None]]:
@@ -125,23 +78,14 @@ class NeuralPosterior:
         ]
         return Drawn(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
-    def log_prob(self, coordinates: np.ndarray, observed: Mapping[str, np.ndarray]) -> np.ndarray:
+    def evaluate(self, coordinates: np.ndarray, observed: Mapping[str, np.ndarray]) -> np.ndarray:
         """log q of unconstrained coordinates of shape (dataset, draw, coordinate), each given its data set."""
         z = torch.from_numpy(self.scale.coordinates(coordinates))
         parts = []
         for place in _parts(len(z), EMBEDDED_TOGETHER):
-            contexts = self._contexts(self._tensors({name: values[place] for name, values in observed.items()}))
+            contexts = self._contexts(self.tensors({name: values[place] for name, values in observed.items()}))
             parts.append(self._mixed(z[place], contexts))
         return np.concatenate(parts) + self.scale.log_volume
-
-    def outside(self, observed: Mapping[str, np.ndarray]) -> np.ndarray:
-        """How far data sets lie outside those that were trained on; see :class:`Familiarity`."""
-        x = self._tensors(observed)
-        with torch.no_grad():
-            return self.familiarity(self.networks[0].context(x).numpy(), x)
-
-    def _tensors(self, observed: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-        return {name: torch.from_numpy(values) for name, values in self.scale.observed(observed).items()}
 
     def _contexts(self, x: Mapping[str, Tensor]) -> list[Tensor]:
         """Summaries by each member."""
@@ -154,7 +98,7 @@ class NeuralPosterior:
         return found
 
     def _drawn(self, observed: Mapping[str, np.ndarray], num: int, seeds: Sequence[Any]) -> Drawn:
-        x = self._tensors(observed)
+        x = self.tensors(observed)
         contexts, size = self._contexts(x), self.networks[0].density.noise_size
         with torch.no_grad():
             first = contexts[0] if self.members[0][1] is None else self.networks[0].context(x)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bayesastro.banks.bank import Bank
-from bayesastro.inference.neural.network import Network
+from bayesastro.inference.neural.network import Learner
 from bayesastro.inference.neural.standardise import Standardisation
 
 __all__ = ["History", "Minibatches", "Schedule", "train"]
@@ -117,7 +117,7 @@ class Minibatches:
 
 
 def train(
-    network: Network,
+    network: Learner,
     rows: Minibatches,
     validation: Minibatches,
     schedule: Schedule,
@@ -173,7 +173,7 @@ def train(
 
 
 def _epoch(
-    network: Network, averaged: Network, optimiser: torch.optim.Optimizer, batches: Iterator[Rows], keep: float
+    network: Learner, averaged: Learner, optimiser: torch.optim.Optimizer, batches: Iterator[Rows], keep: float
 ) -> float:
     """One pass over the rows; the mean loss."""
     network.train()
@@ -195,7 +195,7 @@ def _epoch(
     return total / max(number, 1)
 
 
-def validation_loss(network: Network, rows: Minibatches, seed: int) -> float:
+def validation_loss(network: Learner, rows: Minibatches, seed: int) -> float:
     """Mean loss over rows; what it draws at random is the same every time."""
     network.eval()
     total, number = 0.0, 0

@@ -34,6 +34,7 @@ MAY_IMPORT = {
         "bayesastro.problem",
         "bayesastro.charts",
         "bayesastro.program",
+        "bayesastro.structure",
         "bayesastro.precision",
         "bayesastro.fingerprint",
         "bayesastro.progress",

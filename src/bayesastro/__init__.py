@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bayesastro.inference.neural.npe import NPE
     from bayesastro.inference.neural.nre import NRE
     from bayesastro.inference.neural.surrogate import Surrogate
+    from bayesastro.inference.neural.tmnre import TMNRE
     from bayesastro.inference.nuts import NUTS
     from bayesastro.inference.pathfinder import Pathfinder
     from bayesastro.inference.smc import SMC
@@ -50,6 +51,7 @@ __all__ = [
     "NRE",
     "NUTS",
     "SMC",
+    "TMNRE",
     "Amortised",
     "Bank",
     "Corrected",
@@ -94,6 +96,7 @@ _HOMES = {
     "Problem": "bayesastro.problem",
     "SMC": "bayesastro.inference.smc",
     "Surrogate": "bayesastro.inference.neural.surrogate",
+    "TMNRE": "bayesastro.inference.neural.tmnre",
     "calibrate": "bayesastro.calibration.calibrate",
     "check_fit": "bayesastro.predictive_checks",
     "compare": "bayesastro.comparison",

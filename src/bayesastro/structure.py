@@ -134,8 +134,13 @@ class _Watch(handlers.block):
             self.notes["subsampled"] = msg["name"]
 
 
-def generate(program: Program, data: Data, key: jax.Array, notes: dict[str, Any] | None = None) -> Any:
-    """Context with the trace of one draw from the prior predictive; improper priors start near the origin."""
+def generate(
+    program: Program, data: Data, key: jax.Array, notes: dict[str, Any] | None = None, *outer: Callable[..., Any]
+) -> Any:
+    """Context with the trace of one draw from the prior predictive, under further handlers.
+
+    Improper priors start near the origin.
+    """
     notes = {} if notes is None else notes
     notes |= {"unconditioning": 0, "draws_keys": False, "subsampled": None}
     starts = jax.random.fold_in(key, 1)
@@ -154,6 +159,7 @@ def generate(program: Program, data: Data, key: jax.Array, notes: dict[str, Any]
         functools.partial(_Watch, notes=notes),
         handlers.uncondition,
         functools.partial(handlers.substitute, substitute_fn=start),
+        *outer,
         functools.partial(handlers.seed, rng_seed=key),
         validate=False,
     )

@@ -35,6 +35,8 @@ class Bank:
         Of the program and its arguments; the same for all seeds and observed values.
     seed : int or None
         None where the rows were given.
+    within : dict of str to [lower, upper]
+        Bounds between which the prior was drawn from, by latent site; empty if it was all of it.
     shapes : dict of str to tuple of int
         Shape of one row of each observed site.
     masks : dict of str to array
@@ -48,6 +50,7 @@ class Bank:
         self._reader = Reader(group, self._header, path, num)
         self.fingerprint = self._header.fingerprint
         self.seed: int | None = self._header.identity["seed"]
+        self.within: dict[str, Any] = self._header.identity["within"]
         self.shapes = self._reader.shapes
         self.masks = self._reader.masks
         self.labels = labels_of((name, tuple(shape)) for name, shape in self._header.coordinates)
@@ -119,7 +122,7 @@ class Bank:
         number = len(self.labels)
         return (
             f"Bank({len(self)} rows of `{self._header.identity['program']}`: {number} coordinate{'s' * (number != 1)}; "
-            f"observed {observed}; {self.num_failed} failed)"
+            f"observed {observed}; {self.num_failed} failed{f'; within {self.within}' if self.within else ''})"
         )
 
     def summary(self) -> str:

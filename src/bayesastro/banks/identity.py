@@ -12,7 +12,9 @@ from bayesastro.problem import Problem
 __all__ = ["differences", "fingerprint_of", "identity_of", "program_identity_of"]
 
 
-def identity_of(problem: Problem, seed: int | None, precision: Precision) -> dict[str, Any]:
+def identity_of(
+    problem: Problem, seed: int | None, precision: Precision, within: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What makes the rows of a bank. JSON-serialisable; observed values do not count.
 
     Parameters
@@ -21,8 +23,10 @@ def identity_of(problem: Problem, seed: int | None, precision: Precision) -> dic
     seed : int or None
         None for rows that were given.
     precision : {"double", "single"}
+    within : mapping of str to list, optional
+        Bounds of latent sites, as JSON has them.
     """
-    return program_identity_of(problem) | {"seed": seed, "precision": precision}
+    return program_identity_of(problem) | {"seed": seed, "precision": precision, "within": dict(within or {})}
 
 
 def program_identity_of(problem: Problem) -> dict[str, Any]:
@@ -55,6 +59,8 @@ def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
         told = [f"`{n}` {there.get(n, 'absent')} there, {here.get(n, 'absent')} here" for n in names]
         same = f"`{found['program']}`, with the same sites: a prior, an equation or a setting differs"
         said.append(f"another program ({'; '.join(told) or same})")
+    if "within" in wanted and found["within"] != wanted["within"]:
+        said.append(f"other bounds of the prior ({found['within'] or 'none'} there, {wanted['within'] or 'none'} here)")
     for name in ("seed", "precision"):
         if name in wanted and found[name] != wanted[name]:
             there = "rows that were given" if name == "seed" and found[name] is None else f"`{found[name]}`"

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesastro.banks.store import Rows, array_name
+from bayesastro.banks.truncation import Within, drawn_within
 from bayesastro.charts import Chart
 from bayesastro.families import value_mask
 from bayesastro.precision import Precision, to_numpy, working_precision
@@ -35,12 +36,15 @@ class Plan(NamedTuple):
         Rows made together, by one compiled program: row i is in block ``i // block``.
     masks : mapping of str to array
         Of the observed sites that have one.
+    within : mapping of str to (array, array)
+        Bounds of the latent sites that have some.
     """
 
     precision: Precision
     seed: int
     block: int
     masks: Mapping[str, np.ndarray]
+    within: Within
 
 
 def rows_of(problem: Problem, plan: Plan, start: int, stop: int) -> Rows:
@@ -120,7 +124,7 @@ def _to_coordinates(chart: Chart) -> Callable[..., Any]:
 def _shapes(problem: Problem, precision: Precision) -> Any:
     with working_precision(precision):
         key = jax.random.key(0)
-        return jax.eval_shape(_simulator(problem.views(precision), 1), problem.data, key, jnp.uint32(0))
+        return jax.eval_shape(_simulator(problem.views(precision), 1), problem.data, {}, key, jnp.uint32(0))
 
 
 def _block(problem: Problem, data: Data, plan: Plan, first: int) -> Any:
@@ -129,7 +133,7 @@ def _block(problem: Problem, data: Data, plan: Plan, first: int) -> Any:
     with working_precision(plan.precision):
         simulator = _simulator(problem.views(plan.precision), plan.block)
         try:
-            return to_numpy(simulator(data, key, jnp.uint32(first)))
+            return to_numpy(simulator(data, dict(plan.within), key, jnp.uint32(first)))
         except (jax.errors.JaxRuntimeError, ValueError) as error:  # the latter where JAX was not waited for
             if "RESOURCE_EXHAUSTED" in str(error):
                 raise MemoryError(
@@ -142,12 +146,12 @@ def _block(problem: Problem, data: Data, plan: Plan, first: int) -> Any:
 
 @functools.lru_cache(maxsize=32)
 def _simulator(views: Views, block: int) -> Callable[..., Any]:
-    """So many rows from a given one on, by data and key, compiled."""
+    """So many rows from a given one on, by data, bounds and key, compiled."""
     structure, chart = views.structure, views.unconstrained
     sites = [site.name for site in structure.of_kind("observed")]
 
-    def row(data: Data, key: jax.Array) -> Any:
-        with generate(structure.program, data, key) as trace:
+    def row(data: Data, within: Any, key: jax.Array) -> Any:
+        with generate(structure.program, data, key, None, drawn_within(within, key)) as trace:
             values = {name: trace[name]["value"] for name in sites}
             masks = {name: value_mask(trace[name]["fn"], values[name]) for name in sites}
             # Masked values would tell a network of the parameters what real data do not.
@@ -156,9 +160,9 @@ def _simulator(views: Views, block: int) -> Callable[..., Any]:
             finite = [jnp.isfinite(v).all() for v in (coordinates, *values.values())]
             return coordinates, values, ~jnp.stack(finite).all(), {n: m for n, m in masks.items() if m is not None}
 
-    def rows(data: Data, key: jax.Array, first: jax.Array) -> Any:
+    def rows(data: Data, within: Any, key: jax.Array, first: jax.Array) -> Any:
         keys = jax.vmap(functools.partial(jax.random.fold_in, key))(first + jnp.arange(block, dtype=jnp.uint32))
-        return jax.vmap(row, in_axes=(None, 0))(data, keys)
+        return jax.vmap(row, in_axes=(None, None, 0))(data, within, keys)
 
     return jax.jit(rows)
 

@@ -4,7 +4,7 @@ import itertools
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from bayesastro.banks.bank import Bank
 from bayesastro.banks.identity import identity_of
 from bayesastro.banks.rows import Plan, blocks, dtypes_of, rows_of
 from bayesastro.banks.store import Rows, Writer, create, is_free, reopen
+from bayesastro.banks.truncation import checked_within, listed_within
 from bayesastro.cluster import num_threads, spread
 from bayesastro.drive import checked_seed, interruptions
 from bayesastro.precision import Precision, validate_precision
@@ -50,6 +51,7 @@ def simulate(
     chunk: int | Literal["auto"] = "auto",
     progress: bool = True,
     precision: Precision = "double",
+    within: Mapping[str, Any] | None = None,
 ) -> Bank:
     """Draws of parameters and observables from the prior predictive, streamed into a bank.
 
@@ -72,6 +74,9 @@ def simulate(
         Rows simulated together. A bank that is continued keeps to its own; others may round differently.
     progress : bool
     precision : {"double", "single"}
+    within : mapping of str to (lower, upper), optional
+        Bounds of latent sites, numbers or arrays of their shape: draws are from the prior between them. What is learnt
+        from such a bank holds there only.
 
     Returns
     -------
@@ -102,10 +107,11 @@ def simulate(
     num = _checked(problem, num, chunk)
     seed = checked_seed(seed)
     validate_precision(precision)
-    place = None if path is None else Path(path)
+    place, bounds = None if path is None else Path(path), checked_within(problem, within)
     reporter = Reporter("simulate", shown=progress)
-    with _writer(place, problem, num, seed, None if chunk == "auto" else int(chunk), precision) as writer:
-        plan = Plan(precision, seed, writer.header.block, Bank(writer.group, place).masks)
+    identity = identity_of(problem, seed, precision, listed_within(bounds))
+    with _writer(place, problem, num, identity, None if chunk == "auto" else int(chunk), precision) as writer:
+        plan = Plan(precision, seed, writer.header.block, Bank(writer.group, place).masks, bounds)
         work = _Work(problem, plan, writer, num, reporter)
         if writer.num_rows:
             reporter.say(f"going on from row {writer.num_rows} of `{place}`")
@@ -130,10 +136,14 @@ def _checked(problem: Problem, num: Any, chunk: Any) -> int:
 
 
 def _writer(
-    path: Path | None, problem: Problem, num: int, seed: int, chunk: int | None, precision: Precision
+    path: Path | None,
+    problem: Problem,
+    num: int,
+    identity: Mapping[str, Any],
+    chunk: int | None,
+    precision: Precision,
 ) -> Writer:
     """A new bank, or the one at `path`."""
-    identity = identity_of(problem, seed, precision)
     if path is not None and not is_free(path):
         return reopen(path, identity, num=num, block=chunk)
     dtypes = dtypes_of(problem, precision)

@@ -150,6 +150,11 @@ def _check(
     check_kinds("calibrate", problem, engine)
     require_generative(problem, "calibrate")
     engine.validate(problem)
+    if engine.is_local:
+        raise ValueError(
+            f"`calibrate` draws from the whole prior, but this `{type(engine).__name__}` was trained on a part of it only. "
+            "Train on a bank without `within=`, or, after `TMNRE`, ask `Marginals.coverage`."
+        )
     if not 1e-4 <= false_alarm < 1:
         raise ValueError(f"`false_alarm` must be from 0.0001 to 1, but {false_alarm!r} came.")
     if near not in ("prior", "observed"):

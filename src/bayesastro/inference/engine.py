@@ -113,6 +113,11 @@ class Engine(ABC):
     is_traced: ClassVar[bool] = True
     is_batched: ClassVar[bool] = False
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it serves a part of the prior only; global calibration then means nothing."""
+        return False
+
     @classmethod
     def refusal(cls, problem: Problem) -> str:
         """Why this engine cannot run the problem, with the remedy; empty if it can."""

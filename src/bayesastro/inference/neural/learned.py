@@ -33,6 +33,10 @@ class Learned(Engine):
     kinds: ClassVar[tuple[str, ...]]
 
     @property
+    def is_local(self) -> bool:
+        return bool(self.trained.identity["within"])
+
+    @property
     @abstractmethod
     def trained(self) -> Trained:
         """The networks and what belongs to them."""

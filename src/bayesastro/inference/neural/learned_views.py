@@ -8,9 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from bayesastro.banks.truncation import drawn_within
 from bayesastro.charts import Unconstrained
 from bayesastro.problem import Views
 from bayesastro.program import Data
+from bayesastro.structure import generate
 
 __all__ = ["LearnedViews", "with_contexts"]
 
@@ -32,22 +34,36 @@ class LearnedViews(Views):
     Parameters
     ----------
     log_likelihood : callable
+    within : tuple of (str, lower, upper)
+        Bounds of latent sites, nested tuples of their shapes, outside which nothing was learnt: the likelihood is 0
+        there, and draws from the prior are from within.
     """
 
     log_likelihood: LogLikelihood | None = None
+    within: tuple[tuple[str, Any, Any], ...] = ()
 
     @functools.cached_property
     def unconstrained(self) -> Unconstrained:
         """The chart, with the program's prior and the learnt likelihood."""
         exact = super().unconstrained
-        return _LearnedChart(exact.structure, exact.prior_factors, exact.shapes, self.log_likelihood)
+        return _LearnedChart(exact.structure, exact.prior_factors, exact.shapes, self.log_likelihood, self.within)
 
 
 @dataclass(frozen=True)
 class _LearnedChart(Unconstrained):
     log_likelihood_function: LogLikelihood | None = None
+    within: tuple[tuple[str, Any, Any], ...] = ()
+
+    def draw_prior(self, key: jax.Array, data: Data) -> jax.Array:
+        bounds = {name: (jnp.asarray(low), jnp.asarray(high)) for name, low, high in self.within}
+        with generate(self.structure.program, data, key, None, drawn_within(bounds, key)) as trace:
+            return self.coordinates_of(trace)
 
     def _log_likelihood_of(self, trace: Mapping[str, Any], z: jax.Array, data: Data) -> jax.Array:
         assert self.log_likelihood_function is not None
         found = self.log_likelihood_function(z, jnp.asarray(data.observed[CONTEXTS], z.dtype))
-        return found + jnp.asarray(data.observed[OFFSET], z.dtype)
+        is_inside = jnp.asarray(True)
+        for name, low, high in self.within:
+            value = trace[name]["value"]
+            is_inside &= jnp.all((value >= jnp.asarray(low)) & (value <= jnp.asarray(high)))
+        return jnp.where(is_inside, found + jnp.asarray(data.observed[OFFSET], z.dtype), -jnp.inf)

@@ -23,7 +23,7 @@ class Plan:
 
     Parameters
     ----------
-    kind : {"posterior", "likelihood", "ratio"}
+    kind : {"posterior", "likelihood", "ratio", "marginals"}
     size : int
         Number of coordinates.
     flow : str
@@ -32,6 +32,8 @@ class Plan:
     dropout : float
     num_contrasts : int
         Of a ratio; and `balanced`, a bool.
+    marginals : tuple of tuple of int
+        Coordinates of each marginal, of marginal ratios.
     embeddings : mapping of str to Embedding
         By observed site; those that only accompany another are not among them.
     kept : mapping of str to array of bool
@@ -51,6 +53,7 @@ class Plan:
     dropout: float
     num_contrasts: int = 0
     balanced: bool = False
+    marginals: tuple[tuple[int, ...], ...] = ()
     embeddings: Mapping[str, Embedding]
     kept: Mapping[str, np.ndarray]
     masks: Mapping[str, np.ndarray]

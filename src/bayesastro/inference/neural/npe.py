@@ -127,6 +127,11 @@ class NPE(Trainer):
             If the bank is of another program or argument, has too few rows, a setting names no site, or the loss is
             not finite.
         """
+        if isinstance(bank, Bank) and bank.within:
+            raise ValueError(
+                f"`NPE` learns the posterior from the whole prior, but the bank is of the part within {bank.within}. Use "
+                "`NLE`, `NRE` or `TMNRE`, which can keep to that part."
+            )
         posterior = NeuralPosterior(**self._trained(problem, bank, seed, progress))
         return Amortised(posterior=posterior, num_chains=self.num_chains, num_draws=self.num_draws)
 

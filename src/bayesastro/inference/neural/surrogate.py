@@ -99,7 +99,8 @@ class Surrogate(Learned):
         return self.likelihood.function()
 
     def _views(self, views: Views) -> Views:
-        return LearnedViews(views.structure, views.prior_factors, views.fisher_rules, self._function)
+        within = tuple((n, *map(_tuples, bounds)) for n, bounds in self.likelihood.identity["within"].items())
+        return LearnedViews(views.structure, views.prior_factors, views.fisher_rules, self._function, within)
 
     def block_size(self, views: Views) -> int:
         return self.engine.block_size(self._views(views))
@@ -147,3 +148,8 @@ class Surrogate(Learned):
         shapes = self.likelihood.shapes
         flat = {n: np.broadcast_to(v, (*lead, *shapes[n])).reshape(-1, *shapes[n]) for n, v in values.items()}
         return [array.reshape((*lead, *array.shape[1:])) for array in self._prepared(flat)]
+
+
+def _tuples(bounds: Any) -> Any:
+    """Lists as tuples, which can be compared and hashed."""
+    return tuple(map(_tuples, bounds)) if isinstance(bounds, list) else bounds

@@ -95,7 +95,7 @@ class Trainer(ABC):
             "networks": tuple(networks),
             "scale": scale,
             "familiarity": familiarity,
-            "identity": program_identity_of(problem) | {"seed": bank.seed},
+            "identity": program_identity_of(problem) | {"seed": bank.seed, "within": bank.within},
             "labels": list(bank.labels),
             "num_simulations": len(bank),
             "num_failed": bank.num_failed,

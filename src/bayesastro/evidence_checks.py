@@ -1,9 +1,10 @@
-"""Checks of evidences: convergence, walks, insertion ranks, likelihoods without a value, and islands."""
+"""Checks of evidences: convergence, walks, insertion ranks, likelihoods without a value, refinement, and islands."""
 
 import numpy as np
 import xarray as xr
 from scipy.stats import kstest
 
+from bayesastro.approximation_checks import MAX_KHAT
 from bayesastro.findings import Finding
 
 __all__ = ["EVIDENCE_CHECKS"]
@@ -19,6 +20,9 @@ MIN_RANK_P = 1e-4
 
 MAX_UNDEFINED = 1e-3
 """Fraction of likelihood evaluations that may come to nothing."""
+
+MAX_REFINEMENT_SHIFT = 4.0
+"""Errors between the evidences of nested sampling and of its refinement."""
 
 MAX_EVIDENCE_SCATTER = 1.0
 """Of the logarithms of the islands' evidences: beyond it the one largest island has most of the weight."""
@@ -81,6 +85,25 @@ def _undefined(result: xr.DataTree) -> list[Finding]:
     return [Finding("undefined_likelihoods", "run", number, MAX_UNDEFINED, text, remedy)]
 
 
+def _refinement(result: xr.DataTree) -> list[Finding]:
+    """Whether importance sampling served after nested sampling, and found the same evidence."""
+    attributes = result.attrs
+    if attributes.get("status", "complete") != "complete" or "is_refined" not in attributes:
+        return []
+    k = float(attributes["refinement_pareto_k"])
+    if not attributes["is_refined"]:
+        text = f"the evidence is that of nested sampling, for its refinement has k̂ = {k:.2g} and {attributes['refinement_ess']:.3g} effective draws"
+        remedy = "Raise `refine` and `num_live`, or do without."
+        return [Finding("not_refined", "run", k, MAX_KHAT, text, remedy)]
+    shift = attributes["refined_log_evidence"] - attributes["nested_log_evidence"]
+    shift /= np.hypot(attributes["refined_log_evidence_err"], attributes["nested_log_evidence_err"])
+    if abs(shift) <= MAX_REFINEMENT_SHIFT:
+        return []
+    text = f"refining the log-evidence changed it by {shift:.3g} of its errors"
+    remedy = "Raise `num_live` and `num_inner_steps` until both agree."
+    return [Finding("refinement", "run", float(shift), MAX_REFINEMENT_SHIFT, text, remedy)]
+
+
 def _population(result: xr.DataTree) -> list[Finding]:
     """Whether the islands of sequential Monte Carlo agree, and their particles moved and stayed many."""
     found, attributes = [], result.attrs
@@ -101,4 +124,4 @@ def _population(result: xr.DataTree) -> list[Finding]:
     return found
 
 
-EVIDENCE_CHECKS = (_not_converged, _walks, _undefined, _population)
+EVIDENCE_CHECKS = (_not_converged, _walks, _undefined, _refinement, _population)

@@ -69,7 +69,7 @@ def test_modes_apart_are_drawn_from_balls_and_one_from_an_ellipsoid():
 
 def test_the_budget_bounds_the_likelihoods():
     _, found, _ = drawn(ball, -0.25, 400, budget=250)
-    assert found.num_evaluations == 400  # a batch of 200 is not cut
+    assert found.num_evaluations == 250  # five batches of 50
     assert 0 < found.number < 400
 
 

@@ -13,7 +13,30 @@ from bayesastro.inference.regions import Found, Quartiles, Region, draw_above, s
 from bayesastro.inference.slices import Threshold, is_above, walk
 from bayesastro.program import Data
 
-__all__ = ["Births", "Live", "born", "draw_live", "in_order", "rows_of"]
+__all__ = [
+    "MAX_REGION_SIZE",
+    "Births",
+    "Live",
+    "born",
+    "draw_live",
+    "in_order",
+    "most_likelihoods",
+    "region_cost",
+    "rows_of",
+]
+
+MAX_REGION_SIZE = 10
+"""Parameters beyond which no region about the live points is tried."""
+
+WORTH = 0.5
+"""Regions are given up once a new point takes more likelihoods than this number for each slice move of a walk, of which
+each takes some five."""
+
+MEMORY = 0.8
+"""Of the running mean of that number, from one iteration to the next."""
+
+PATIENCE = 5
+"""What an iteration may spend on a region, in units of the number at which regions are given up."""
 
 
 class Live(NamedTuple):
@@ -163,6 +186,18 @@ def born(
         _position_correlation(start.position, point.position, live.position, metric),
         12 * jnp.mean((start_rank - 0.5) * (rank - 0.5)),
     )
+
+
+def most_likelihoods(num_moves: int, number: int) -> int:
+    """What an iteration may spend on a region for `number` points, instead of walks of `num_moves` each."""
+    return int(PATIENCE * WORTH * num_moves * number)
+
+
+def region_cost(mean: jax.Array, births: Births, num_moves: int) -> jax.Array:
+    """Running mean of the likelihoods for a point from a region; infinite from when on walks of `num_moves` cost less."""
+    new = births.num_region_evaluations / jnp.maximum(births.num_from_region, 1)
+    mean = MEMORY * mean + (1 - MEMORY) * new
+    return jnp.where(mean < WORTH * num_moves, mean, jnp.inf)
 
 
 def _from_region(

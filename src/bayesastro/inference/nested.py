@@ -9,18 +9,29 @@ while that pays (:mod:`bayesastro.inference.regions`), and then from slices walk
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from blackjax.ns import adaptive
-from blackjax.ns.integrator import NSIntegrator, init_integrator
 
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
-from bayesastro.inference.live import Births, Live, born, draw_live, in_order, rows_of
-from bayesastro.inference.reference import Reference, fitted, terms_at
-from bayesastro.inference.regions import Quartiles, quartiles
+from bayesastro.inference.live import (
+    MAX_REGION_SIZE,
+    Births,
+    Live,
+    born,
+    draw_live,
+    in_order,
+    most_likelihoods,
+    region_cost,
+    rows_of,
+)
+from bayesastro.inference.nested_state import TOTALS, State, begun_sampler, log_remaining, log_total
+from bayesastro.inference.reference import fitted, terms_at
+from bayesastro.inference.refinement import Refinement, begun, compared, offered, proposing, refined
+from bayesastro.inference.regions import quartiles
 from bayesastro.inference.spread import root
 from bayesastro.inference.volumes import Evidence, equal_weights, evidence, kish, numbers_alive
 from bayesastro.problem import Problem, Views
@@ -33,61 +44,8 @@ BLOCK_BYTES = 2**26
 
 MAX_BLOCK = 1000
 
-MAX_REGION_SIZE = 10
-"""Parameters beyond which no region about the live points is tried."""
-
-WORTH = 0.5
-"""Regions are given up once a new point takes more likelihoods than this number for each slice move of a walk, of which
-each takes some five."""
-
-MEMORY = 0.8
-"""Of the running mean of that number, from one iteration to the next."""
-
-PATIENCE = 5
-"""What an iteration may spend on a region, in units of the number at which regions are given up."""
-
-TOTALS = (
-    "num_evaluations",
-    "num_moves",
-    "num_failures",
-    "num_undefined",
-    "num_from_region",
-    "position_correlation",
-    "rank_correlation",
-)
-"""Names that births and the state, where they are summed, share."""
-
-
-class _State(NamedTuple):
-    count: jax.Array
-    """Iterations of all stages."""
-    stage: jax.Array
-    """0, or 1 in the self-check's second run."""
-    stage_count: jax.Array
-    is_done: jax.Array
-    is_converged: jax.Array
-    """Of the stages so far."""
-    sampler: Any
-    """An `adaptive.AdaptiveNSState` whose particles are `Live`."""
-    first_live: Live
-    """Live points that the first stage ended with; meaningless before."""
-    fresh: Live | None
-    """Live points of the second stage before its first iteration."""
-    reference: Reference | None
-    seed: jax.Array
-    """Of what is random in `finish`."""
-    num_evaluations: jax.Array
-    num_moves: jax.Array
-    num_failures: jax.Array
-    num_undefined: jax.Array
-    num_from_region: jax.Array
-    prior: Quartiles
-    region_cost: jax.Array
-    """Likelihoods for a point from a region, a running mean; infinite once regions are given up."""
-    position_correlation: jax.Array
-    """Sum over iterations, of new points with those that their walks began at, by coordinate."""
-    rank_correlation: jax.Array
-    """The same for their ranks in likelihood."""
+MAX_CENTRES = 1000
+"""Posterior draws that the proposal of a refinement is made from, or twice the live points if that is less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +81,13 @@ class NestedSampler(Engine):
     self_check : bool
         Make a second, independent run with twice the inner steps, which is then the result; the difference between
         the two evidences in units of its error is the attribute ``self_check_shift``.
+    refine : int
+        Further likelihoods, rounded up to whole batches of `num_delete`, from which the evidence is computed anew by
+        importance sampling (see :mod:`bayesastro.inference.refinement`): 7000 took the error from 0.15 to 0.01 on a
+        Gaussian process with five parameters. The evidence of nested sampling stands, and `ba.diagnose` says so, unless
+        the tail shape k̂ of the weights is at most 0.7 and the error smaller. The attributes ``nested_log_evidence`` and
+        ``refined_log_evidence``, each with its error, ``refinement_ess``, ``refinement_pareto_k`` and ``is_refined``
+        tell. Draws are those of nested sampling. A mode that nested sampling lost stays lost.
     num_chains, num_draws : int
         Equal-weight draws, dealt at random into `num_chains` rows of `num_draws`. They are drawn from a finite number of
         points: the attribute ``ess`` says how many independent draws they are worth.
@@ -146,6 +111,7 @@ class NestedSampler(Engine):
     remaining_evidence: float = 0.01
     max_iterations: int = 20_000
     self_check: bool = False
+    refine: int = 0
     num_chains: int = 4
     num_draws: int = 500
 
@@ -154,6 +120,8 @@ class NestedSampler(Engine):
         for name in ("num_delete", "num_inner_steps"):
             if getattr(self, name) is not None:
                 require_positive(self, name)
+        if self.refine != 0:
+            require_positive(self, "refine")
         if self._num_delete > self.num_live // 2:
             raise ValueError(
                 f"`NestedSampler` needs `num_delete` to be at most half of `num_live`, but {self._num_delete} of "
@@ -181,6 +149,14 @@ class NestedSampler(Engine):
     def _num_stages(self) -> int:
         return 2 if self.self_check else 1
 
+    @property
+    def _num_centres(self) -> int:
+        return min(MAX_CENTRES, 2 * self.num_live)
+
+    @property
+    def _num_refinements(self) -> int:
+        return -(-self.refine // self._num_delete)
+
     def _inner_steps(self, size: int) -> int:
         return max(10, 5 * size) if self.num_inner_steps is None else self.num_inner_steps
 
@@ -188,7 +164,7 @@ class NestedSampler(Engine):
         row = 8 * self._num_delete * (views.unconstrained.size + 7)
         return int(np.clip(BLOCK_BYTES // row, 1, MAX_BLOCK))
 
-    def init(self, views: Views, key: jax.Array, data: Data, start: jax.Array | None) -> _State:
+    def init(self, views: Views, key: jax.Array, data: Data, start: jax.Array | None) -> State:
         reference = None if start is None else fitted(start)
         key_live, key_fresh, key_seed = jax.random.split(jax.random.fold_in(key, 0), 3)
         live, num_undefined = draw_live(views.unconstrained, reference, key_live, data, self.num_live)
@@ -197,13 +173,13 @@ class NestedSampler(Engine):
             fresh, more = draw_live(views.unconstrained, reference, key_fresh, data, self.num_live)
             num_undefined += more
         zero, no, number = jnp.zeros((), int), jnp.zeros((), bool), jnp.zeros((), live.label.dtype)
-        return _State(
+        return State(
             count=zero,
             stage=zero,
             stage_count=zero,
             is_done=no,
             is_converged=~no,
-            sampler=_sampler(live),
+            sampler=begun_sampler(live),
             first_live=live,
             fresh=fresh,
             reference=reference,
@@ -217,46 +193,73 @@ class NestedSampler(Engine):
             region_cost=number,
             position_correlation=jnp.zeros(views.unconstrained.size, live.label.dtype),
             rank_correlation=number,
+            refinement=begun(self._num_centres, live.position) if self.refine else None,
         )
 
     def advance(
-        self, views: Views, key: jax.Array, state: _State, data: Data, num_steps: jax.Array
-    ) -> tuple[_State, Block]:
-        empty = jax.tree.map(lambda array: array[: self._num_delete], rows_of(state.sampler.particles, state.stage))
+        self, views: Views, key: jax.Array, state: State, data: Data, num_steps: jax.Array
+    ) -> tuple[State, Block]:
+        empty = jax.tree.map(lambda array: array[: self._num_delete], self._rows(state.sampler.particles, state.stage))
         rows = jax.tree.map(lambda a: jnp.zeros((self.block_size(views), *a.shape), a.dtype), empty)
 
         def iterate(carry: tuple[Any, ...]) -> tuple[Any, ...]:
             i, state, rows = carry
             stage = state.stage
             state, dead = self._iteration(views, jax.random.fold_in(key, 1 + state.count), state, data)
-            rows = jax.tree.map(lambda all_rows, new: all_rows.at[i].set(new), rows, rows_of(dead, stage))
-            return i + 1, state, rows
+            return i + 1, state, _noted(rows, i, self._rows(dead, stage))
 
         def goes_on(carry: tuple[Any, ...]) -> jax.Array:
             i, state, _ = carry
             return (i < num_steps) & ~state.is_done
 
-        i, state, rows = jax.lax.while_loop(goes_on, iterate, (jnp.zeros((), int), state, rows))
+        def refine(carry: tuple[Any, ...]) -> tuple[Any, ...]:
+            i, state, rows = carry
+            now = cast(Refinement, state.refinement)
+            terms_fn = partial(terms_at, views.unconstrained, state.reference, data=data)
+            step_key = jax.random.fold_in(key, 1 + state.count + now.num_steps)
+            drawn, log_proposal, num_undefined = refined(step_key, now, terms_fn, self._num_delete, state.count)
+            state = state._replace(
+                num_evaluations=state.num_evaluations + self._num_delete,
+                num_undefined=state.num_undefined + num_undefined,
+                refinement=now._replace(num_steps=now.num_steps + 1),
+            )
+            new = rows_of(drawn, self._num_stages) | {"log_proposal": log_proposal}
+            return i + 1, state, _noted(rows, i, new)
+
+        def is_to_refine(carry: tuple[Any, ...]) -> jax.Array:
+            i, state, _ = carry
+            return (i < num_steps) & state.is_done & (state.refinement.num_steps < self._num_refinements)
+
+        carry = jax.lax.while_loop(goes_on, iterate, (jnp.zeros((), int), state, rows))
+        if state.refinement is not None:
+            i, state, rows = carry
+            carry = (i, state._replace(refinement=proposing(cast(Refinement, state.refinement), state.is_done)), rows)
+            carry = jax.lax.while_loop(is_to_refine, refine, carry)
+        i, state, rows = carry
         flat = jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), rows)
         return state, Block(i * self._num_delete, flat)
 
-    def started(self, state: _State) -> np.ndarray:
+    def started(self, state: State) -> np.ndarray:
         return np.atleast_1d(np.isfinite(state.sampler.particles.loglikelihood).any())
 
-    def progress(self, state: _State) -> Progress:
-        done, ratio = int(state.count), float(_log_remaining(state.sampler.integrator))
-        figures = {"log_evidence": float(_log_total(state.sampler.integrator)), "log_remaining": ratio}
+    def progress(self, state: State) -> Progress:
+        num_refined = 0 if state.refinement is None else int(state.refinement.num_steps)
+        done, ratio = int(state.count) + num_refined, float(log_remaining(state.sampler.integrator))
+        figures = {"log_evidence": float(log_total(state.sampler.integrator)), "log_remaining": ratio}
         if bool(state.is_done):
-            return Progress(done, done, "sampling", figures)
+            return Progress(
+                done, done + self._num_refinements - num_refined, "refining" if num_refined else "sampling", figures
+            )
         # While the live points hold most of the evidence nothing says how long; then it falls as fast as the volume.
         left = max(1.0, (ratio - np.log(self.remaining_evidence)) * self.num_live / self._num_delete)
         left = min(left if np.isfinite(left) else 1.0, self.max_iterations - int(state.stage_count))
         stage = int(state.stage)
         if self.self_check and stage == 0:
             left += int(state.stage_count) + left
+        left += self._num_refinements
         return Progress(done, done + int(np.ceil(left)), "self-check" if stage else "sampling", figures)
 
-    def finish(self, views: Views, state: _State, rows: Rows) -> Draws:
+    def finish(self, views: Views, state: State, rows: Rows) -> Draws:
         rng = np.random.default_rng(np.asarray(state.seed))
         stages = [self._points(state, rows, stage) for stage in range(int(state.stage) + 1)]
         found = [self._evidence(points, rng) for points in stages]
@@ -284,6 +287,9 @@ class NestedSampler(Engine):
         if len(found) == 2:
             error = np.hypot(found[0].log_evidence_err, found[1].log_evidence_err)
             attributes["self_check_shift"] = float((found[1].log_evidence - found[0].log_evidence) / max(error, 1e-12))
+        if self.refine:
+            mine = rows["stage"] == self._num_stages if rows else []
+            attributes |= compared(result, {name: array[mine] for name, array in rows.items()})
         return Draws(
             coordinates=points["position"][chosen].reshape(*shape, -1),
             chart="unconstrained",
@@ -294,15 +300,10 @@ class NestedSampler(Engine):
             attributes=attributes,
         )
 
-    def _region_cost(self, size: int, state: _State, births: Births) -> jax.Array:
-        new = births.num_region_evaluations / jnp.maximum(births.num_from_region, 1)
-        mean = MEMORY * state.region_cost + (1 - MEMORY) * new
-        return jnp.where(mean < WORTH * self._inner_steps(size), mean, jnp.inf)
-
-    def _points(self, state: _State, rows: Rows, stage: int) -> dict[str, np.ndarray]:
+    def _points(self, state: State, rows: Rows, stage: int) -> dict[str, np.ndarray]:
         """All points of a stage in the order of their deaths, the live ones last."""
         live = state.first_live if stage < int(state.stage) else state.sampler.particles
-        last = {name: np.asarray(array) for name, array in rows_of(live, np.asarray(stage)).items()}
+        last = {name: np.asarray(array) for name, array in self._rows(live, np.asarray(stage)).items()}
         if not rows:
             return last
         mine = rows["stage"] == stage
@@ -312,14 +313,18 @@ class NestedSampler(Engine):
         log_likelihood = points["log_likelihood"]
         return evidence(log_likelihood, numbers_alive(len(log_likelihood), self.num_live, self._num_delete), rng)
 
-    def _iteration(self, views: Views, key: jax.Array, state: _State, data: Data) -> tuple[_State, Live]:
+    def _rows(self, live: Live, stage: Any) -> dict[str, Any]:
+        rows = rows_of(live, stage)
+        return rows | {"log_proposal": 0 * live.logdensity} if self.refine else rows
+
+    def _iteration(self, views: Views, key: jax.Array, state: State, data: Data) -> tuple[State, Live]:
         """One batch of deaths and births; the next stage's live points where a stage ends."""
         chart, places = views.unconstrained, jnp.arange(self._num_delete)
         num_moves = self._inner_steps(chart.size) * (1 + state.stage)
         most_moves = self._inner_steps(chart.size) * self._num_stages
         region = None
         if self.use_regions and chart.size <= MAX_REGION_SIZE:
-            most = int(PATIENCE * WORTH * self._inner_steps(chart.size) * self._num_delete)
+            most = most_likelihoods(self._inner_steps(chart.size), self._num_delete)
             region = (state.prior, jnp.where(jnp.isfinite(state.region_cost) & (state.stage == 0), most, 0))
 
         def births(key: jax.Array, sampler: Any, _: Any, metric: jax.Array) -> tuple[Live, Births]:
@@ -332,17 +337,19 @@ class NestedSampler(Engine):
             births,
             cast(Any, _with_metric),
         )
+        log_volume = state.sampler.integrator.logX
         sampler, info = kernel(key, state.sampler)
         sampler = sampler._replace(particles=in_order(sampler.particles))
         stage_count = state.stage_count + 1
-        is_converged = _log_remaining(sampler.integrator) < np.log(self.remaining_evidence)
+        is_converged = log_remaining(sampler.integrator) < np.log(self.remaining_evidence)
         ends = is_converged | (stage_count >= self.max_iterations)
         state = state._replace(
+            refinement=offered(key, state.refinement, info.particles, log_volume, sampler, ends),
             count=state.count + 1,
             stage_count=stage_count,
             is_converged=jnp.where(ends, state.is_converged & is_converged, state.is_converged),
             sampler=sampler,
-            region_cost=self._region_cost(chart.size, state, info.update_info),
+            region_cost=region_cost(state.region_cost, info.update_info, self._inner_steps(chart.size)),
             **{name: getattr(state, name) + getattr(info.update_info, name) for name in TOTALS},
         )
         if state.fresh is None:
@@ -350,7 +357,7 @@ class NestedSampler(Engine):
         following = state._replace(
             stage=state.stage + 1,
             stage_count=jnp.zeros_like(stage_count),
-            sampler=_sampler(state.fresh),
+            sampler=begun_sampler(state.fresh),
             first_live=sampler.particles,
         )
         turns = ends & (state.stage == 0)
@@ -362,13 +369,5 @@ def _with_metric(key: jax.Array, sampler: Any, info: Any, parameters: Any) -> di
     return {"metric": root(sampler.particles.position)}
 
 
-def _sampler(live: Any) -> Any:
-    return adaptive.AdaptiveNSState(live, init_integrator(live), {"metric": root(live.position)})
-
-
-def _log_total(integrator: NSIntegrator) -> Any:
-    return np.logaddexp(integrator.logZ, integrator.logZ_live)
-
-
-def _log_remaining(integrator: NSIntegrator) -> jax.Array:
-    return integrator.logZ_live - jnp.logaddexp(integrator.logZ, integrator.logZ_live)
+def _noted(rows: dict[str, Any], i: jax.Array, new: dict[str, Any]) -> dict[str, Any]:
+    return jax.tree.map(lambda all_rows, some: all_rows.at[i].set(some), rows, new)

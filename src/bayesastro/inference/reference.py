@@ -23,7 +23,7 @@ from jax.scipy.special import gammaln
 from bayesastro.charts import Chart
 from bayesastro.program import Data
 
-__all__ = ["Points", "Reference", "draw_points", "fitted", "terms_at"]
+__all__ = ["DEGREES", "Points", "Reference", "draw_points", "fitted", "log_density", "terms_at"]
 
 DEGREES = 5
 """Degrees of freedom of q."""
@@ -79,8 +79,8 @@ def terms_at(chart: Chart, reference: Reference | None, position: jax.Array, dat
     log_prior, log_likelihood = chart.log_terms(position, data)
     if reference is None:
         return Points(position, log_prior, log_likelihood)
-    log_density = _log_density(reference, position)
-    return Points(position, log_density, log_prior + log_likelihood - log_density)
+    log_reference = log_density(reference, position)
+    return Points(position, log_reference, log_prior + log_likelihood - log_reference)
 
 
 def draw_points(chart: Chart, reference: Reference | None, key: jax.Array, data: Data, number: int) -> Points:
@@ -111,7 +111,8 @@ def _draw(reference: Reference, key: jax.Array) -> jax.Array:
     return reference.mean + reference.factor @ normal * jnp.sqrt(DEGREES / chi_square)
 
 
-def _log_density(reference: Reference, position: jax.Array) -> jax.Array:
+def log_density(reference: Reference, position: jax.Array) -> jax.Array:
+    """At one point."""
     size = reference.mean.size
     residual = solve_triangular(reference.factor, position - reference.mean, lower=True)
     log_norm = (

@@ -15,16 +15,16 @@ Buchner 2019, PASP 131, 108005 (arXiv:1707.04476; whitened balls);
 Mukherjee, Parkinson & Liddle 2006, ApJ 638, L51 (doi:10.1086/501068; ellipsoids).
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 
 from bayesastro.inference.reference import Points
 from bayesastro.inference.slices import Threshold, is_above
-from bayesastro.inference.spread import root
+from bayesastro.inference.spread import inverse, local_root, root, squared_distances
 
 __all__ = ["Found", "Quartiles", "Region", "draw_above", "quartiles", "surrounding"]
 
@@ -33,17 +33,18 @@ NUM_RESAMPLES = 20
 KEPT = 0.63
 """Share of the points in a resample, as in a bootstrap."""
 
-NUM_TURNS = 5
-"""In which coordinates are found in which close points differ alike."""
-
 MARGIN = 1.0
 """How far the log-density within the region, per ball that a point is in, may exceed that of the live points."""
 
 POOL = 512
 """Points tried side by side before any likelihood."""
 
-MAX_POOLS = 50
-"""Pools tried for one batch of likelihoods; then the region is given up."""
+MAX_POOLS = 100
+"""Pools tried for as many points as are sought; then the region is given up."""
+
+SHARE = 8
+"""Likelihoods are evaluated side by side for an eighth of the points sought: wider, and more come out above the
+threshold than are sought."""
 
 
 class Quartiles(NamedTuple):
@@ -123,10 +124,10 @@ def surrounding(
     unit, log_density = prior.to_unit(positions), log_prior - prior.log_jacobian(positions)
     centre, ellipsoid_factor = jnp.mean(unit, axis=0), root(unit)
     centred = unit - centre
-    ball_factor = _local_root(centred, ellipsoid_factor)
-    ball_inverse, ellipsoid_inverse = _inverse(ball_factor), _inverse(ellipsoid_factor)
+    ball_factor = local_root(centred, ellipsoid_factor)
+    ball_inverse, ellipsoid_inverse = inverse(ball_factor), inverse(ellipsoid_factor)
     balls, white = centred @ ball_inverse.T, centred @ ellipsoid_inverse.T
-    distances = _squared_distances(balls, balls)
+    distances = squared_distances(balls, balls)
     key_resample, key_trial = jax.random.split(key)
     is_kept = jax.random.bernoulli(key_resample, KEPT, (NUM_RESAMPLES, len(positions)))
     ball = _squared_ball_radius(is_kept, distances)
@@ -147,27 +148,9 @@ def surrounding(
         jnp.max(log_density - jnp.log(num_others)) + MARGIN,
     )
     in_ellipsoid = in_balls._replace(from_balls=jnp.array(False), log_bound=jnp.max(log_density) + MARGIN)
-    number_kept = [jnp.sum(_pool(key_trial, region, terms_fn)[1]) for region in (in_balls, in_ellipsoid)]
-    return jax.tree.map(lambda x, y: jnp.where(number_kept[0] > number_kept[1], x, y), in_balls, in_ellipsoid)
-
-
-def _local_root(centred: jax.Array, factor: jax.Array) -> jax.Array:
-    """Lower-triangular root of the covariance of the differences of close points.
-
-    What is close follows from the coordinates that it makes, so both are found in turns: pairs count by a normal
-    density in their distance, as wide as the distance to the nearest neighbour. The weighted covariance of differences
-    is X' L X, with L the Laplacian of the graph of the weights.
-    """
-
-    def refined(factor: jax.Array, _: None) -> tuple[jax.Array, None]:
-        points = centred @ _inverse(factor).T
-        distances = _squared_distances(points, points) + jnp.diag(jnp.full(len(points), jnp.inf))
-        weights = jnp.exp(-0.5 * distances / jnp.mean(jnp.min(distances, axis=1)))
-        laplacian = jnp.diag(jnp.sum(weights, axis=1)) - weights
-        new = factor @ jnp.linalg.cholesky(points.T @ laplacian @ points / jnp.sum(weights))
-        return jnp.where(jnp.all(jnp.isfinite(new)), new, factor), None
-
-    return jax.lax.scan(refined, factor, None, length=NUM_TURNS)[0]
+    both = jax.tree.map(lambda x, y: jnp.stack([x, y]), in_balls, in_ellipsoid)
+    number_kept = jax.lax.map(lambda region: jnp.sum(_pool(key_trial, region, terms_fn)[1]), both)
+    return jax.tree.map(lambda x: x[jnp.argmax(number_kept)], both)
 
 
 def _squared_ball_radius(is_kept: jax.Array, distances: jax.Array) -> jax.Array:
@@ -186,14 +169,6 @@ def _squared_ellipsoid_radius(is_kept: jax.Array, white: jax.Array) -> jax.Array
     outlying = jax.vmap(lambda m, p: jnp.sum(((white - m) @ p) * (white - m), axis=1))(mean, precision)
     outlying = jnp.where(jnp.isfinite(outlying), outlying, jnp.inf)
     return jnp.maximum(jnp.max(jnp.where(is_kept, 0.0, outlying)), jnp.max(jnp.sum(white**2, axis=1)))
-
-
-def _squared_distances(x: jax.Array, y: jax.Array) -> jax.Array:
-    return jnp.sum(x**2, axis=1)[:, None] + jnp.sum(y**2, axis=1) - 2 * x @ y.T
-
-
-def _inverse(factor: jax.Array) -> jax.Array:
-    return solve_triangular(factor, jnp.eye(len(factor), dtype=factor.dtype), lower=True)
 
 
 def draw_above(
@@ -219,19 +194,18 @@ def draw_above(
         No further likelihoods after these; then fewer are found.
     """
     size, dtype = region.balls.shape[1], region.balls.dtype
-    batch = max(1, number // 2)
+    width = max(1, number // SHARE)
     zero = jnp.zeros((), int)
     places = jnp.zeros(number, dtype)
     empty = Points(jnp.zeros((number, size), dtype), places, places)
     first = Found(empty, places, zero, zero, zero, jnp.zeros((), bool))
 
-    def turn(found: Found) -> Found:
-        turn_key = jax.random.fold_in(key, found.num_evaluations)
-        key_pool, key_label = jax.random.split(turn_key)
-        position, num_filled, is_exhausted = _thinned(key_pool, region, terms_fn, batch)
-        candidate = jax.vmap(terms_fn)(position)
-        label = jax.random.exponential(key_label, (batch,), dtype)
-        is_filled = jnp.arange(batch) < num_filled
+    def is_short(found: Found) -> jax.Array:
+        return (found.number < number) & (found.num_evaluations < budget)
+
+    def evaluated(found: Found, queue: jax.Array, is_filled: jax.Array, key_label: jax.Array) -> Found:
+        candidate = jax.vmap(terms_fn)(queue)
+        label = jax.random.exponential(key_label, (width,), dtype)
         is_defined = candidate.log_likelihood < jnp.inf
         is_good = is_filled & is_defined & is_above(candidate.log_likelihood, label, threshold)
         points, label = jax.tree.map(
@@ -239,37 +213,46 @@ def draw_above(
             (found.points, found.label),
             (candidate, label),
         )
-        return Found(
-            points,
-            label,
-            jnp.minimum(found.number + jnp.sum(is_good), number),
-            found.num_evaluations + batch,
-            found.num_undefined + jnp.sum(is_filled & ~is_defined),
-            is_exhausted,
+        return found._replace(
+            points=points,
+            label=label,
+            number=jnp.minimum(found.number + jnp.sum(is_good), number),
+            num_evaluations=found.num_evaluations + width,
+            num_undefined=found.num_undefined + jnp.sum(is_filled & ~is_defined),
         )
 
-    def goes_on(found: Found) -> jax.Array:
-        return (found.number < number) & (found.num_evaluations < budget) & ~found.is_exhausted
+    def turn(found: Found) -> Found:
+        key_pool, key_label = jax.random.split(jax.random.fold_in(key, found.num_evaluations))
+        queue, num_queued, is_exhausted = _thinned(key_pool, region, terms_fn, number, width)
 
-    return jax.lax.while_loop(goes_on, turn, first)
+        def add(carry: tuple[Found, jax.Array]) -> tuple[Found, jax.Array]:
+            found, i = carry
+            is_filled = i + jnp.arange(width) < num_queued
+            chunk = jax.lax.dynamic_slice_in_dim(queue, i, width)
+            return evaluated(found, chunk, is_filled, jax.random.fold_in(key_label, i)), i + width
+
+        found, _ = jax.lax.while_loop(lambda c: is_short(c[0]) & (c[1] < num_queued), add, (found, zero))
+        return found._replace(is_exhausted=is_exhausted)
+
+    return jax.lax.while_loop(lambda found: is_short(found) & ~found.is_exhausted, turn, first)
 
 
 def _thinned(
-    key: jax.Array, region: Region, terms_fn: Callable[[jax.Array], Points], number: int
+    key: jax.Array, region: Region, terms_fn: Callable[[jax.Array], Points], number: int, width: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Draws of the prior within the region; how many of the places are filled; and whether it took all pools."""
+    """Draws of the prior within the region, at least `number` in places for whole multiples of `width`; how many they
+    are; and whether it took all pools."""
 
     def add(carry: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
         found, num_found, i = carry
         position, is_kept = _pool(jax.random.fold_in(key, i), region, terms_fn)
-        found = _appended(found, position, is_kept, num_found)
-        return found, jnp.minimum(num_found + jnp.sum(is_kept), number), i + 1
+        return _appended(found, position, is_kept, num_found), num_found + jnp.sum(is_kept), i + 1
 
     def goes_on(carry: tuple[jax.Array, ...]) -> jax.Array:
         return (carry[1] < number) & (carry[2] < MAX_POOLS)
 
-    zero = jnp.zeros((), int)
-    first = (jnp.broadcast_to(region.quartiles.location, (number, len(region.centre))), zero, zero)
+    zero, capacity = jnp.zeros((), int), width * math.ceil((number + POOL) / width)
+    first = (jnp.broadcast_to(region.quartiles.location, (capacity, len(region.centre))), zero, zero)
     found, num_found, num_pools = jax.lax.while_loop(goes_on, add, first)
     return found, num_found, num_pools >= MAX_POOLS
 
@@ -288,7 +271,7 @@ def _pool(key: jax.Array, region: Region, terms_fn: Callable[[jax.Array], Points
         region.ellipsoid_radius * within @ region.ellipsoid_factor.T,
     )
     # A point that is in m balls is drawn from them m times as often.
-    distances = _squared_distances(from_centre @ region.ball_inverse.T, region.balls)
+    distances = squared_distances(from_centre @ region.ball_inverse.T, region.balls)
     num_balls = jnp.sum(distances <= region.ball_radius**2, axis=1)
     is_in = (num_balls > 0) & (
         jnp.sum((from_centre @ region.ellipsoid_inverse.T) ** 2, axis=1) <= region.ellipsoid_radius**2

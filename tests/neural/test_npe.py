@@ -15,6 +15,7 @@ from numpyro.handlers import mask as masked
 import bayesastro as ba
 from bayesastro.inference.neural import training
 from bayesastro.inference.neural.embeddings import Dense, ResNet, SetNetwork
+from bayesastro.inference.neural.layers import BayesianLinear
 
 QUICK = {"flow": "affine", "num_transforms": 1, "hidden": 8, "max_epochs": 1, "batch_size": 128}
 
@@ -284,3 +285,41 @@ def test_precision_of_large_values():
     draws = ba.fit(problem, trained, seed=1, progress=False)["posterior"]["t"].values
     assert abs(draws.mean() - 2_459_000.01) < 0.001
     assert draws.std() < 0.002
+
+
+def test_variational_layers_tell_what_they_do_not_know(linear, npe):
+    few, shares = ba.simulate(linear.problem, 200, seed=9, progress=False), []
+    for bank, batch_size, max_epochs in ((few, 32, 100), (linear.bank, 128, 10)):
+        settings = dataclasses.replace(npe, variational=True, batch_size=batch_size, max_epochs=max_epochs)
+        amortised = settings.train(linear.problem, bank, seed=1, progress=False)
+        result = ba.fit(linear.problem, amortised, seed=1, progress=False)
+        shares.append(result.attrs["epistemic_share"])
+    assert 0 < 2 * shares[1] < shares[0] < 1
+    found = amortised.log_prob(result["posterior"]["x"].values, {"y": np.broadcast_to(Y, (4, 3))})
+    np.testing.assert_allclose(found, result["sample_stats"]["lp"], atol=2e-3)
+
+
+def test_weights_posterior_is_that_of_linear_regression():
+    """One variational layer, trained on y = w x + noise: the sds of its weights against the exact ones."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(400, 3, generator=generator)
+    y = x @ torch.tensor([0.5, -0.2, 0.1]) + torch.randn(400, generator=generator)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        layer = BayesianLinear(3, 1)
+        optimiser = torch.optim.Adam(layer.parameters(), lr=0.02)
+        for _ in range(1500):
+            optimiser.zero_grad()
+            loss = 0.5 * ((layer(x)[:, 0] - y) ** 2).sum() + layer.divergence()
+            loss.backward()
+            optimiser.step()
+    precision = (x**2).sum(0) + 3  # of the data, and of the prior N(0, 1/3); mean-field takes its diagonal
+    np.testing.assert_allclose(layer.log_sd.exp().detach()[0], precision**-0.5, rtol=0.15)
+    exact = torch.linalg.solve(x.T @ x + 3 * torch.eye(3), x.T @ y)
+    np.testing.assert_allclose(layer.mean.weight.detach()[0], exact, atol=0.03)
+    layer.eval()
+    layer.hold(torch.Generator().manual_seed(2))
+    held = layer(x)
+    np.testing.assert_array_equal(held.detach(), layer(x).detach())
+    layer.hold(None)
+    assert (layer(x) != held).any()

@@ -24,10 +24,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from arviz_stats.base import array_stats
 from jax.scipy.special import gammaln, logsumexp
 
 from bayesastro.inference.engine import Rows
+from bayesastro.inference.importance import evidence_of, khat_of
 from bayesastro.inference.live import Live
 from bayesastro.inference.reference import DEGREES, Points, Reference, fitted, log_density
 from bayesastro.inference.spread import inverse, local_root, root, squared_distances
@@ -223,16 +223,12 @@ def log_densities(proposal: Proposal, position: jax.Array) -> jax.Array:
 
 def estimate(log_weight: np.ndarray) -> Estimate:
     """The evidence from log-weights log p/q of draws of q; not a number, as −∞, is no weight."""
-    log_weight = np.where(log_weight < np.inf, log_weight, -np.inf)
-    number, largest = len(log_weight), log_weight.max(initial=-np.inf)
-    if not np.isfinite(largest):
+    number, is_weight = len(log_weight), np.isfinite(log_weight)
+    if not is_weight.any():
         return Estimate(-np.inf, np.inf, 0.0, np.nan)
-    weight = np.exp(log_weight - largest)
-    ess = weight.sum() ** 2 / (weight**2).sum()
-    error = np.sqrt(max(1 / ess - 1 / number, 0.0))
-    positive = -log_weight[weight > 0]  # as for cross-validation, `psislw` takes minus the log-weights
-    k = array_stats.psislw(positive)[1] if len(positive) >= MIN_TAIL and np.ptp(positive) > 1e-6 else np.nan
-    return Estimate(float(largest + np.log(weight.mean())), float(error), float(ess), float(k))
+    log_evidence, error = evidence_of(np.where(is_weight, log_weight, -np.inf))
+    k = khat_of(log_weight[is_weight]) if is_weight.sum() >= MIN_TAIL else np.nan
+    return Estimate(log_evidence, error, 1 / (error**2 + 1 / number), k)
 
 
 def compared(nested: Evidence, rows: Rows) -> dict[str, float]:

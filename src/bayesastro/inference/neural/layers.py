@@ -8,7 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["AttentionNetwork", "ConvolutionalNetwork", "DeepSet", "DenseNetwork", "HeldDropout", "ResidualNetwork"]
+__all__ = [
+    "AttentionNetwork",
+    "BayesianLinear",
+    "ConvolutionalNetwork",
+    "DeepSet",
+    "DenseNetwork",
+    "HeldDropout",
+    "ResidualNetwork",
+]
 
 NUM_OCTAVES = 5
 """Wavelengths, each half the one before, by which attention sees times."""
@@ -40,6 +48,38 @@ class HeldDropout(nn.Module):
         if self.training:
             return functional.dropout(x, self.rate)
         return x if self.held is None else x * self.held
+
+
+class BayesianLinear(nn.Module):
+    """A linear map whose weights have a normal posterior each, learnt by variational inference.
+
+    Outputs are drawn in training, given weights' means and sds (Kingma, Salimans & Welling 2015, arXiv:1506.02557, local
+    reparametrisation); after it the means act, or weights that are held. Priors are those of scaled initial weights,
+    N(0, 1/inputs); see also Blundell et al. 2015, arXiv:1505.05424.
+    """
+
+    def __init__(self, size: int, num_out: int) -> None:
+        super().__init__()
+        self.mean = nn.Linear(size, num_out)
+        self.log_sd = nn.Parameter(torch.full((num_out, size), math.log(0.05 / math.sqrt(size))))
+        self.held: Tensor | None = None
+
+    def hold(self, generator: torch.Generator | None) -> None:
+        """Use the weights that the generator draws, until told otherwise; None for their means."""
+        noise = None if generator is None else torch.randn(self.log_sd.shape, generator=generator)
+        self.held = None if noise is None else (self.mean.weight + self.log_sd.exp() * noise).detach()
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            sd = functional.linear(x**2, (2 * self.log_sd).exp()).clamp_min(1e-12).sqrt()
+            return self.mean(x) + sd * torch.randn_like(sd)
+        return self.mean(x) if self.held is None else functional.linear(x, self.held, self.mean.bias)
+
+    def divergence(self) -> Tensor:
+        """Of the weights' posterior from their prior (Kullback & Leibler), in nats."""
+        size = self.mean.weight.shape[1]
+        variance = (2 * self.log_sd).exp() * size
+        return 0.5 * (variance + size * self.mean.weight**2 - 1 - variance.log()).sum()
 
 
 class DenseNetwork(nn.Module):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bayesastro.inference.neural.densities import FLOWS
 from bayesastro.inference.neural.density import Density
 from bayesastro.inference.neural.embeddings import Embedding, SetNetwork, Transformer, embedding_of
-from bayesastro.inference.neural.layers import HeldDropout
+from bayesastro.inference.neural.layers import BayesianLinear, HeldDropout
 
 __all__ = ["Learner", "Network", "Plan", "SiteSummary"]
 
@@ -30,6 +30,8 @@ class Plan:
         A name of `FLOWS`; empty where there is no density.
     num_transforms, hidden, num_features : int
     dropout : float
+    variational : bool
+        Whether the layers that join the summaries are variational.
     num_contrasts : int
         Of a ratio; and `balanced`, a bool.
     marginals : tuple of tuple of int
@@ -51,6 +53,7 @@ class Plan:
     hidden: int
     num_features: int
     dropout: float
+    variational: bool = False
     num_contrasts: int = 0
     balanced: bool = False
     marginals: tuple[tuple[int, ...], ...] = ()
@@ -62,7 +65,7 @@ class Plan:
     def described(self) -> dict[str, Any]:
         """The settings, for JSON; and see :meth:`arrays`."""
         names = ("kind", "size", "flow", "num_transforms", "hidden", "num_features", "dropout")
-        names += ("num_contrasts", "balanced")
+        names += ("variational", "num_contrasts", "balanced")
         return {name: getattr(self, name) for name in names} | {
             "embeddings": {name: embedding.described() for name, embedding in self.embeddings.items()}
         }
@@ -101,12 +104,20 @@ class Learner(nn.Module, ABC):
     def loss(self, z: Tensor, x: Mapping[str, Tensor]) -> Tensor:
         """What training makes small, by row."""
 
-    def hold_dropout(self, seed: int | None) -> None:
-        """Leave out, from now on, the units that the seed says; None for none."""
+    def hold(self, seed: int | None) -> None:
+        """Be, from now on, the network that the seed draws from those that dropout or variational layers stand for.
+
+        None for their mean.
+        """
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         for module in self.modules():
-            if isinstance(module, HeldDropout):
+            if isinstance(module, HeldDropout | BayesianLinear):
                 module.hold(generator)
+
+    def divergence(self) -> Tensor | None:
+        """Of all variational weights from their priors, in nats; None if there are none."""
+        found = [module.divergence() for module in self.modules() if isinstance(module, BayesianLinear)]
+        return torch.stack(found).sum() if found else None
 
 
 class SiteSummary(Learner, ABC):
@@ -116,13 +127,14 @@ class SiteSummary(Learner, ABC):
         super().__init__(plan)
         self.sites = nn.ModuleList(_SiteEmbedding(plan, name) for name in plan.embeddings)
         total = plan.num_features * len(self.sites)
+        linear = BayesianLinear if plan.variational else nn.Linear
         self.joined = nn.Sequential(
-            nn.Linear(total, 2 * plan.num_features),
+            linear(total, 2 * plan.num_features),
             nn.SiLU(),
             HeldDropout(2 * plan.num_features, plan.dropout),
-            nn.Linear(2 * plan.num_features, plan.num_features),
+            linear(2 * plan.num_features, plan.num_features),
         )
-        self.direct = nn.Linear(total, plan.num_features)
+        self.direct = linear(total, plan.num_features)
 
     def context(self, x: Mapping[str, Tensor]) -> Tensor:
         """Summaries of observed sites, shape (row, feature)."""

@@ -47,7 +47,11 @@ class NPE(Trainer):
         give better posteriors and a measure of how sure they are.
     dropout : float
         Probability with which a unit of the summaries is left out, in training and (Monte Carlo dropout) in drawing.
-    learning_rate : float
+    variational : bool
+        Whether the layers that join the summaries have a posterior over their weights, learnt along; draws are then of
+        many networks, as of an ensemble.
+    learning_rate, weight_decay : float
+        Of AdamW. Decay of 0.3 is worth a try where the training loss falls well below that of validation.
     batch_size : int, optional
         By default about 75 batches make an epoch, of 64 to 2048 rows each.
     max_epochs : int
@@ -65,6 +69,7 @@ class NPE(Trainer):
     couplings: Radev et al. 2020, arXiv:2003.06281. Masked autoregressive: Papamakarios et al. 2017, arXiv:1705.07057.
     Mixtures: Papamakarios & Murray 2016, arXiv:1605.06376. Flow matching: Wildberger et al. 2023, arXiv:2305.17161.
     Ensembles: Hermans et al. 2022, arXiv:2110.06581. Dropout: Gal & Ghahramani 2016, arXiv:1506.02142.
+    Variational weights: Blundell et al. 2015, arXiv:1505.05424.
 
     Examples
     --------
@@ -86,6 +91,7 @@ class NPE(Trainer):
     embeddings: Mapping[str, Embedding] = field(default_factory=dict)
     num_features: int | None = None
     dropout: float = 0.0
+    variational: bool = False
     num_chains: int = 4
     num_draws: int = 500
 
@@ -147,6 +153,7 @@ class NPE(Trainer):
             hidden=self.hidden,
             num_features=self.num_features,
             dropout=self.dropout,
+            variational=bool(self.variational),
         )
 
     def _network(self, plan: Plan) -> Network:

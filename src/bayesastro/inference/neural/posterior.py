@@ -23,8 +23,8 @@ EMBEDDED_TOGETHER = 128
 ROWS_TOGETHER = 8192
 """Draws made in one call: few enough that a layer's values stay in a core's cache."""
 
-NUM_DROPOUT_MASKS = 20
-"""Networks with some units left out that stand for the posterior over networks, all members of an ensemble together."""
+NUM_HELD = 20
+"""Networks with units left out, or weights drawn, that stand for the posterior over networks, all members of an ensemble together."""
 
 
 class Drawn(NamedTuple):
@@ -56,10 +56,11 @@ class NeuralPosterior(Trained):
 
     @functools.cached_property
     def members(self) -> list[tuple[Network, int | None]]:
-        """The networks, each with the seeds of what dropout leaves out."""
-        if self.networks[0].plan.dropout == 0:
+        """The networks, each with the seeds of what dropout leaves out, or of variational weights."""
+        plan = self.networks[0].plan
+        if plan.dropout == 0 and not plan.variational:
             return [(network, None) for network in self.networks]
-        each = max(1, NUM_DROPOUT_MASKS // len(self.networks))
+        each = max(1, NUM_HELD // len(self.networks))
         return [(network, seed) for network in self.networks for seed in range(each)]
 
     def draw(self, observed: Mapping[str, np.ndarray], num: int, seeds: Sequence[Any]) -> Drawn:
@@ -92,9 +93,9 @@ class NeuralPosterior(Trained):
         found = []
         with torch.no_grad():
             for network, seed in self.members:
-                network.hold_dropout(seed)
+                network.hold(seed)
                 found.append(network.context(x))
-                network.hold_dropout(None)
+                network.hold(None)
         return found
 
     def _drawn(self, observed: Mapping[str, np.ndarray], num: int, seeds: Sequence[Any]) -> Drawn:

@@ -49,7 +49,8 @@ class TMNRE(Trainer):
         Rounds end when what is left is more than this share of what was there.
     num_contrasts, hidden, embeddings, num_features, dropout
         As for :class:`NRE`.
-    transforms, num_ensemble, learning_rate, batch_size, max_epochs, patience, validation_fraction, time_limit
+    transforms, num_ensemble, learning_rate, weight_decay, batch_size, max_epochs, patience, validation_fraction,
+    time_limit
         As for :class:`NPE`.
 
     References

@@ -36,6 +36,7 @@ class Trainer(ABC):
     transforms: Mapping[str, Transform] = field(default_factory=dict)
     num_ensemble: int = 1
     learning_rate: float = 1e-3
+    weight_decay: float = 0.1
     batch_size: int | None = None
     max_epochs: int = 500
     patience: int = 20
@@ -48,6 +49,7 @@ class Trainer(ABC):
         require_positive(self, "num_ensemble", "max_epochs", "patience", *optional)
         self._require_range("validation_fraction", 0.01, 0.5)
         self._require_range("learning_rate", 1e-7, 1.0)
+        self._require_range("weight_decay", 0.0, 10.0)
         if self.time_limit is not None and not self.time_limit > 0:
             raise ValueError(f"`{kind}` needs `time_limit` to be positive, but {self.time_limit!r} came.")
         for name, transform in self.transforms.items():
@@ -128,6 +130,7 @@ class Trainer(ABC):
         fitting = 2 ** round(np.log2(max(num_rows / STEPS_PER_EPOCH, 1)))
         return Schedule(
             learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
             batch_size=self.batch_size or int(np.clip(fitting, LEAST_BATCH, LARGEST_BATCH)),
             max_epochs=self.max_epochs,
             patience=self.patience,

@@ -28,8 +28,6 @@ MAX_GRADIENT = 5.0
 LOWER_RATE, RATE_PATIENCE = 0.5, 3
 """The learning rate falls by this factor whenever the validation loss has not improved for a third of `patience`."""
 
-WEIGHT_DECAY = 1e-2
-
 AVERAGING_EPOCHS = 1.0
 """Timescale, in epochs, of the running average of weights that is validated and kept."""
 
@@ -41,6 +39,7 @@ class Schedule:
     """How to train; see :class:`NPE`."""
 
     learning_rate: float
+    weight_decay: float
     batch_size: int
     max_epochs: int
     patience: int
@@ -138,7 +137,7 @@ def train(
     began, history = time.monotonic(), History()
     batch_size = min(schedule.batch_size, rows.number)
     optimiser = torch.optim.AdamW(
-        network.parameters(), lr=schedule.learning_rate, weight_decay=WEIGHT_DECAY, fused=True
+        network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
     )
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimiser, factor=LOWER_RATE, patience=max(1, schedule.patience // RATE_PATIENCE)
@@ -148,7 +147,7 @@ def train(
     try:
         for epoch in range(schedule.max_epochs):
             batches = rows.epoch(batch_size, (seed, epoch))
-            loss = _epoch(network, averaged, optimiser, batches, keep if epoch else 0.0)
+            loss = _epoch(network, averaged, optimiser, batches, keep if epoch else 0.0, rows.number)
             history.training.append(loss)
             history.validation.append(validation_loss(averaged, validation, seed))
             plateau.step(history.validation[-1])
@@ -173,7 +172,12 @@ def train(
 
 
 def _epoch(
-    network: Learner, averaged: Learner, optimiser: torch.optim.Optimizer, batches: Iterator[Rows], keep: float
+    network: Learner,
+    averaged: Learner,
+    optimiser: torch.optim.Optimizer,
+    batches: Iterator[Rows],
+    keep: float,
+    num_rows: int,
 ) -> float:
     """One pass over the rows; the mean loss."""
     network.train()
@@ -181,6 +185,9 @@ def _epoch(
     for z, x in batches:
         optimiser.zero_grad(set_to_none=True)
         loss = network.loss(z, x).mean()
+        divergence = network.divergence()
+        if divergence is not None:
+            loss = loss + divergence / num_rows
         if not torch.isfinite(loss):
             raise ValueError(
                 "The training loss is not finite. Lower `learning_rate`, transform sites of many decades "

@@ -16,6 +16,7 @@ WORKLOADS = {
     "shells": ("benchmarks.gaussian_shells", "Nested sampling of Gaussian shells"),
     "many": ("benchmarks.many_light_curves", "Many data sets"),
     "neural": ("benchmarks.neural_sampling", "Drawing from neural posteriors"),
+    "sbibm": ("benchmarks.sbi_scores", "Simulation-based inference"),
     "geovi": ("benchmarks.geovi_fields", "GeoVI on fields"),
 }
 

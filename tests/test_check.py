@@ -10,6 +10,7 @@ from numpyro.distributions import constraints
 
 import bayesastro as ba
 from bayesastro.inference import engines
+from bayesastro.refusals import LEARNT
 
 
 def measured(value):
@@ -131,3 +132,24 @@ def test_an_engine_refuses_what_it_cannot_serve_and_nothing_else(kind, table, en
 
 def test_every_engine_is_in_the_table():
     assert {engine.__name__ for engine in engines()} == ALL
+
+
+DISCRETE = {"finite discrete latent", "countable discrete latent"}
+UNSIMULATED = {"improper prior", "factor on latents", "factor as likelihood", "subsampled plate"}
+
+
+@pytest.mark.parametrize("method", LEARNT)
+def test_a_neural_method_refuses_what_it_cannot_learn_and_nothing_else(kind, table, method):
+    ok, reason = table.loc[method, "ok"], table.loc[method, "reason"]
+    without_density = {"stochastic simulator without a density"} if method == "Corrected" else set()
+    assert ok == (kind not in DISCRETE | UNSIMULATED | without_density), reason
+    if not ok:
+        assert reason.startswith(f"`{method}` needs")
+        assert KEYED.get(kind, "`culprit`") in reason
+        assert len(reason.split(". ", 1)[1]) > 10
+
+
+def test_neural_methods_need_what_their_engines_say():
+    assert set(LEARNT["NPE"]) == ba.Amortised.needs
+    assert set(LEARNT["NLE"]) == set(LEARNT["NRE"]) == ba.Surrogate.needs
+    assert set(LEARNT["Corrected"]) == ba.Corrected.needs

@@ -19,6 +19,7 @@ from numpyro.distributions import transforms
 from scipy import stats
 
 import bayesastro as ba
+from bayesastro import refusals
 from bayesastro.compilation import compile_clock
 from bayesastro.inference import engines
 from bayesastro.refusals import CAPABILITIES
@@ -155,7 +156,7 @@ def test_program_runs_once_for_all_data_of_equal_shapes():
 def test_check_tells_which_engines_can_run(problem):
     table = problem.check()
     assert table.index.name == "engine"
-    assert list(table.index) == [engine.__name__ for engine in engines()]
+    assert list(table.index) == [*(engine.__name__ for engine in engines()), *refusals.LEARNT]
     assert list(table.columns) == ["ok", "reason"]
     assert table["ok"].drop("GeoVI").all()
     assert ((table["reason"] == "") == table["ok"]).all()

@@ -237,7 +237,7 @@ class Problem:
         return stack(self, arguments, observed, mask)
 
     def check(self) -> pd.DataFrame:
-        """Which engines can run this problem, and why the others refuse.
+        """Which engines and neural methods can serve this problem, and why the others refuse.
 
         Returns
         -------
@@ -247,6 +247,7 @@ class Problem:
         from bayesastro.inference import engines  # the one arrow upwards: the table has to name the engines
 
         rows = {engine.__name__: engine.refusal(self) for engine in engines()}
+        rows |= {name: refusals.learnt_refusal(name, self.lacks, self.parameters) for name in refusals.LEARNT}
         table = pd.DataFrame({"ok": [not r for r in rows.values()], "reason": list(rows.values())}, index=list(rows))
         return table.rename_axis("engine")
 

@@ -15,6 +15,7 @@ from bayesastro.structure import Site, Structure
 
 __all__ = [
     "CAPABILITIES",
+    "LEARNT",
     "Lack",
     "carriers",
     "check_draws",
@@ -22,6 +23,7 @@ __all__ = [
     "checked_theta",
     "data_lacks",
     "domain_error",
+    "learnt_refusal",
     "require_coordinates",
     "structural_lacks",
 ]
@@ -35,6 +37,15 @@ CAPABILITIES = {
     "fisher": "a likelihood of known Fisher metric",
 }
 """What an engine may need of a problem, in words."""
+
+LEARNT = {
+    "NPE": ("simulate",),
+    "NLE": ("simulate", "proper_prior"),
+    "NRE": ("simulate", "proper_prior"),
+    "TMNRE": ("simulate",),
+    "Corrected": ("density", "simulate"),
+}
+"""Neural methods, which are trained before they are engines, and what they need; known here without loading torch."""
 
 
 @dataclass(frozen=True)
@@ -264,6 +275,18 @@ def require_coordinates(parameters: Sequence[Site], function: str) -> None:
                 f"`{function}` needs latent sites with unconstrained coordinates, but site `{site.name}` has "
                 f"`{site.family}`. Sum a discrete site out, or make a fixed value a `numpyro.deterministic` site."
             )
+
+
+def learnt_refusal(method: str, lacks: Mapping[str, Lack], parameters: Sequence[Site]) -> str:
+    """Why a method of `LEARNT` cannot serve a problem, with the remedy; empty if it can."""
+    for need in LEARNT[method]:
+        if need in lacks:
+            return f"`{method}` needs {CAPABILITIES[need]}, but {lacks[need]}."
+    try:
+        require_coordinates(parameters, method)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def checked_theta(parameters: Sequence[Site], theta: Mapping[str, Any], batch_ndims: int) -> dict[str, np.ndarray]:

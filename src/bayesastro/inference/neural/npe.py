@@ -16,6 +16,7 @@ from bayesastro.inference.neural.embeddings import Embedding
 from bayesastro.inference.neural.network import Network, Plan
 from bayesastro.inference.neural.plans import check_embeddings, planned_summary
 from bayesastro.inference.neural.posterior import NeuralPosterior
+from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation
 from bayesastro.inference.neural.trainer import Trainer
 from bayesastro.problem import Problem
@@ -130,9 +131,9 @@ class NPE(Trainer):
         posterior = NeuralPosterior(**self._trained(problem, bank, seed, progress))
         return Amortised(posterior=posterior, num_chains=self.num_chains, num_draws=self.num_draws)
 
-    def _planned(self, problem: Problem, bank: Bank) -> tuple[Standardisation, Plan]:
+    def _planned(self, problem: Problem, rows: Source) -> tuple[Standardisation, Plan]:
         return planned_summary(
-            bank,
+            rows,
             problem,
             self.embeddings,
             self.transforms,

@@ -173,7 +173,7 @@ def reliability(
     problems : mapping of str to Problem
         The models, by name.
     num_simulations : int
-        1000 find probabilities of 60 % that should be 55 %.
+        1000 find log-odds of two models that are too large by a factor of 1.5, and 300 by a factor of 2.
     seed : int
     num_bins : int
         Of equally many data sets, for each model.

@@ -78,6 +78,27 @@ def test_banks_of_unlike_sizes_and_stated_priors(problems, fresh, prior):
     assert ba.reliability(classifier, problems, num_simulations=500, seed=1, progress=False).verdict == "pass"
 
 
+def centred(mean, sd):
+    numpyro.sample("offset", dist.Normal(0.0, 1.0))
+    numpyro.sample("y", dist.Normal(mean, sd).expand([2]).to_event(1))
+
+
+def test_three_models_and_transforms():
+    settings = {"left": (-1.0, 1.0), "right": (1.0, 1.0), "both": (0.0, 2.0)}
+    problems = {n: ba.Problem(centred, *given, observed={"y": np.zeros(2)}) for n, given in settings.items()}
+    banks = {n: ba.simulate(p, 1500, seed=3, progress=False) for n, p in problems.items()}
+    prior = {"right": 0.3, "left": 0.5, "both": 0.2}
+    made = dataclasses.replace(SETTINGS, prior=prior, transforms={"y": "asinh"})
+    classifier = made.train(problems, banks, seed=1, progress=False)
+    y = np.random.default_rng(1).normal(size=(500, 2)) * 1.5
+    density = {n: prior[n] * np.exp(-0.5 * ((y - m) ** 2 / s**2).sum(1)) / s**2 for n, (m, s) in settings.items()}
+    found, total = classifier.probabilities({"y": y}), sum(density.values())
+    for name in settings:
+        assert np.sqrt(((found[name] - density[name] / total) ** 2).mean()) < 0.05
+    report = ba.reliability(classifier, problems, num_simulations=400, seed=1, false_alarm=0.001, progress=False)
+    assert report.verdict == "pass", str(report)
+
+
 def test_another_prior_needs_no_training(classifier, fresh):
     other = dataclasses.replace(classifier, prior={"narrow": 0.9, "wide": 0.1})
     odds = classifier.log_bayes_factor({"y": fresh}, "narrow", "wide")

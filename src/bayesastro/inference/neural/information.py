@@ -28,7 +28,6 @@ from bayesastro.inference.neural.training import History
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
-from bayesastro.refusals import CAPABILITIES
 
 __all__ = ["Information", "Summary", "information"]
 
@@ -147,18 +146,10 @@ def information(
     estimator = NPE() if estimator is None else estimator
     _check(problem, bank, estimator, test_fraction)
     bank.warn_failures()
-    rows = _Summarised(bank, summary, bank.split(test_fraction, seed=seed + 2**32)[1])
-    if rows.held_out.sum() < LEAST_HELD:
-        raise ValueError(
-            f"`information` needs {LEAST_HELD} rows held out, but {test_fraction:g} of the bank is {rows.held_out.sum()}. "
-            "Simulate more."
-        )
+    rows = _Summarised(bank, summary, _held_out(bank, test_fraction, seed))
     identity = program_identity_of(problem) | {"seed": bank.seed}
     posterior = NeuralPosterior(**estimator.learnt(problem, rows, identity, seed, progress))
-    log_prior, gains = _log_prior(problem.views()), []
-    for z, x in rows.batches(BATCH, seed=None, among=rows.held_out):
-        gains.append(posterior.evaluate(z[:, None], x)[:, 0] - _padded(log_prior, z, problem.data))
-    gain = np.concatenate(gains)
+    gain = _gains(problem, posterior, rows)
     # Rows that did not fail have the density p(z) P(fine | z)/P(fine), at most p(z)/P(fine).
     nats = gain.mean() + math.log1p(-bank.num_failed / len(bank))
     return Information(
@@ -179,8 +170,27 @@ def _check(problem: Problem, bank: Bank, estimator: NPE, test_fraction: float) -
     if not 0.01 <= test_fraction <= 0.9:
         raise ValueError(f"`test_fraction` must be from 0.01 to 0.9, but {test_fraction!r} came.")
     if "proper_prior" in problem.lacks:
-        raise ValueError(f"`information` needs {CAPABILITIES['proper_prior']}, but {problem.lacks['proper_prior']}.")
+        raise ValueError(f"`information` needs a proper prior, but {problem.lacks['proper_prior']}.")
     bank.check(problem)
+
+
+def _held_out(bank: Bank, test_fraction: float, seed: int) -> np.ndarray:
+    """Which rows are to be neither trained on nor validated with; enough of them."""
+    found = bank.split(test_fraction, seed=seed + 2**32)[1]  # no seed that training splits the rest by
+    if found.sum() < LEAST_HELD:
+        raise ValueError(
+            f"`information` needs {LEAST_HELD} rows held out, but {test_fraction:g} of the bank is {found.sum()}. "
+            "Simulate more."
+        )
+    return found
+
+
+def _gains(problem: Problem, posterior: NeuralPosterior, rows: "_Summarised") -> np.ndarray:
+    """log q(z | s) − log p(z) of the rows held out."""
+    log_prior, parts = _log_prior(problem.views()), []
+    for z, x in rows.batches(BATCH, seed=None, among=rows.held_out):
+        parts.append(posterior.evaluate(z[:, None], x)[:, 0] - _padded(log_prior, z, problem.data))
+    return np.concatenate(parts)
 
 
 class _Summarised:

@@ -39,8 +39,11 @@ class Classifier(Trainer):
         Units of the layers over the summary.
     embeddings, num_features, dropout
         Of the summaries of observed sites, as for :class:`NPE`; dropout acts in training only.
-    transforms, num_ensemble, learning_rate, batch_size, max_epochs, patience, validation_fraction, time_limit
-        As for :class:`NPE`; the probabilities of an ensemble are averaged.
+    num_ensemble : int
+        Networks whose probabilities are averaged. A single one that is trained on some thousand simulations tends to be
+        too bold; five are less so, and so is one with a dropout of 0.2.
+    transforms, learning_rate, batch_size, max_epochs, patience, validation_fraction, time_limit
+        As for :class:`NPE`.
 
     References
     ----------

@@ -40,8 +40,8 @@ class Classifier(Trainer):
     embeddings, num_features, dropout
         Of the summaries of observed sites, as for :class:`NPE`; dropout acts in training only.
     num_ensemble : int
-        Networks whose probabilities are averaged. A single one that is trained on some thousand simulations tends to be
-        too bold; five are less so, and so is one with a dropout of 0.2.
+        Networks whose probabilities are averaged. With too few simulations probabilities are too bold, of five networks
+        less than of one; see :func:`bayesastro.reliability`.
     transforms, learning_rate, batch_size, max_epochs, patience, validation_fraction, time_limit
         As for :class:`NPE`.
 

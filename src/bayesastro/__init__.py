@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bayesastro.banks.bank import Bank
     from bayesastro.banks.simulation import simulate
     from bayesastro.calibration.calibrate import calibrate
+    from bayesastro.calibration.reliability import reliability
     from bayesastro.callbacks import external
     from bayesastro.comparison import compare
     from bayesastro.compilation import enable_compilation_cache
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from bayesastro.inference.mclmc import MCLMC
     from bayesastro.inference.nested import NestedSampler
     from bayesastro.inference.neural.amortised import Amortised
+    from bayesastro.inference.neural.classifier import Classifier
     from bayesastro.inference.neural.corrected import Corrected
+    from bayesastro.inference.neural.information import information
     from bayesastro.inference.neural.nle import NLE
     from bayesastro.inference.neural.npe import NPE
     from bayesastro.inference.neural.nre import NRE
@@ -54,6 +57,7 @@ __all__ = [
     "TMNRE",
     "Amortised",
     "Bank",
+    "Classifier",
     "Corrected",
     "Ensemble",
     "GeoVI",
@@ -71,10 +75,12 @@ __all__ = [
     "external",
     "fit",
     "fit_many",
+    "information",
     "load",
     "plot",
     "predict",
     "register_fisher",
+    "reliability",
     "save",
     "simulate",
     "summary",
@@ -83,6 +89,7 @@ __all__ = [
 _HOMES = {
     "Amortised": "bayesastro.inference.neural.amortised",
     "Bank": "bayesastro.banks.bank",
+    "Classifier": "bayesastro.inference.neural.classifier",
     "Corrected": "bayesastro.inference.neural.corrected",
     "Ensemble": "bayesastro.inference.ensemble",
     "GeoVI": "bayesastro.inference.geovi",
@@ -106,9 +113,11 @@ _HOMES = {
     "external": "bayesastro.callbacks",
     "fit": "bayesastro.drive",
     "fit_many": "bayesastro.many",
+    "information": "bayesastro.inference.neural.information",
     "load": "bayesastro.result",
     "predict": "bayesastro.predictive",
     "register_fisher": "bayesastro.fisher",
+    "reliability": "bayesastro.calibration.reliability",
     "save": "bayesastro.result",
     "simulate": "bayesastro.banks.simulation",
     "summary": "bayesastro.result",

@@ -269,11 +269,11 @@ def _swap_folder(new: Path, path: Path) -> None:
 
 
 def load(path: str | Path) -> Any:
-    """Read a result that :func:`save` wrote, into memory; or a trained posterior that `Amortised.save` did.
+    """Read a result that :func:`save` wrote, into memory; or trained networks that their `save` did.
 
     Returns
     -------
-    xarray.DataTree or Amortised
+    xarray.DataTree, Amortised, Surrogate or TrainedClassifier
 
     Raises
     ------
@@ -287,9 +287,9 @@ def load(path: str | Path) -> Any:
         raise FileNotFoundError(f"There is no result at `{path}`.")
     is_zarr = path.is_dir()
     if is_zarr and (path / "spec.json").exists():
-        from bayesastro.inference.neural.amortised import Amortised  # which loads torch
+        from bayesastro.inference.neural.saved import load_saved  # which loads torch
 
-        return Amortised.load(path)
+        return load_saved(path)
     try:
         options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if is_zarr else {"engine": "h5netcdf"}
         with xr.open_datatree(path, **options) as tree:

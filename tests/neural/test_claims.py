@@ -1,11 +1,15 @@
-"""What `NPE` is good for, in numbers: slow tests."""
+"""What `NPE` and `Classifier` are good for, in numbers: slow tests."""
 
 import functools
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import light_curve
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
 import pytest
 
 import bayesastro as ba
@@ -69,6 +73,30 @@ def test_too_little_training_is_found_out():
     short = ba.NPE(max_epochs=1, batch_size=2000).train(problem, bank, seed=1, progress=False)
     report = ba.calibrate(problem, short, num_simulations=300, seed=4, progress=False)
     assert not report.checks.loc[["ranks", "coverage", "tarp_data"], "passed"].all(), str(report)
+
+
+def falling(time, is_bumped):
+    amplitude = numpyro.sample("amplitude", dist.LogNormal(0.0, 0.5))
+    start = numpyro.sample("start", dist.Normal(10.0, 5.0))
+    rise = numpyro.sample("rise", dist.LogNormal(1.4, 0.3))
+    fall = numpyro.sample("fall", dist.LogNormal(3.0, 0.3))
+    phase = time - start
+    mean = amplitude * jnp.exp(-phase / fall + jax.nn.log_sigmoid(phase / rise))
+    if is_bumped:
+        bump = numpyro.sample("bump", dist.Beta(2.0, 4.0))
+        mean = mean + 0.6 * bump * amplitude * jnp.exp(-0.5 * ((phase - 30.0) / 8.0) ** 2)
+    numpyro.sample("flux", dist.Normal(mean, 0.1).to_event(1))
+
+
+def test_an_ensemble_tells_light_curves_apart_reliably():
+    """With a second bump or without one, at 20,000 simulations of each."""
+    time = np.linspace(-20.0, 80.0, 40)
+    problems = {n: ba.Problem(falling, time, b, observed={"flux": time}) for n, b in (("plain", False), ("bump", True))}
+    banks = {name: ba.simulate(problem, 20_000, seed=1, progress=False) for name, problem in problems.items()}
+    classifier = ba.Classifier(num_ensemble=5).train(problems, banks, seed=1, progress=False)
+    report = ba.reliability(classifier, problems, num_simulations=2000, seed=1, progress=False)
+    assert report.verdict == "pass", str(report)
+    assert report.scores["prior_log_score"] - report.scores["log_score"] > 0.25
 
 
 STREAMED = """

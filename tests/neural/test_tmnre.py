@@ -122,5 +122,5 @@ def test_surrogates_keep_to_the_part_of_the_prior_that_they_know(kind):
     assert mean.std() == pytest.approx(exact.std(), rel=0.15)
     with pytest.raises(ValueError, match="trained on a part of it only"):
         ba.calibrate(problem, surrogate, num_simulations=200, seed=1, progress=False)
-    with pytest.raises(ValueError, match="`NPE` learns the posterior from the whole prior"):
+    with pytest.raises(ValueError, match="`NPE` needs draws from the whole prior"):
         ba.NPE().train(problem, bank, seed=1, progress=False)

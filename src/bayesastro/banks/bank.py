@@ -260,6 +260,19 @@ class Bank:
             raise ValueError(f"`num_bins` must be a whole number of at least 2, but {num_bins!r} came.")
         return self._failures(int(num_bins)).rates
 
+    def require_whole(self, function: str) -> None:
+        """Raise if the rows are of a part of the prior only.
+
+        Raises
+        ------
+        ValueError
+        """
+        if self.within:
+            raise ValueError(
+                f"`{function}` needs draws from the whole prior, but the bank is of the part within {self.within}. Simulate "
+                "without `within=`; `NLE`, `NRE` and `TMNRE` can keep to a part."
+            )
+
     def warn_failures(self) -> None:
         """Warn, in one sentence, of simulations that failed: how many, and where among the parameters."""
         if self.num_failed:

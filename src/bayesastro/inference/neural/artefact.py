@@ -30,7 +30,7 @@ from bayesastro.inference.neural.standardise import SiteScale, Standardisation
 from bayesastro.inference.neural.trained import Trained
 from bayesastro.inference.neural.training import History
 
-__all__ = ["FORMAT", "load", "save"]
+__all__ = ["FORMAT", "kind_of", "load", "save"]
 
 FORMAT = "bayesastro trained networks 1"
 
@@ -69,12 +69,39 @@ def save(trained: Trained, settings: Mapping[str, Any], folder: Path) -> None:
 
 
 def load(folder: Path, kinds: Sequence[str]) -> tuple[Trained, dict[str, Any]]:
-    """Networks of one of the kinds, and the engine's settings.
+    """Networks of one of the kinds, and the settings that were saved with them.
 
     Raises
     ------
     FileNotFoundError, ValueError
     """
+    spec = _read_spec(folder)
+    kind = spec["plan"]["kind"]
+    if kind not in kinds:
+        raise ValueError(
+            f"`{folder}` holds a learnt {kind}, and not a {' or '.join(kinds)}. `bayesastro.load` loads every kind."
+        )
+    contents = {name: _verified(folder / name, spec["sha256"][name]) for name in (WEIGHTS, SELFTEST)}
+    try:
+        trained = _rebuilt(spec, load_tensors(contents[WEIGHTS]))
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"`{folder}` is damaged: {SPEC} and {WEIGHTS} do not fit together ({error}).") from error
+    with np.load(folder / SELFTEST, allow_pickle=False) as tests:
+        _self_test(trained, dict(tests), folder)
+    return trained, spec["engine"]
+
+
+def kind_of(folder: Path) -> str:
+    """The kind of the networks in a folder, see :class:`Plan`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+    """
+    return _read_spec(folder)["plan"]["kind"]
+
+
+def _read_spec(folder: Path) -> dict[str, Any]:
     if not (folder / SPEC).is_file():
         raise FileNotFoundError(f"There holds no saved networks at `{folder}`: it has no `{SPEC}`.")
     try:
@@ -87,20 +114,7 @@ def load(folder: Path, kinds: Sequence[str]) -> tuple[Trained, dict[str, Any]]:
             f"`{folder}` is of the format `{found}`, but this version reads `{FORMAT}`. Train again, or read it with "
             f"the version that wrote it."
         )
-    kind = spec["plan"]["kind"]
-    if kind not in kinds:
-        raise ValueError(
-            f"`{folder}` holds a learnt {kind}, and not a {' or '.join(kinds)}. Load a posterior by `Amortised.load`, "
-            "and a likelihood or ratio by `Surrogate.load`."
-        )
-    contents = {name: _verified(folder / name, spec["sha256"][name]) for name in (WEIGHTS, SELFTEST)}
-    try:
-        trained = _rebuilt(spec, load_tensors(contents[WEIGHTS]))
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"`{folder}` is damaged: {SPEC} and {WEIGHTS} do not fit together ({error}).") from error
-    with np.load(folder / SELFTEST, allow_pickle=False) as tests:
-        _self_test(trained, dict(tests), folder)
-    return trained, spec["engine"]
+    return spec
 
 
 def _verified(path: Path, wanted: str) -> bytes:

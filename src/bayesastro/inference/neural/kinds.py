@@ -1,5 +1,6 @@
 """The kinds of networks that are learnt: which class a plan is of."""
 
+from bayesastro.inference.neural.classification import ClassifierNetwork, NeuralClassifier
 from bayesastro.inference.neural.likelihood import NeuralLikelihood
 from bayesastro.inference.neural.network import Learner, Network, Plan
 from bayesastro.inference.neural.posterior import NeuralPosterior
@@ -12,6 +13,14 @@ _NETWORKS: dict[str, type[Learner]] = {
     "posterior": Network,
     "likelihood": LikelihoodNetwork,
     "ratio": RatioNetwork,
+    "classifier": ClassifierNetwork,
+}
+
+_TRAINED: dict[str, type[Trained]] = {
+    "posterior": NeuralPosterior,
+    "likelihood": NeuralLikelihood,
+    "ratio": NeuralLikelihood,
+    "classifier": NeuralClassifier,
 }
 
 
@@ -22,4 +31,4 @@ def network_of(plan: Plan) -> Learner:
 
 def trained_class(plan: Plan) -> type[Trained]:
     """What networks of the plan's kind are used through."""
-    return NeuralPosterior if plan.kind == "posterior" else NeuralLikelihood
+    return _TRAINED[plan.kind]

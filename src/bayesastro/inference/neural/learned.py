@@ -84,20 +84,7 @@ class Learned(Engine):
 
     def _checked(self, observed: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], int]:
         """Observed values of many data sets, and their number."""
-        values = {}
-        for name, shape in self.trained.shapes.items():
-            if name not in observed:
-                raise ValueError(f"Values of the observed site `{name}` are needed; they came for {sorted(observed)}.")
-            values[name] = np.asarray(observed[name], float)
-            if values[name].shape[1:] != shape:
-                raise ValueError(
-                    f"`{name}` was trained with shape {shape}, but values of shape {values[name].shape} came, of which "
-                    "the first axis counts the data sets. Give the shape that was trained with."
-                )
-        numbers = {name: len(value) for name, value in values.items()}
-        if len(set(numbers.values())) > 1:
-            raise ValueError(f"The observed sites have unlike numbers of data sets: {numbers}.")
-        return values, next(iter(numbers.values()))
+        return self.trained.checked(observed)
 
     def save(self, folder: str | Path) -> None:
         """Write what was learnt to a folder of its own; an old one is replaced in one step.

@@ -1,7 +1,7 @@
 """The whole network: an embedding for each observed site, what joins them, and the conditional density."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,9 @@ class Plan:
 
     Parameters
     ----------
-    kind : {"posterior", "likelihood", "ratio", "marginals"}
+    kind : {"posterior", "likelihood", "ratio", "marginals", "classifier"}
     size : int
-        Number of coordinates.
+        Number of coordinates, or of models.
     flow : str
         A name of `FLOWS`; empty where there is no density.
     num_transforms, hidden, num_features : int
@@ -36,6 +36,8 @@ class Plan:
         Of a ratio; and `balanced`, a bool.
     marginals : tuple of tuple of int
         Coordinates of each marginal, of marginal ratios.
+    fractions : sequence of float
+        Of a classifier's rows, the part that each model has.
     embeddings : mapping of str to Embedding
         By observed site; those that only accompany another are not among them.
     kept : mapping of str to array of bool
@@ -57,6 +59,7 @@ class Plan:
     num_contrasts: int = 0
     balanced: bool = False
     marginals: tuple[tuple[int, ...], ...] = ()
+    fractions: Sequence[float] = ()
     embeddings: Mapping[str, Embedding]
     kept: Mapping[str, np.ndarray]
     masks: Mapping[str, np.ndarray]
@@ -65,7 +68,7 @@ class Plan:
     def described(self) -> dict[str, Any]:
         """The settings, for JSON; and see :meth:`arrays`."""
         names = ("kind", "size", "flow", "num_transforms", "hidden", "num_features", "dropout")
-        names += ("variational", "num_contrasts", "balanced")
+        names += ("variational", "num_contrasts", "balanced", "fractions")
         return {name: getattr(self, name) for name in names} | {
             "embeddings": {name: embedding.described() for name, embedding in self.embeddings.items()}
         }

@@ -12,6 +12,7 @@ from bayesastro.banks.bank import Bank
 from bayesastro.inference.engine import Engine, require_positive
 from bayesastro.inference.neural.likelihood import NeuralLikelihood
 from bayesastro.inference.neural.network import Plan
+from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation, standardisation_of
 from bayesastro.inference.neural.surrogate import Surrogate
 from bayesastro.inference.neural.surrogates import LikelihoodNetwork
@@ -90,25 +91,25 @@ class NLE(Trainer):
             likelihood=NeuralLikelihood(**self._trained(problem, bank, seed, progress)), engine=self.engine
         )
 
-    def _planned(self, problem: Problem, bank: Bank) -> tuple[Standardisation, Plan]:
+    def _planned(self, problem: Problem, rows: Source) -> tuple[Standardisation, Plan]:
         for site in problem.views().structure.of_kind("observed"):
             if "integer" in site.support or "bool" in site.support:
                 raise ValueError(
                     f"`NLE` learns a density, but the values of `{site.name}` are discrete ({site.support}). Use `NPE` "
                     "or `NRE`."
                 )
-        scale = standardisation_of(bank, self.transforms, {})
+        scale = standardisation_of(rows, self.transforms, {})
         kept = {name: site.kept for name, site in scale.sites.items()}
         number = sum(int(mask.sum()) for mask in kept.values())
         if number > MAX_VALUES:
-            sizes = ", ".join(f"`{name}` {math.prod(shape)}" for name, shape in bank.shapes.items())
+            sizes = ", ".join(f"`{name}` {math.prod(shape)}" for name, shape in rows.shapes.items())
             raise ValueError(
                 f"`NLE` learns a density of up to {MAX_VALUES} values, but {number} are observed ({sizes}). Use `NPE` or "
                 "`NRE`, which summarise them."
             )
         plan = Plan(
             kind="likelihood",
-            size=len(bank.labels),
+            size=len(rows.labels),
             flow=self.flow,
             num_transforms=self.num_transforms,
             hidden=self.hidden,

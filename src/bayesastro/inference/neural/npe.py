@@ -16,6 +16,7 @@ from bayesastro.inference.neural.embeddings import Embedding
 from bayesastro.inference.neural.network import Network, Plan
 from bayesastro.inference.neural.plans import check_embeddings, planned_summary
 from bayesastro.inference.neural.posterior import NeuralPosterior
+from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation
 from bayesastro.inference.neural.trainer import Trainer
 from bayesastro.problem import Problem
@@ -133,17 +134,14 @@ class NPE(Trainer):
             If the bank is of another program or argument, has too few rows, a setting names no site, or the loss is
             not finite.
         """
-        if isinstance(bank, Bank) and bank.within:
-            raise ValueError(
-                f"`NPE` learns the posterior from the whole prior, but the bank is of the part within {bank.within}. Use "
-                "`NLE`, `NRE` or `TMNRE`, which can keep to that part."
-            )
+        if isinstance(bank, Bank):
+            bank.require_whole("NPE")
         posterior = NeuralPosterior(**self._trained(problem, bank, seed, progress))
         return Amortised(posterior=posterior, num_chains=self.num_chains, num_draws=self.num_draws)
 
-    def _planned(self, problem: Problem, bank: Bank) -> tuple[Standardisation, Plan]:
+    def _planned(self, problem: Problem, rows: Source) -> tuple[Standardisation, Plan]:
         return planned_summary(
-            bank,
+            rows,
             problem,
             self.embeddings,
             self.transforms,

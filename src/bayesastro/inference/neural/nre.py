@@ -15,6 +15,7 @@ from bayesastro.inference.neural.embeddings import Embedding
 from bayesastro.inference.neural.likelihood import NeuralLikelihood
 from bayesastro.inference.neural.network import Plan
 from bayesastro.inference.neural.plans import check_embeddings, planned_summary
+from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation
 from bayesastro.inference.neural.surrogate import Surrogate
 from bayesastro.inference.neural.surrogates import RatioNetwork
@@ -86,9 +87,9 @@ class NRE(Trainer):
             likelihood=NeuralLikelihood(**self._trained(problem, bank, seed, progress)), engine=self.engine
         )
 
-    def _planned(self, problem: Problem, bank: Bank) -> tuple[Standardisation, Plan]:
+    def _planned(self, problem: Problem, rows: Source) -> tuple[Standardisation, Plan]:
         return planned_summary(
-            bank,
+            rows,
             problem,
             self.embeddings,
             self.transforms,

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesastro.banks.bank import Bank
 from bayesastro.inference.neural.embeddings import Embedding, SetNetwork, Transformer, default_for
 from bayesastro.inference.neural.network import Plan
+from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation, Transform, standardisation_of
 from bayesastro.problem import Problem
 
@@ -27,7 +27,7 @@ def check_embeddings(embeddings: Mapping[str, Embedding]) -> None:
 
 
 def planned_summary(
-    bank: Bank,
+    bank: Source,
     problem: Problem,
     embeddings: Mapping[str, Embedding],
     transforms: Mapping[str, Transform],
@@ -59,7 +59,7 @@ class _Companions(NamedTuple):
 
 
 def _embeddings_for(
-    bank: Bank, problem: Problem, given: Mapping[str, Embedding], transforms: Mapping[str, Transform]
+    bank: Source, problem: Problem, given: Mapping[str, Embedding], transforms: Mapping[str, Transform]
 ) -> tuple[dict[str, Embedding], _Companions]:
     """An embedding for each observed site that accompanies no other, and what accompanies them."""
     for name in [*given, *transforms]:
@@ -80,7 +80,7 @@ def _embeddings_for(
     return chosen, companions
 
 
-def _check_companion(bank: Bank, problem: Problem, site: str, name: str) -> None:
+def _check_companion(bank: Source, problem: Problem, site: str, name: str) -> None:
     shapes = {**{n: a.shape for n, a in problem.covariates.items()}, **bank.shapes}
     if name not in shapes:
         raise ValueError(
@@ -96,7 +96,7 @@ def _check_companion(bank: Bank, problem: Problem, site: str, name: str) -> None
 
 
 def _plan_for(
-    bank: Bank,
+    bank: Source,
     problem: Problem,
     embeddings: Mapping[str, Embedding],
     scale: Standardisation,

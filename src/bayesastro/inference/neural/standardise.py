@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bayesastro.banks.bank import Bank
 from bayesastro.banks.statistics import labels_of, listed, moments_of
+from bayesastro.inference.neural.sources import Source
 
 __all__ = ["SiteScale", "Standardisation", "Transform", "standardisation_of"]
 
@@ -96,7 +96,7 @@ class Standardisation:
 
 
 def standardisation_of(
-    bank: Bank,
+    bank: Source,
     transforms: Mapping[str, Transform],
     shared: Mapping[str, tuple[int, ...]],
     raw: Sequence[str] = (),
@@ -147,7 +147,7 @@ def standardisation_of(
     return Standardisation(moments.coordinates.mean, moments.coordinates.sd, sites)
 
 
-def _softenings(bank: Bank, transforms: Mapping[str, Transform]) -> dict[str, float]:
+def _softenings(bank: Source, transforms: Mapping[str, Transform]) -> dict[str, float]:
     """Median absolute values of the sites that an asinh transforms."""
     wanted = [name for name, transform in transforms.items() if transform == "asinh"]
     if not wanted:
@@ -160,7 +160,7 @@ def _softenings(bank: Bank, transforms: Mapping[str, Transform]) -> dict[str, fl
     return found
 
 
-def _full_mask(bank: Bank, name: str) -> np.ndarray:
+def _full_mask(bank: Source, name: str) -> np.ndarray:
     """Where a site counts, of the shape of its values."""
     return bank.masks[name] if name in bank.masks else np.ones(bank.shapes[name], bool)
 
@@ -173,7 +173,7 @@ def _shared(mean: np.ndarray, sd: np.ndarray, kept: np.ndarray, axes: tuple[int,
     return np.broadcast_to(common, mean.shape), np.broadcast_to(np.sqrt(variance), mean.shape)
 
 
-def _warn_constant(bank: Bank, sites: Mapping[str, SiteScale]) -> None:
+def _warn_constant(bank: Source, sites: Mapping[str, SiteScale]) -> None:
     """Warn of entries that are the same in all rows, though no mask says that they are left out."""
     dropped = []
     for name, scale in sites.items():

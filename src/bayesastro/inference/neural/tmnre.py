@@ -23,6 +23,7 @@ from bayesastro.inference.neural.marginal_ratios import MarginalRatios
 from bayesastro.inference.neural.marginals import Marginals
 from bayesastro.inference.neural.network import Plan
 from bayesastro.inference.neural.plans import check_embeddings, planned_summary
+from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation
 from bayesastro.inference.neural.trainer import Trainer
 from bayesastro.problem import Problem
@@ -165,9 +166,9 @@ class TMNRE(Trainer):
             )
         return replace(found, rounds=pd.DataFrame(history))
 
-    def _planned(self, problem: Problem, bank: Bank) -> tuple[Standardisation, Plan]:
+    def _planned(self, problem: Problem, rows: Source) -> tuple[Standardisation, Plan]:
         return planned_summary(
-            bank,
+            rows,
             problem,
             self.embeddings,
             self.transforms,
@@ -178,7 +179,7 @@ class TMNRE(Trainer):
             num_features=self.num_features,
             dropout=self.dropout,
             num_contrasts=self.num_contrasts,
-            marginals=tuple(tuple(bank.labels.index(name) for name in group) for group in _groups(self.marginals)),
+            marginals=tuple(tuple(rows.labels.index(name) for name in group) for group in _groups(self.marginals)),
         )
 
     def _network(self, plan: Plan) -> MarginalRatios:

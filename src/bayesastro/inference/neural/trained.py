@@ -70,6 +70,29 @@ class Trained(ABC):
         """Of one row of each observed site."""
         return {name: scale.kept.shape for name, scale in self.scale.sites.items()}
 
+    def checked(self, observed: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], int]:
+        """Observed values of many data sets, and their number.
+
+        Raises
+        ------
+        ValueError
+            If a site is missing, or shapes are not those that were trained with.
+        """
+        values = {}
+        for name, shape in self.shapes.items():
+            if name not in observed:
+                raise ValueError(f"Values of the observed site `{name}` are needed; they came for {sorted(observed)}.")
+            values[name] = np.asarray(observed[name], float)
+            if values[name].shape[1:] != shape:
+                raise ValueError(
+                    f"`{name}` was trained with shape {shape}, but values of shape {values[name].shape} came, of which "
+                    "the first axis counts the data sets. Give the shape that was trained with."
+                )
+        numbers = {name: len(value) for name, value in values.items()}
+        if len(set(numbers.values())) > 1:
+            raise ValueError(f"The observed sites have unlike numbers of data sets: {numbers}.")
+        return values, next(iter(numbers.values()))
+
     @abstractmethod
     def evaluate(self, coordinates: np.ndarray, observed: Mapping[str, np.ndarray]) -> np.ndarray:
         """What was learnt, of unconstrained coordinates of shape (dataset, draw, coordinate) and data sets."""

@@ -15,6 +15,7 @@ from bayesastro.banks.identity import program_identity_of
 from bayesastro.inference.engine import Progress, require_positive
 from bayesastro.inference.neural.familiarity import familiarity_of
 from bayesastro.inference.neural.network import Learner, Plan
+from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation, Transform
 from bayesastro.inference.neural.training import History, Minibatches, Schedule, train
 from bayesastro.problem import Problem
@@ -63,7 +64,7 @@ class Trainer(ABC):
             )
 
     @abstractmethod
-    def _planned(self, problem: Problem, bank: Bank) -> tuple[Standardisation, Plan]:
+    def _planned(self, problem: Problem, rows: Source) -> tuple[Standardisation, Plan]:
         """How rows are standardised, and what the networks are built from."""
 
     @abstractmethod
@@ -77,6 +78,20 @@ class Trainer(ABC):
             raise TypeError(f"`{kind}.train` needs a `Problem` and a `Bank`, but {problem!r} and {bank!r} came.")
         bank.check(problem)
         bank.warn_failures()
+        identity = program_identity_of(problem) | {"seed": bank.seed, "within": bank.within}
+        return self.learnt(problem, bank, identity, seed, progress)
+
+    def learnt(
+        self, problem: Problem, bank: Source, identity: Mapping[str, Any], seed: int, progress: bool
+    ) -> dict[str, Any]:
+        """What :class:`Trained` is made from, of rows of any source; `identity` says whose simulations they are.
+
+        Raises
+        ------
+        ValueError
+            If there are too few rows, a setting names no site, or the loss is not finite.
+        """
+        kind = type(self).__name__
         splits = [bank.split(self.validation_fraction, seed=seed + i) for i in range(self.num_ensemble)]
         for training, validation in splits:
             if training.sum() < LEAST_ROWS or validation.sum() < LEAST_ROWS // 10:
@@ -97,7 +112,7 @@ class Trainer(ABC):
             "networks": tuple(networks),
             "scale": scale,
             "familiarity": familiarity,
-            "identity": program_identity_of(problem) | {"seed": bank.seed, "within": bank.within},
+            "identity": identity,
             "labels": list(bank.labels),
             "num_simulations": len(bank),
             "num_failed": bank.num_failed,
@@ -108,7 +123,7 @@ class Trainer(ABC):
 
     def _members(
         self,
-        bank: Bank,
+        bank: Source,
         scale: Standardisation,
         plan: Plan,
         splits: Sequence[tuple[np.ndarray, np.ndarray]],

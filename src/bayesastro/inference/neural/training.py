@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bayesastro.banks.bank import Bank
 from bayesastro.inference.neural.network import Learner
+from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation
 
 __all__ = ["History", "Minibatches", "Schedule", "train"]
@@ -78,13 +78,13 @@ class Minibatches:
 
     Parameters
     ----------
-    bank : Bank
+    bank : Source
     scale : Standardisation
     among : array of bool
         Which rows.
     """
 
-    def __init__(self, bank: Bank, scale: Standardisation, among: np.ndarray) -> None:
+    def __init__(self, bank: Source, scale: Standardisation, among: np.ndarray) -> None:
         self.bank, self.scale, self.among = bank, scale, among
         self.number = int(among.sum())
         row = len(bank.labels) + sum(math.prod(shape) for shape in bank.shapes.values())

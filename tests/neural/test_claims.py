@@ -44,27 +44,45 @@ def test_the_exact_draws_are_exact():
 
 @functools.cache
 def light_curves():
-    """The problem, and what `calibrate` says of NPE at 20,000 simulations."""
+    """The problem, its bank of 20,000 simulations, and NPE trained on that."""
     problem = light_curve.problem()
     bank = ba.simulate(problem, 20_000, seed=1, progress=False)
-    settings = ba.NPE(num_transforms=3, batch_size=128, embeddings={"flux": Dense(width=256, depth=3)})
-    trained = settings.train(problem, bank, seed=1, progress=False)
+    settings = ba.NPE(
+        num_transforms=3,
+        hidden=128,
+        batch_size=128,
+        weight_decay=0.3,
+        num_ensemble=3,
+        patience=12,
+        embeddings={"flux": Dense(width=256, depth=3)},
+    )
+    return problem, bank, settings.train(problem, bank, seed=1, progress=False)
+
+
+def test_light_curves_are_calibrated():
+    """Not better than this: at a false-alarm rate of 1 % the joint log-likelihood tells draws from truths."""
+    problem, _, trained = light_curves()
     report = ba.calibrate(problem, trained, num_simulations=300, seed=4, progress=False, false_alarm=0.001)
-    return problem, bank, report
+    assert report.verdict == "pass", str(report)
 
 
-def test_every_parameter_of_light_curves_is_calibrated():
-    *_, report = light_curves()
-    assert report.checks.loc[["fits", "ranks", "coverage", "bias", "tarp", "tarp_data"], "passed"].all(), str(report)
-
-
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="the joint posterior is too wide by 0.2 nats in the median: truths fit their data better than draws do",
-)
-def test_the_joint_posterior_of_light_curves_is_calibrated():
-    *_, report = light_curves()
+def test_corrected_light_curves_are_exact():
+    """Against NUTS by a classifier, and nested sampling by the evidence; and calibrated at any rate."""
+    problem, _, trained = light_curves()
+    flux = problem.simulate(3, key=jax.random.key(5)).observables["flux"]
+    names = [site.name for site in problem.parameters]
+    for i in range(3):
+        one = problem.replace(observed={"flux": flux[i]})
+        engines = {
+            "corrected": ba.Corrected(trained, num_proposals=20_000, num_draws=500),
+            "exact": ba.NUTS(num_draws=500, thin=8),
+        }
+        found = {k: ba.fit(one, engine, seed=i, progress=False) for k, engine in engines.items()}
+        draws = {k: np.stack([r["posterior"][n].values.ravel() for n in names], -1) for k, r in found.items()}
+        assert sbibm.c2st(draws["exact"], draws["corrected"], seed=i) < 0.55
+        nested = ba.fit(one, ba.NestedSampler(num_live=400, refine=4000), seed=i, progress=False)
+        assert abs(found["corrected"].attrs["log_evidence"] - nested.attrs["log_evidence"]) < 0.1
+    report = ba.calibrate(problem, ba.Corrected(trained), num_simulations=300, seed=4, progress=False)
     assert report.verdict == "pass", str(report)
 
 

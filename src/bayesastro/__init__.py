@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bayesastro.banks.bank import Bank
     from bayesastro.banks.simulation import simulate
     from bayesastro.calibration.calibrate import calibrate
+    from bayesastro.calibration.lc2st import check_local
     from bayesastro.callbacks import external
     from bayesastro.comparison import compare
     from bayesastro.compilation import enable_compilation_cache
@@ -64,6 +65,7 @@ __all__ = [
     "__version__",
     "calibrate",
     "check_fit",
+    "check_local",
     "compare",
     "crosscheck",
     "diagnose",
@@ -99,6 +101,7 @@ _HOMES = {
     "TMNRE": "bayesastro.inference.neural.tmnre",
     "calibrate": "bayesastro.calibration.calibrate",
     "check_fit": "bayesastro.predictive_checks",
+    "check_local": "bayesastro.calibration.lc2st",
     "compare": "bayesastro.comparison",
     "crosscheck": "bayesastro.agreement",
     "diagnose": "bayesastro.diagnostics",

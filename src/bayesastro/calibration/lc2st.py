@@ -100,7 +100,7 @@ def check_local(
     _check(problem, amortised, num_simulations, false_alarm)
     if observed is None:
         observed = {name: np.asarray(value)[None] for name, value in problem.observed.items()}
-    at, _ = amortised._checked(observed)
+    at, _ = amortised.checked(observed)
     reporter = Reporter("check_local", shown=progress)
     return _report(problem, amortised.posterior, at, num_simulations, checked_seed(seed), false_alarm, reporter)
 

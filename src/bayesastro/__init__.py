@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bayesastro.banks.bank import Bank
     from bayesastro.banks.simulation import simulate
     from bayesastro.calibration.calibrate import calibrate
+    from bayesastro.calibration.lc2st import check_local
     from bayesastro.calibration.reliability import reliability
     from bayesastro.callbacks import external
     from bayesastro.comparison import compare
@@ -68,6 +69,7 @@ __all__ = [
     "__version__",
     "calibrate",
     "check_fit",
+    "check_local",
     "compare",
     "crosscheck",
     "diagnose",
@@ -106,6 +108,7 @@ _HOMES = {
     "TMNRE": "bayesastro.inference.neural.tmnre",
     "calibrate": "bayesastro.calibration.calibrate",
     "check_fit": "bayesastro.predictive_checks",
+    "check_local": "bayesastro.calibration.lc2st",
     "compare": "bayesastro.comparison",
     "crosscheck": "bayesastro.agreement",
     "diagnose": "bayesastro.diagnostics",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Replicates", "joint_level", "pooled", "ranks", "replicates"]
+__all__ = ["REPLICATES_AT_LEAST", "REPLICATES_OVER_RATE", "Replicates", "joint_level", "pooled", "ranks", "replicates"]
 
 REPLICATES_AT_LEAST = 1000
 

@@ -140,7 +140,7 @@ class CalibrationReport:
         if not rules:
             raise ValueError(
                 "`plausibility` needs an observed site whose residuals are known. Make its family known with "
-                "`bayesastro.register_fisher`."
+                "`bayesastro.register_fisher`; or, for an `Amortised` posterior, ask `check_local(...).plausibility`."
             )
         draws = evenly(latent_draws(problem, result), MAX_RANKED)
         batch = problem.batch(observed={name: value[None] for name, value in problem.observed.items()})

@@ -82,7 +82,7 @@ class Learned(Engine):
         report = views.structure.report(data, jax.random.key(0))
         return {name: data.observed[name] if name in data.observed else report[name]["inline"] for name in names}
 
-    def _checked(self, observed: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], int]:
+    def checked(self, observed: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], int]:
         """Observed values of many data sets, and their number."""
         return self.trained.checked(observed)
 

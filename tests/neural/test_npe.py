@@ -287,14 +287,12 @@ def test_precision_of_large_values():
     assert draws.std() < 0.002
 
 
-def test_variational_layers_tell_what_they_do_not_know(linear, npe):
-    few, shares = ba.simulate(linear.problem, 200, seed=9, progress=False), []
-    for bank, batch_size, max_epochs in ((few, 32, 100), (linear.bank, 128, 10)):
-        settings = dataclasses.replace(npe, variational=True, batch_size=batch_size, max_epochs=max_epochs)
-        amortised = settings.train(linear.problem, bank, seed=1, progress=False)
-        result = ba.fit(linear.problem, amortised, seed=1, progress=False)
-        shares.append(result.attrs["epistemic_share"])
-    assert 0 < 2 * shares[1] < shares[0] < 1
+def test_variational_layers_are_many_networks(linear, npe):
+    amortised = dataclasses.replace(npe, variational=True).train(linear.problem, linear.bank, seed=1, progress=False)
+    result = ba.fit(linear.problem, amortised, seed=1, progress=False)
+    assert 0 < result.attrs["epistemic_share"] < 0.1
+    x, sd = result["posterior"]["x"].values.reshape(-1, 2), np.sqrt(np.diag(linear.covariance))
+    assert (np.abs(x.mean(0) - linear.mean(Y)) < 0.3 * sd).all()
     found = amortised.log_prob(result["posterior"]["x"].values, {"y": np.broadcast_to(Y, (4, 3))})
     np.testing.assert_allclose(found, result["sample_stats"]["lp"], atol=2e-3)
 

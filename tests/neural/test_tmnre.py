@@ -69,7 +69,7 @@ def test_coverage_is_tested_over_the_truncated_prior(problem, marginals):
     table = marginals.coverage(problem, 200, seed=7)
     assert len(table) == 3 * 4
     assert table["passed"].all(), str(table)
-    with pytest.raises(ValueError, match="train"):
+    with pytest.raises(ValueError, match="another program"):
         marginals.coverage(problem.replace(0.5), 50, seed=7)
     narrow = dataclasses.replace(marginals, networks=tuple(_Bold(network) for network in marginals.networks))
     assert not narrow.coverage(problem, 200, seed=7)["passed"].all()

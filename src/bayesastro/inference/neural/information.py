@@ -90,8 +90,7 @@ def information(
 ) -> Information:
     """Estimate the mutual information between the parameters and a summary of the data.
 
-    Compare summaries by it, or one with all data: no function of the data has more, and the difference is what the
-    summary loses. All are lower bounds, the less tight the harder the posterior is to learn.
+    Compare summaries by it, or one with all data: the difference is what it loses. All are lower bounds.
 
     Parameters
     ----------

@@ -6,29 +6,27 @@ of each model and no density. Judge what comes out with :func:`bayesastro.reliab
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
 
 import numpy as np
 
 from bayesastro.banks.bank import Bank
 from bayesastro.banks.identity import program_identity_of
-from bayesastro.inference.engine import require_positive
-from bayesastro.inference.neural.classification import ClassifierNetwork, NeuralClassifier, checked_prior
-from bayesastro.inference.neural.embeddings import Embedding, SetNetwork, Transformer
+from bayesastro.inference.neural.classification import NeuralClassifier, checked_prior
 from bayesastro.inference.neural.network import Plan
-from bayesastro.inference.neural.plans import check_embeddings, planned_summary
 from bayesastro.inference.neural.sources import Mixed, Source
 from bayesastro.inference.neural.standardise import Standardisation
+from bayesastro.inference.neural.summary_trainer import SummaryTrainer
 from bayesastro.inference.neural.trained_classifier import TrainedClassifier
-from bayesastro.inference.neural.trainer import LEAST_ROWS, Trainer
+from bayesastro.inference.neural.trainer import LEAST_ROWS
 from bayesastro.problem import Problem
 
 __all__ = ["Classifier"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classifier(Trainer):
+class Classifier(SummaryTrainer):
     """Classification as inference: the model is a discrete parameter, its posterior p(model | data) is learnt.
 
     Parameters
@@ -68,17 +66,12 @@ class Classifier(Trainer):
     (1, 2)
     """
 
+    unsaved: ClassVar[tuple[str, ...]] = ("prior",)
+
     prior: Mapping[str, float] | None = None
-    hidden: int = 64
-    embeddings: Mapping[str, Embedding] = field(default_factory=dict)
-    num_features: int | None = None
-    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive(self, "hidden", *(["num_features"] if self.num_features is not None else []))
-        self._require_range("dropout", 0.0, 0.9)
-        check_embeddings(self.embeddings)
         if self.prior is not None:
             checked_prior(self.prior, list(self.prior))
 
@@ -126,8 +119,7 @@ class Classifier(Trainer):
 
     def _check_companions(self, problems: Mapping[str, Problem]) -> None:
         """Raise if an argument that accompanies a site is not the same in all models: the network has it but once."""
-        sets = [e for e in self.embeddings.values() if isinstance(e, SetNetwork | Transformer)]
-        wanted = {name for e in sets for name in (*e.features, *([e.mask] if e.mask else []))}
+        wanted = {name for embedding in self.embeddings.values() for name in embedding.companions}
         (first, reference), *others = ((model, problem.covariates) for model, problem in problems.items())
         for model, arguments in others:
             for name in sorted(wanted & {*reference, *arguments}):
@@ -138,30 +130,10 @@ class Classifier(Trainer):
                     )
 
     def _planned(self, problem: Problem, rows: Source) -> tuple[Standardisation, Plan]:
-        assert isinstance(rows, Mixed)
-        scale, plan = planned_summary(
-            rows,
-            problem,
-            self.embeddings,
-            self.transforms,
-            kind="classifier",
-            flow="",
-            num_transforms=0,
-            hidden=self.hidden,
-            num_features=self.num_features,
-            dropout=self.dropout,
-            fractions=rows.fractions,
-        )
+        fractions = cast(Mixed, rows).fractions
+        scale, plan = self._summarised(problem, rows, kind="classifier", fractions=fractions)
         number = len(rows.labels)
         return replace(scale, mean=np.zeros(number), sd=np.ones(number)), plan  # indicators stay what they are
-
-    def _network(self, plan: Plan) -> ClassifierNetwork:
-        return ClassifierNetwork(plan)
-
-    def _described(self) -> dict[str, Any]:
-        values = super()._described()
-        values["embeddings"] = {name: embedding.described() for name, embedding in self.embeddings.items()}
-        return {name: value for name, value in values.items() if name != "prior"}
 
 
 def _check(problems: Mapping[str, Problem], banks: Mapping[str, Bank]) -> None:

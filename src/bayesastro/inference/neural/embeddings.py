@@ -25,7 +25,17 @@ from torch import nn
 
 from bayesastro.inference.neural import layers
 
-__all__ = ["CNN1D", "Dense", "Embedding", "ResNet", "SetNetwork", "Transformer", "default_for", "embedding_of"]
+__all__ = [
+    "CNN1D",
+    "Dense",
+    "Embedding",
+    "ResNet",
+    "SetEmbedding",
+    "SetNetwork",
+    "Transformer",
+    "default_for",
+    "embedding_of",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +60,11 @@ class Embedding(ABC):
                 raise ValueError(
                     f"`{type(self).__name__}` needs `{field.name}` to be a whole number of at least 1, but {value!r} came."
                 )
+
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """Arguments and observed sites that accompany the site's entries."""
+        return ()
 
     def described(self) -> dict[str, Any]:
         """The settings as JSON has them, with the name of their kind."""
@@ -140,7 +155,28 @@ class ResNet(Embedding):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SetNetwork(Embedding):
+class SetEmbedding(Embedding, ABC):
+    """Settings of an embedding of sets, whose entries may have companions; abstract.
+
+    Parameters
+    ----------
+    features : tuple of str
+        Arguments or observed sites with further features of each entry.
+    mask : str, optional
+        Argument or observed site that is true, or 1, at entries that count.
+    """
+
+    ndims: ClassVar[tuple[int, ...]] = (1, 2)
+    features: tuple[str, ...] = ()
+    mask: str | None = None
+
+    @property
+    def companions(self) -> tuple[str, ...]:
+        return (*self.features, *([self.mask] if self.mask else []))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetNetwork(SetEmbedding):
     """Means and maxima, over the entries, of a network's features of each (Zaheer et al. 2017, arXiv:1703.06114).
 
     Parameters
@@ -152,9 +188,6 @@ class SetNetwork(Embedding):
     width, depth : int
     """
 
-    ndims: ClassVar[tuple[int, ...]] = (1, 2)
-    features: tuple[str, ...] = ()
-    mask: str | None = None
     width: int = 64
     depth: int = 2
 
@@ -164,7 +197,7 @@ class SetNetwork(Embedding):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transformer(Embedding):
+class Transformer(SetEmbedding):
     """Attention among the entries of a set (Vaswani et al. 2017, arXiv:1706.03762), features also by their waves.
 
     Parameters
@@ -176,9 +209,6 @@ class Transformer(Embedding):
     width, depth, num_heads : int
     """
 
-    ndims: ClassVar[tuple[int, ...]] = (1, 2)
-    features: tuple[str, ...] = ()
-    mask: str | None = None
     width: int = 64
     depth: int = 2
     num_heads: int = 4

@@ -2,6 +2,7 @@
 
 from bayesastro.inference.neural.classification import ClassifierNetwork, NeuralClassifier
 from bayesastro.inference.neural.likelihood import NeuralLikelihood
+from bayesastro.inference.neural.marginal_ratios import MarginalRatios
 from bayesastro.inference.neural.network import Learner, Network, Plan
 from bayesastro.inference.neural.posterior import NeuralPosterior
 from bayesastro.inference.neural.surrogates import LikelihoodNetwork, RatioNetwork
@@ -13,6 +14,7 @@ _NETWORKS: dict[str, type[Learner]] = {
     "posterior": Network,
     "likelihood": LikelihoodNetwork,
     "ratio": RatioNetwork,
+    "marginals": MarginalRatios,
     "classifier": ClassifierNetwork,
 }
 

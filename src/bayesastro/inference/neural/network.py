@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bayesastro.inference.neural.densities import FLOWS
 from bayesastro.inference.neural.density import Density
-from bayesastro.inference.neural.embeddings import Embedding, SetNetwork, Transformer, embedding_of
+from bayesastro.inference.neural.embeddings import Embedding, SetEmbedding, embedding_of
 from bayesastro.inference.neural.layers import BayesianLinear, HeldDropout
 
 __all__ = ["Learner", "Network", "Plan", "SiteSummary"]
@@ -50,8 +50,8 @@ class Plan:
 
     kind: str
     size: int
-    flow: str
-    num_transforms: int
+    flow: str = ""
+    num_transforms: int = 0
     hidden: int
     num_features: int
     dropout: float
@@ -165,9 +165,9 @@ class _SiteEmbedding(nn.Module):
     def __init__(self, plan: Plan, name: str) -> None:
         super().__init__()
         self.name, embedding = name, plan.embeddings[name]
-        self.is_set = isinstance(embedding, SetNetwork | Transformer)
-        self.features = embedding.features if isinstance(embedding, SetNetwork | Transformer) else ()
-        self.mask = embedding.mask if isinstance(embedding, SetNetwork | Transformer) else None
+        self.is_set = isinstance(embedding, SetEmbedding)
+        self.features = embedding.features if isinstance(embedding, SetEmbedding) else ()
+        self.mask = embedding.mask if isinstance(embedding, SetEmbedding) else None
         widths = []
         for i, feature in enumerate(self.features):
             if feature in plan.arguments:

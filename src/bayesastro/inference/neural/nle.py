@@ -6,7 +6,7 @@ evidence without a likelihood. Drawing takes an engine, see :class:`Surrogate`.
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 from bayesastro.banks.bank import Bank
 from bayesastro.inference.engine import Engine, require_positive
@@ -15,7 +15,6 @@ from bayesastro.inference.neural.network import Plan
 from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation, standardisation_of
 from bayesastro.inference.neural.surrogate import Surrogate
-from bayesastro.inference.neural.surrogates import LikelihoodNetwork
 from bayesastro.inference.neural.trainer import Trainer
 from bayesastro.inference.smc import SMC
 from bayesastro.problem import Problem
@@ -66,6 +65,8 @@ class NLE(Trainer):
     >>> ba.fit(problem, surrogate, seed=1, progress=False)["posterior"]["mean"].shape
     (4, 100)
     """
+
+    unsaved: ClassVar[tuple[str, ...]] = ("engine",)
 
     flow: Literal["spline", "affine", "mixture"] = "spline"
     num_transforms: int = 5
@@ -121,9 +122,3 @@ class NLE(Trainer):
             arguments={},
         )
         return scale, plan
-
-    def _network(self, plan: Plan) -> LikelihoodNetwork:
-        return LikelihoodNetwork(plan)
-
-    def _described(self) -> dict[str, Any]:
-        return {name: value for name, value in super()._described().items() if name != "engine"}

@@ -4,28 +4,25 @@ Use it where there are many data sets of one program, where a posterior is wante
 likelihood cannot be evaluated. Training needs a bank of simulations (:func:`bayesastro.simulate`), and no density.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from bayesastro.banks.bank import Bank
 from bayesastro.inference.engine import require_positive
 from bayesastro.inference.neural.amortised import Amortised
 from bayesastro.inference.neural.densities import FLOWS
-from bayesastro.inference.neural.embeddings import Embedding
-from bayesastro.inference.neural.network import Network, Plan
-from bayesastro.inference.neural.plans import check_embeddings, planned_summary
+from bayesastro.inference.neural.network import Plan
 from bayesastro.inference.neural.posterior import NeuralPosterior
 from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation
-from bayesastro.inference.neural.trainer import Trainer
+from bayesastro.inference.neural.summary_trainer import SummaryTrainer
 from bayesastro.problem import Problem
 
 __all__ = ["NPE"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class NPE(Trainer):
+class NPE(SummaryTrainer):
     """Neural posterior estimation. It has to be trained; what it is trained to, :class:`Amortised`, is an engine.
 
     Parameters
@@ -86,24 +83,19 @@ class NPE(Trainer):
     (4, 500)
     """
 
+    unsaved: ClassVar[tuple[str, ...]] = ("num_chains", "num_draws")
+
     flow: Literal["spline", "affine", "autoregressive", "mixture", "matching"] = "spline"
     num_transforms: int = 5
-    hidden: int = 64
-    embeddings: Mapping[str, Embedding] = field(default_factory=dict)
-    num_features: int | None = None
-    dropout: float = 0.0
     variational: bool = False
     num_chains: int = 4
     num_draws: int = 500
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        optional = ["num_features"] if self.num_features is not None else []
-        require_positive(self, "num_transforms", "hidden", "num_chains", "num_draws", *optional)
+        require_positive(self, "num_transforms", "num_chains", "num_draws")
         if self.flow not in FLOWS:
             raise ValueError(f"`NPE` needs `flow` to be one of {list(FLOWS)}, but {self.flow!r} came.")
-        self._require_range("dropout", 0.0, 0.9)
-        check_embeddings(self.embeddings)
 
     def train(self, problem: Problem, bank: Bank, *, seed: int, progress: bool = True) -> Amortised:
         """Learn the posterior from a bank.
@@ -140,24 +132,11 @@ class NPE(Trainer):
         return Amortised(posterior=posterior, num_chains=self.num_chains, num_draws=self.num_draws)
 
     def _planned(self, problem: Problem, rows: Source) -> tuple[Standardisation, Plan]:
-        return planned_summary(
-            rows,
+        return self._summarised(
             problem,
-            self.embeddings,
-            self.transforms,
+            rows,
             kind="posterior",
             flow=self.flow,
             num_transforms=self.num_transforms,
-            hidden=self.hidden,
-            num_features=self.num_features,
-            dropout=self.dropout,
             variational=bool(self.variational),
         )
-
-    def _network(self, plan: Plan) -> Network:
-        return Network(plan)
-
-    def _described(self) -> dict[str, Any]:
-        values = super()._described()
-        values["embeddings"] = {name: embedding.described() for name, embedding in self.embeddings.items()}
-        return {name: value for name, value in values.items() if name not in ("num_chains", "num_draws")}

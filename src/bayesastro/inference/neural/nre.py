@@ -5,21 +5,17 @@ posterior too wide is better than one too narrow. Drawing takes an engine, see :
 parameters near one data set there is :class:`TMNRE`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
 from bayesastro.banks.bank import Bank
 from bayesastro.inference.engine import Engine, require_positive
-from bayesastro.inference.neural.embeddings import Embedding
 from bayesastro.inference.neural.likelihood import NeuralLikelihood
 from bayesastro.inference.neural.network import Plan
-from bayesastro.inference.neural.plans import check_embeddings, planned_summary
 from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation
+from bayesastro.inference.neural.summary_trainer import SummaryTrainer
 from bayesastro.inference.neural.surrogate import Surrogate
-from bayesastro.inference.neural.surrogates import RatioNetwork
-from bayesastro.inference.neural.trainer import Trainer
 from bayesastro.inference.smc import SMC
 from bayesastro.problem import Problem
 
@@ -27,7 +23,7 @@ __all__ = ["NRE"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class NRE(Trainer):
+class NRE(SummaryTrainer):
     """Neural ratio estimation. It has to be trained; what it is trained to, :class:`Surrogate`, is an engine.
 
     Parameters
@@ -66,20 +62,16 @@ class NRE(Trainer):
     (4, 100)
     """
 
+    unsaved: ClassVar[tuple[str, ...]] = ("engine",)
+
     num_contrasts: int = 10
     balanced: bool = False
     hidden: int = 128
-    embeddings: Mapping[str, Embedding] = field(default_factory=dict)
-    num_features: int | None = None
-    dropout: float = 0.0
     engine: Engine = field(default_factory=SMC)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        optional = ["num_features"] if self.num_features is not None else []
-        require_positive(self, "num_contrasts", "hidden", *optional)
-        self._require_range("dropout", 0.0, 0.9)
-        check_embeddings(self.embeddings)
+        require_positive(self, "num_contrasts")
 
     def train(self, problem: Problem, bank: Bank, *, seed: int, progress: bool = True) -> Surrogate:
         """Learn the ratio from a bank; see :meth:`NPE.train`."""
@@ -88,25 +80,10 @@ class NRE(Trainer):
         )
 
     def _planned(self, problem: Problem, rows: Source) -> tuple[Standardisation, Plan]:
-        return planned_summary(
-            rows,
+        return self._summarised(
             problem,
-            self.embeddings,
-            self.transforms,
+            rows,
             kind="ratio",
-            flow="",
-            num_transforms=0,
-            hidden=self.hidden,
-            num_features=self.num_features,
-            dropout=self.dropout,
             num_contrasts=1 if self.balanced else self.num_contrasts,
             balanced=self.balanced,
         )
-
-    def _network(self, plan: Plan) -> RatioNetwork:
-        return RatioNetwork(plan)
-
-    def _described(self) -> dict[str, Any]:
-        values = super()._described()
-        values["embeddings"] = {name: embedding.described() for name, embedding in self.embeddings.items()}
-        return {name: value for name, value in values.items() if name != "engine"}

@@ -5,25 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayesastro.inference.neural.embeddings import Embedding, SetNetwork, Transformer, default_for
+from bayesastro.inference.neural.embeddings import Embedding, SetEmbedding, default_for
 from bayesastro.inference.neural.network import Plan
 from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation, Transform, standardisation_of
 from bayesastro.problem import Problem
 
-__all__ = ["check_embeddings", "planned_summary"]
-
-
-def check_embeddings(embeddings: Mapping[str, Embedding]) -> None:
-    """Raise unless all are embeddings.
-
-    Raises
-    ------
-    TypeError
-    """
-    for name, embedding in embeddings.items():
-        if not isinstance(embedding, Embedding):
-            raise TypeError(f"The embedding of `{name}` must be one such as `Dense()`, but {embedding!r} came.")
+__all__ = ["planned_summary"]
 
 
 def planned_summary(
@@ -65,13 +53,13 @@ def _embeddings_for(
     for name in [*given, *transforms]:
         if name not in bank.shapes:
             raise ValueError(f"`{name}` is not observed in the bank; its observed sites are {list(bank.shapes)}.")
-    sets = {name: e for name, e in given.items() if isinstance(e, SetNetwork | Transformer)}
+    sets = {name: e for name, e in given.items() if isinstance(e, SetEmbedding)}
     companions = _Companions(
         tuple(dict.fromkeys(f for e in sets.values() for f in e.features)),
         tuple(dict.fromkeys(e.mask for e in sets.values() if e.mask is not None)),
     )
     for name, embedding in sets.items():
-        for companion in (*embedding.features, *([embedding.mask] if embedding.mask else [])):
+        for companion in embedding.companions:
             _check_companion(bank, problem, name, companion)
     alone = [name for name in bank.shapes if name not in {*companions.features, *companions.masks} or name in given]
     chosen = {name: given[name] if name in given else default_for(bank.shapes[name]) for name in alone}
@@ -107,7 +95,7 @@ def _plan_for(
     used = {name: e for name, e in embeddings.items() if kept[name].any()}
     arguments, masks = {}, {}
     for name, embedding in used.items():
-        if not isinstance(embedding, SetNetwork | Transformer):
+        if not isinstance(embedding, SetEmbedding):
             continue
         mask = np.ones(bank.shapes[name][0], bool)
         if name in bank.masks:

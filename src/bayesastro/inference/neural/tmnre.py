@@ -6,8 +6,8 @@ marginals of a few are wanted. Every round learns these, and simulates the next 
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,18 @@ from bayesastro.banks.bank import Bank
 from bayesastro.banks.simulation import simulate
 from bayesastro.banks.statistics import labels_of, listed
 from bayesastro.inference.engine import require_positive
-from bayesastro.inference.neural.embeddings import Embedding
-from bayesastro.inference.neural.marginal_ratios import MarginalRatios
 from bayesastro.inference.neural.marginals import Marginals
 from bayesastro.inference.neural.network import Plan
-from bayesastro.inference.neural.plans import check_embeddings, planned_summary
 from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation
-from bayesastro.inference.neural.trainer import Trainer
+from bayesastro.inference.neural.summary_trainer import SummaryTrainer
 from bayesastro.problem import Problem
 
 __all__ = ["TMNRE"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TMNRE(Trainer):
+class TMNRE(SummaryTrainer):
     """Truncated marginal neural ratio estimation.
 
     Parameters
@@ -79,18 +76,12 @@ class TMNRE(Trainer):
     min_shrink: float = 0.8
     num_contrasts: int = 10
     hidden: int = 128
-    embeddings: Mapping[str, Embedding] = field(default_factory=dict)
-    num_features: int | None = None
-    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        optional = ["num_features"] if self.num_features is not None else []
-        require_positive(self, "num_simulations", "max_rounds", "num_contrasts", "hidden", *optional)
-        self._require_range("dropout", 0.0, 0.9)
+        require_positive(self, "num_simulations", "max_rounds", "num_contrasts")
         self._require_range("epsilon", 1e-12, 0.5)
         self._require_range("min_shrink", 0.01, 1.0)
-        check_embeddings(self.embeddings)
         if isinstance(self.marginals, str) or not self.marginals:
             raise ValueError(
                 f'`TMNRE` needs `marginals` such as ["mass", ("mass", "slope")], but {self.marginals!r} came.'
@@ -167,23 +158,13 @@ class TMNRE(Trainer):
         return replace(found, rounds=pd.DataFrame(history))
 
     def _planned(self, problem: Problem, rows: Source) -> tuple[Standardisation, Plan]:
-        return planned_summary(
-            rows,
+        return self._summarised(
             problem,
-            self.embeddings,
-            self.transforms,
+            rows,
             kind="marginals",
-            flow="",
-            num_transforms=0,
-            hidden=self.hidden,
-            num_features=self.num_features,
-            dropout=self.dropout,
             num_contrasts=self.num_contrasts,
             marginals=tuple(tuple(rows.labels.index(name) for name in group) for group in _groups(self.marginals)),
         )
-
-    def _network(self, plan: Plan) -> MarginalRatios:
-        return MarginalRatios(plan)
 
 
 def _groups(marginals: Sequence[str | Sequence[str]]) -> tuple[tuple[str, ...], ...]:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from bayesastro.banks.bank import Bank
 from bayesastro.banks.identity import program_identity_of
 from bayesastro.inference.engine import Progress, require_positive
 from bayesastro.inference.neural.familiarity import familiarity_of
+from bayesastro.inference.neural.kinds import network_of
 from bayesastro.inference.neural.network import Learner, Plan
 from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation, Transform
@@ -32,7 +33,15 @@ LEAST_ROWS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer(ABC):
-    """Settings of training; abstract."""
+    """Settings of training; abstract.
+
+    Class attributes
+    ----------------
+    unsaved : tuple of str
+        Settings that training does not depend on.
+    """
+
+    unsaved: ClassVar[tuple[str, ...]] = ()
 
     transforms: Mapping[str, Transform] = field(default_factory=dict)
     num_ensemble: int = 1
@@ -66,10 +75,6 @@ class Trainer(ABC):
     @abstractmethod
     def _planned(self, problem: Problem, rows: Source) -> tuple[Standardisation, Plan]:
         """How rows are standardised, and what the networks are built from."""
-
-    @abstractmethod
-    def _network(self, plan: Plan) -> Learner:
-        """A network with its first weights."""
 
     def _trained(self, problem: Problem, bank: Bank, seed: int, progress: bool) -> dict[str, Any]:
         """What :class:`Trained` is made from."""
@@ -135,7 +140,7 @@ class Trainer(ABC):
         for i, (training, validation) in enumerate(splits):
             rows, held = Minibatches(bank, scale, training), Minibatches(bank, scale, validation)
             torch.manual_seed(seed + 1_000_003 * i)
-            network = self._network(plan)
+            network = network_of(plan)
             schedule = self._schedule(rows.number, deadline, self.num_ensemble - i)
             history = train(network, rows, held, schedule, seed=seed + i, report=_report(reporter, i, self))
             yield network, history, rows, held
@@ -154,7 +159,8 @@ class Trainer(ABC):
 
     def _described(self) -> dict[str, Any]:
         """The settings of training, for JSON."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)} | {"method": type(self).__name__}
+        names = [f.name for f in fields(self) if f.name not in self.unsaved]
+        values = {name: getattr(self, name) for name in names} | {"method": type(self).__name__}
         return values | {"transforms": dict(self.transforms)}
 
 

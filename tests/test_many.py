@@ -236,6 +236,8 @@ def test_every_engine_fits_many(name):
         assert (off < 0.1 + 5 / np.sqrt(200)).all()
     if name in ("NestedSampler", "SMC"):
         assert result["fits"]["log_evidence"].dims == ("dataset",)
+    if name == "NestedSampler":
+        assert (result["fits"]["drawn_from_regions"] == 0).all()
 
 
 def test_every_engine_is_among_them():

@@ -89,6 +89,7 @@ def fit_many(
         raise ValueError(f'`chunk` must be "auto" or a whole number of at least 1, but {chunk!r} came.')
     engine.validate(batch.problem)
     engine.check_axes(batch.problem, batch.axes)
+    engine = engine.side_by_side()
     identity = run_identity(batch.problem.with_data(batch.take(0)), engine, checked_seed(seed), precision)
     reporter = Reporter(f"{type(engine).__name__} × {batch.size}", shown=progress)
     began = time.monotonic()

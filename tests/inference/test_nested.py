@@ -170,11 +170,18 @@ def test_more_live_points_than_parameters_are_needed():
         ({"num_delete": 300}, "at most half"),
         ({"num_inner_steps": 0}, "`num_inner_steps`"),
         ({"remaining_evidence": 1.0}, "between 0 and 1"),
+        ({"use_regions": "never"}, "`use_regions`"),
     ],
 )
 def test_settings_are_checked(settings, message):
     with pytest.raises(ValueError, match=message):
         ba.NestedSampler(**settings)
+
+
+def test_side_by_side_there_are_no_regions_unless_asked_for():
+    assert SMALL.side_by_side() == dataclasses.replace(SMALL, use_regions=False)
+    asked = dataclasses.replace(SMALL, use_regions=True)
+    assert asked.side_by_side() == asked
 
 
 def test_an_improper_prior_is_refused():

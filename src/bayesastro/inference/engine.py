@@ -165,6 +165,10 @@ class Engine(ABC):
         """The settings by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
+    def side_by_side(self) -> "Engine":
+        """The engine with the settings that suit data sets fitted side by side: whatever one does, all wait for."""
+        return self
+
     @abstractmethod
     def block_size(self, views: Views) -> int:
         """The largest number of steps one call of `advance` may make; bounds its memory."""

@@ -7,9 +7,9 @@ while that pays (:mod:`bayesastro.inference.regions`), and then from slices walk
 (:mod:`bayesastro.inference.slices`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import jax
 import jax.numpy as jnp
@@ -69,11 +69,12 @@ class NestedSampler(Engine):
         With too few the log-evidence comes out too high: at 400 live points, with 1, 2, 3 and 5 for each parameter, by
         0.18, 0.11, 0.07 and 0.02 (± 0.04; error of one run 0.20) on Gaussian shells in 10 dimensions, 20 runs each,
         and by 0.87, 0.35, 0.00 (± 0.12; error 0.40) with 1, 2 and 3 on a Gaussian in 20 dimensions, 12 runs each.
-    use_regions : bool
+    use_regions : bool or "auto"
         With up to ten parameters, draw new points from a region about the live points (see
         :mod:`bayesastro.inference.regions`) for as long as that takes fewer likelihoods than walks do, which are made
         afterwards: fifty times fewer on a Gaussian in five or ten dimensions. The second run of `self_check` has walks
-        alone. The attribute ``drawn_from_regions`` is the share of points that came from regions.
+        alone. The attribute ``drawn_from_regions`` is the share of points that came from regions. ``"auto"`` is True for
+        one data set and False for several side by side, each of which would pay for its walks *and* its regions.
     remaining_evidence : float
         Ends when the live points hold less than this fraction of the evidence.
     max_iterations : int
@@ -107,7 +108,7 @@ class NestedSampler(Engine):
     num_live: int = 500
     num_delete: int | None = None
     num_inner_steps: int | None = None
-    use_regions: bool = True
+    use_regions: bool | Literal["auto"] = "auto"
     remaining_evidence: float = 0.01
     max_iterations: int = 20_000
     self_check: bool = False
@@ -122,6 +123,10 @@ class NestedSampler(Engine):
                 require_positive(self, name)
         if self.refine != 0:
             require_positive(self, "refine")
+        if self.use_regions not in (True, False, "auto"):
+            raise ValueError(
+                f'`NestedSampler` needs `use_regions` to be True, False or "auto", but {self.use_regions!r} came.'
+            )
         if self._num_delete > self.num_live // 2:
             raise ValueError(
                 f"`NestedSampler` needs `num_delete` to be at most half of `num_live`, but {self._num_delete} of "
@@ -159,6 +164,9 @@ class NestedSampler(Engine):
 
     def _inner_steps(self, size: int) -> int:
         return max(10, 5 * size) if self.num_inner_steps is None else self.num_inner_steps
+
+    def side_by_side(self) -> "NestedSampler":
+        return replace(self, use_regions=False) if self.use_regions == "auto" else self
 
     def block_size(self, views: Views) -> int:
         row = 8 * self._num_delete * (views.unconstrained.size + 7)

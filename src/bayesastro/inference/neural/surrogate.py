@@ -94,6 +94,14 @@ class Surrogate(Learned):
         learnt.lacks = {what: lack for what, lack in problem.lacks.items() if what not in ("density", "gradient")}
         self.engine.validate(learnt)
 
+    def side_by_side(self) -> "Surrogate":
+        return self._side_by_side
+
+    @functools.cached_property
+    def _side_by_side(self) -> "Surrogate":
+        engine = self.engine.side_by_side()
+        return self if engine == self.engine else replace(self, engine=engine)
+
     @functools.cached_property
     def _function(self) -> Any:
         return self.likelihood.function()

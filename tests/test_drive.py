@@ -19,6 +19,8 @@ import pytest
 import bayesastro as ba
 from bayesastro import drive
 from bayesastro.compilation import compile_clock
+from bayesastro.drive import interruptions
+from bayesastro.progress import Reporter
 
 
 @pytest.fixture(scope="module")
@@ -208,16 +210,15 @@ def test_interruption_returns_the_draws_so_far(long, cache, tmp_path):
     assert "incomplete" in ba.diagnose(result).ids
 
 
-def test_second_interruption_ends_at_once(cache):
-    process = child.start(cache, num_draws=10**8)
-    lines = iter(process.stderr)
-    next(line for line in lines if "warm-up" in line or "sampling" in line)
-    process.send_signal(signal.SIGINT)
-    next(line for line in lines if "press Ctrl-C again" in line)
-    process.send_signal(signal.SIGINT)
-    rest = "".join(lines)
-    assert process.wait(60) != 0
-    assert "KeyboardInterrupt" in rest
+def test_second_interruption_ends_at_once(capsys):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interruptions(Reporter("fit", shown=True)) as is_interrupted:
+        assert not is_interrupted()
+        signal.raise_signal(signal.SIGINT)
+        assert is_interrupted()
+        assert "press Ctrl-C again" in capsys.readouterr().err
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_interrupt_handler_is_put_back(small):

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from bayesastro.findings import Finding, sample_stats, worst
+from bayesastro.inference.importance import MAX_KHAT
 
 __all__ = ["APPROXIMATION_CHECKS", "importance_tail"]
 
@@ -24,9 +25,6 @@ MAX_OUTSIDE = 1.0
 
 MAX_EPISTEMIC = 0.1
 """Of a parameter's variance: its sd is then 5 % larger than it would be after perfect training."""
-
-MAX_KHAT = 0.7
-"""Vehtari et al. 2024, JMLR 25, 72 (arXiv:1507.02646)."""
 
 
 def importance_tail(result: xr.DataTree) -> list[Finding]:

@@ -23,9 +23,10 @@ from bayesastro._version import __version__
 from bayesastro.checkpoint import Checkpoint
 from bayesastro.compilation import CompileClock, compile_clock
 from bayesastro.fingerprint import data_fingerprint
+from bayesastro.inference.alone import functions_of
 from bayesastro.inference.engine import Draws, Engine, Rows
 from bayesastro.precision import Precision, to_numpy, validate_precision, working_precision
-from bayesastro.problem import Problem, Views
+from bayesastro.problem import Problem
 from bayesastro.program import Data
 from bayesastro.progress import Reporter
 from bayesastro.result import build_result, start_points
@@ -156,13 +157,6 @@ def _deterministics(problem: Problem, wanted: bool | str | Sequence[str]) -> tup
     return tuple(wanted)
 
 
-@functools.lru_cache(maxsize=32)
-def _compiled(engine: Engine, views: Views) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The engine's functions as JAX compiles them, one pair for all data sets of equal shapes."""
-    init, advance = functools.partial(engine.init, views), functools.partial(engine.advance, views)
-    return (jax.jit(init), jax.jit(advance, donate_argnums=1)) if engine.is_traced else (init, advance)
-
-
 @dataclass
 class _Run:
     """One run: state, rows so far, and the loop over blocks."""
@@ -182,7 +176,7 @@ class _Run:
     def __post_init__(self) -> None:
         self.views = self.problem.views(self.precision)
         self.data: Data = jax.device_put(self.problem.data)
-        self.init, self.advance = _compiled(self.engine, self.views)
+        self.init, self.advance = functions_of(self.engine, self.views)
 
     @functools.cached_property
     def key(self) -> jax.Array:

@@ -4,8 +4,8 @@ import numpy as np
 import xarray as xr
 from scipy.stats import kstest
 
-from bayesastro.approximation_checks import MAX_KHAT
 from bayesastro.findings import Finding
+from bayesastro.inference.importance import MAX_KHAT
 
 __all__ = ["EVIDENCE_CHECKS"]
 

@@ -15,6 +15,7 @@ from bayesastro.calibration.checks import MEANINGS, assess
 from bayesastro.calibration.local import REPLICATE, doubled
 from bayesastro.calibration.members import MAX_RANKED, evaluated, pool_of
 from bayesastro.calibration.report import CalibrationReport
+from bayesastro.calibration.requirements import require_whole_prior
 from bayesastro.calibration.tarp import estimates
 from bayesastro.drive import check_kinds, checked_seed, fit
 from bayesastro.inference.engine import Engine
@@ -150,11 +151,7 @@ def _check(
     check_kinds("calibrate", problem, engine)
     require_generative(problem, "calibrate")
     engine.validate(problem)
-    if engine.is_local:
-        raise ValueError(
-            f"`calibrate` draws from the whole prior, but this `{type(engine).__name__}` was trained on a part of it only. "
-            "Train on a bank without `within=`, or, after `TMNRE`, ask `Marginals.coverage`."
-        )
+    require_whole_prior(engine, "calibrate")
     if not 1e-4 <= false_alarm < 1:
         raise ValueError(f"`false_alarm` must be from 0.0001 to 1, but {false_alarm!r} came.")
     if near not in ("prior", "observed"):

@@ -10,7 +10,7 @@ Clopper & Pearson 1934, Biometrika 26, 404; Hermans et al. 2022, TMLR (arXiv:211
 """
 
 import numpy as np
-from scipy.stats import beta, binom
+from scipy.stats import binom, binomtest
 
 __all__ = ["LEVELS", "binomial_interval", "coverage_extremity"]
 
@@ -20,9 +20,7 @@ LEVELS = (0.5, 0.68, 0.9, 0.95)
 
 def binomial_interval(count: int, number: int, probability: float = 0.95) -> tuple[float, float]:
     """Clopper and Pearson's interval of a fraction of which `count` in `number` was seen."""
-    tail = (1 - probability) / 2
-    low = beta.ppf(tail, count, number - count + 1) if count > 0 else 0.0
-    high = beta.isf(tail, count + 1, number - count) if count < number else 1.0
+    low, high = binomtest(count, number).proportion_ci(probability)
     return float(low), float(high)
 
 

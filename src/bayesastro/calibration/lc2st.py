@@ -8,18 +8,18 @@ sbi's `LC2ST` trains a network for every replicate of the null, some 5 s for eac
 replicates take a second here; its replicates mix rows of unlike data; and its p-value can be zero.
 """
 
-import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from bayesastro.banks.rows import coordinates_at
 from bayesastro.calibration.exchange import REPLICATES_AT_LEAST, REPLICATES_OVER_RATE, joint_level
 from bayesastro.calibration.lc2st_report import LocalReport
+from bayesastro.calibration.requirements import require_whole_prior
 from bayesastro.calibration.summaries import classified, summary_plausibility
 from bayesastro.calibration.two_sample import LocalTest, Place, local_test
 from bayesastro.drive import check_kinds, checked_seed
@@ -27,9 +27,8 @@ from bayesastro.inference.engine import Engine, Progress
 from bayesastro.inference.neural.amortised import Amortised
 from bayesastro.inference.neural.posterior import NeuralPosterior
 from bayesastro.labels import labels_of
-from bayesastro.precision import to_numpy, working_precision
 from bayesastro.predictive import require_generative
-from bayesastro.problem import Problem, Views
+from bayesastro.problem import Problem
 from bayesastro.progress import Reporter
 from bayesastro.result import replay_draws
 
@@ -100,7 +99,7 @@ def check_local(
     _check(problem, amortised, num_simulations, false_alarm)
     if observed is None:
         observed = {name: np.asarray(value)[None] for name, value in problem.observed.items()}
-    at, _ = amortised.checked(observed)
+    at, _ = amortised.trained.checked(observed)
     reporter = Reporter("check_local", shown=progress)
     return _report(problem, amortised.posterior, at, num_simulations, checked_seed(seed), false_alarm, reporter)
 
@@ -116,11 +115,7 @@ def _check(problem: Problem, amortised: Amortised, num_simulations: int, false_a
         )
     require_generative(problem, "check_local")
     amortised.validate(problem)
-    if amortised.is_local:
-        raise ValueError(
-            "`check_local` draws from the whole prior, but this `Amortised` was trained on a part of it only. Train on a "
-            "bank without `within=`."
-        )
+    require_whole_prior(amortised, "check_local")
     if not isinstance(num_simulations, int | np.integer) or num_simulations < MIN_SIMULATIONS:
         raise ValueError(
             f"`check_local` needs `num_simulations` of at least {MIN_SIMULATIONS}, of which few are like the observed "
@@ -179,14 +174,7 @@ def _simulations(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Coordinates of the truths, and their data."""
     theta, x = problem.simulate(number, key=jax.random.fold_in(jax.random.key(seed), 1))
-    with working_precision("double"):
-        z = to_numpy(_to_coordinates(problem.views())({n: jnp.asarray(v) for n, v in theta.items()}, problem.data))
-    return z, {name: np.asarray(x[name], float) for name in posterior.shapes}
-
-
-@functools.lru_cache(maxsize=32)
-def _to_coordinates(views: Views) -> Callable[..., jax.Array]:
-    return jax.jit(jax.vmap(views.unconstrained.to_coordinates, in_axes=(0, None)))
+    return coordinates_at(problem, theta)[0], {name: np.asarray(x[name], float) for name in posterior.shapes}
 
 
 def _pairs(

@@ -7,7 +7,10 @@ import numpy as np
 from arviz_stats.base import array_stats
 from scipy.special import logsumexp
 
-__all__ = ["Weights", "evidence_of", "khat_of", "resampled", "weights_of"]
+__all__ = ["MAX_KHAT", "Weights", "evidence_of", "khat_of", "resampled", "weights_of"]
+
+MAX_KHAT = 0.7
+"""Beyond it the mean of weights and its error are not to be believed (arXiv:1507.02646, section 3.2)."""
 
 EQUAL = 1e-6
 """Range of log-weights below which they have no tail to fit."""

@@ -27,7 +27,7 @@ import numpy as np
 from jax.scipy.special import gammaln, logsumexp
 
 from bayesastro.inference.engine import Rows
-from bayesastro.inference.importance import evidence_of, khat_of
+from bayesastro.inference.importance import MAX_KHAT, evidence_of, khat_of
 from bayesastro.inference.live import Live
 from bayesastro.inference.reference import DEGREES, Points, Reference, fitted, log_density
 from bayesastro.inference.spread import inverse, local_root, root, squared_distances
@@ -65,9 +65,6 @@ on a Gaussian process with five parameters k̂ was 0.4 and 0.2, and effective dr
 
 SIDE_BY_SIDE = 10
 """Most likelihoods evaluated at once: those of 40 Gaussian processes of 300 points outgrow a processor's cache."""
-
-MAX_PARETO_K = 0.7
-"""Of weights whose mean and error are to be believed (arXiv:1507.02646, section 3.2)."""
 
 MIN_TAIL = 100
 """Fewest draws whose weights have a tail to fit."""
@@ -243,7 +240,7 @@ def compared(nested: Evidence, rows: Rows) -> dict[str, float]:
     none = np.zeros(0)
     terms = [rows.get(name, none) for name in ("log_prior", "log_likelihood", "log_proposal")]
     found = estimate(terms[0] + terms[1] - terms[2])
-    is_refined = found.pareto_k <= MAX_PARETO_K and found.log_evidence_err < nested.log_evidence_err
+    is_refined = found.pareto_k <= MAX_KHAT and found.log_evidence_err < nested.log_evidence_err
     best = found if is_refined else nested
     return {
         "log_evidence": best.log_evidence,

@@ -171,7 +171,7 @@ class Amortised(Learned):
         array, shape (dataset, num, coordinate)
             In the order of ``posterior.labels``.
         """
-        values, number = self.checked(observed)
+        values, number = self.trained.checked(observed)
         return self.posterior.draw(values, num, [(seed, i) for i in range(number)]).coordinates
 
     def log_prob(
@@ -193,7 +193,7 @@ class Amortised(Learned):
         -------
         array, shape (dataset, draw)
         """
-        values, number = self.checked(observed)
+        values, number = self.trained.checked(observed)
         if not isinstance(parameters, Mapping):
             z = np.asarray(parameters, float)
             if z.ndim != 3 or z.shape[0] != number or z.shape[2] != len(self.posterior.labels):

@@ -16,7 +16,7 @@ from arviz_stats.base import array_stats
 
 from bayesastro.inference.alone import run_alone
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
-from bayesastro.inference.importance import evidence_of, resampled, weights_of
+from bayesastro.inference.importance import MAX_KHAT, evidence_of, resampled, weights_of
 from bayesastro.inference.neural.amortised import Amortised
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data, data_set
@@ -25,10 +25,6 @@ __all__ = ["Corrected"]
 
 BATCH = 256
 """Proposals whose likelihoods are computed together."""
-
-MAX_KHAT = 0.7
-"""Beyond it weights mean nothing; Vehtari et al. 2024, JMLR 25, 72 (arXiv:1507.02646)."""
-
 
 MIN_FINITE = 20
 """Weights without which nothing can be said of their tail."""

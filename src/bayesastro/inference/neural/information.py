@@ -262,7 +262,9 @@ class _Summarised:
 @functools.lru_cache(maxsize=32)
 def _log_prior(views: Views) -> Callable[[np.ndarray, Data], jax.Array]:
     """The prior's log-densities at coordinates of shape (row, coordinate); the program need have no likelihood."""
-    prior = LearnedViews(views.structure, views.prior_factors, views.fisher_rules, _nothing).unconstrained
+    prior = LearnedViews(
+        views.structure, views.prior_factors, views.fisher_rules, log_likelihood=_nothing
+    ).unconstrained
 
     def rows(z: jax.Array, data: Data) -> jax.Array:
         given = with_contexts(data, jnp.zeros(0), jnp.zeros(()))

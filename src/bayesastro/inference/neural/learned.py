@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import jax
-import numpy as np
 
 from bayesastro.banks.identity import differences, program_identity_of
 from bayesastro.inference.engine import Engine
@@ -81,10 +80,6 @@ class Learned(Engine):
             return {name: data.observed[name] for name in names}
         report = views.structure.report(data, jax.random.key(0))
         return {name: data.observed[name] if name in data.observed else report[name]["inline"] for name in names}
-
-    def checked(self, observed: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], int]:
-        """Observed values of many data sets, and their number."""
-        return self.trained.checked(observed)
 
     def save(self, folder: str | Path) -> None:
         """Write what was learnt to a folder of its own; an old one is replaced in one step.

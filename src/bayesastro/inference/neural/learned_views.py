@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -39,19 +39,21 @@ class LearnedViews(Views):
         there, and draws from the prior are from within.
     """
 
-    log_likelihood: LogLikelihood | None = None
+    log_likelihood: LogLikelihood = field(kw_only=True)
     within: tuple[tuple[str, Any, Any], ...] = ()
 
     @functools.cached_property
     def unconstrained(self) -> Unconstrained:
         """The chart, with the program's prior and the learnt likelihood."""
         exact = super().unconstrained
-        return _LearnedChart(exact.structure, exact.prior_factors, exact.shapes, self.log_likelihood, self.within)
+        return _LearnedChart(
+            exact.structure, exact.prior_factors, exact.shapes, learnt=self.log_likelihood, within=self.within
+        )
 
 
 @dataclass(frozen=True)
 class _LearnedChart(Unconstrained):
-    log_likelihood_function: LogLikelihood | None = None
+    learnt: LogLikelihood = field(kw_only=True)
     within: tuple[tuple[str, Any, Any], ...] = ()
 
     def draw_prior(self, key: jax.Array, data: Data) -> jax.Array:
@@ -60,8 +62,7 @@ class _LearnedChart(Unconstrained):
             return self.coordinates_of(trace)
 
     def _log_likelihood_of(self, trace: Mapping[str, Any], z: jax.Array, data: Data) -> jax.Array:
-        assert self.log_likelihood_function is not None
-        found = self.log_likelihood_function(z, jnp.asarray(data.observed[CONTEXTS], z.dtype))
+        found = self.learnt(z, jnp.asarray(data.observed[CONTEXTS], z.dtype))
         is_inside = jnp.asarray(True)
         for name, low, high in self.within:
             value = trace[name]["value"]

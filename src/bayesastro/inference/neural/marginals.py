@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from scipy.stats import beta
+from scipy.stats import binomtest
 
 from bayesastro.banks.bank import Bank
 from bayesastro.banks.simulation import simulate
@@ -173,7 +173,7 @@ class Marginals:
         rows, others = np.flatnonzero(~fresh.is_failed), np.flatnonzero(~self.bank.is_failed)
         truths, observed = fresh.rows(rows)
         z = torch.cat([self._coordinates[others], torch.from_numpy(self.scale.coordinates(truths))])
-        tail, table = false_alarm / (2 * len(self.names) * len(LEVELS)), []
+        confidence, table = 1 - false_alarm / (len(self.names) * len(LEVELS)), []
         for number, group in enumerate(self.names):
             found = self._log_ratios(number, observed, z)
             found, own = found[:, : len(others)], np.diagonal(found[:, len(others) :])
@@ -181,8 +181,7 @@ class Marginals:
             mass = (weight * (found > own[:, None])).sum(1) / weight.sum(1)
             for level in LEVELS:
                 k, n = int((mass < level).sum()), len(rows)
-                low = beta.ppf(tail, k, n - k + 1) if k else 0.0
-                high = beta.isf(tail, k + 1, n - k) if k < n else 1.0
+                low, high = binomtest(k, n).proportion_ci(confidence)
                 entry = {"marginal": " × ".join(group), "level": level, "found": k / n, "low": low, "high": high}
                 table.append(entry | {"passed": bool(low <= level <= high)})
         return pd.DataFrame(table).set_index(["marginal", "level"])

@@ -108,7 +108,9 @@ class Surrogate(Learned):
 
     def _views(self, views: Views) -> Views:
         within = tuple((n, *map(_tuples, bounds)) for n, bounds in self.likelihood.identity["within"].items())
-        return LearnedViews(views.structure, views.prior_factors, views.fisher_rules, self._function, within)
+        return LearnedViews(
+            views.structure, views.prior_factors, views.fisher_rules, log_likelihood=self._function, within=within
+        )
 
     def block_size(self, views: Views) -> int:
         return self.engine.block_size(self._views(views))

@@ -5,7 +5,7 @@ Each part of a network becomes its weights, a pytree of arrays, and a function o
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -45,9 +45,9 @@ def _network(network: SurrogateNetwork) -> _Part:
     if isinstance(network, RatioNetwork):
         head = _layers(network.head)
         return _Part(head.weights, lambda w, z, context: head.apply(w, jnp.concatenate([z, context]))[0])
-    assert isinstance(network, LikelihoodNetwork)
-    body = _layers(network.body)
-    density = _mixture(network.density) if isinstance(network.density, Mixture) else _normal_flow(network.density)
+    network = cast(LikelihoodNetwork, network)
+    body, density = _layers(network.body), network.density
+    density = _mixture(density) if isinstance(density, Mixture) else _normal_flow(cast(NormalFlow, density))
 
     def apply(w: Any, z: Vector, context: Vector) -> jax.Array:
         return density.apply(w[1], context, body.apply(w[0], z))
@@ -79,9 +79,8 @@ def _layers(module: nn.Sequential) -> _Part:
     return _Part([part.weights for part in parts], apply)
 
 
-def _normal_flow(density: Any) -> _Part:
+def _normal_flow(density: NormalFlow) -> _Part:
     """log q of a value given a context."""
-    assert isinstance(density, NormalFlow)
     normals, flow = _normals(density.normals), _flow(density.flow)
 
     def log_prob(w: Any, value: Vector, context: Vector) -> jax.Array:

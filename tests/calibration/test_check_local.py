@@ -3,9 +3,12 @@
 import functools
 from dataclasses import dataclass, fields, replace
 
+import jax.numpy as jnp
 import linear as linear_gaussian
 import matplotlib.pyplot as plt
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
 import pytest
 from scipy.stats import binom
 
@@ -120,6 +123,25 @@ def test_a_network_that_has_learnt_little_fails_and_a_trained_one_passes(law, tr
     assert checked(law, trained).verdict == "fail"
     npe = ba.NPE(flow="affine", num_transforms=2, hidden=32, max_epochs=12, batch_size=128)
     assert checked(law, npe.train(law.problem, law.bank, seed=1, progress=False)).verdict == "pass"
+
+
+def sloped(t):
+    x = numpyro.sample("x", dist.Normal(jnp.zeros(2), 1.0).to_event(1))
+    numpyro.sample("y", dist.Normal(x[0] + x[1] * t, 2.0).to_event(1))
+
+
+@pytest.mark.slow
+def test_data_of_many_values_are_seen_through_the_networks_summary():
+    t = np.linspace(-1, 1, 40)
+    y = 0.5 - 0.7 * t + 2.0 * np.random.default_rng(1).normal(size=40)
+    problem = ba.Problem(sloped, t, observed={"y": y})
+    bank = ba.simulate(problem, 4000, seed=1, progress=False)
+    npe = ba.NPE(flow="affine", num_transforms=2, hidden=32, batch_size=128)
+    for settings, verdict in ((replace(npe, max_epochs=1), "fail"), (npe, "pass")):
+        trained = settings.train(problem, bank, seed=1, progress=False)
+        report = ba.check_local(problem, trained, num_simulations=NUM, seed=1, progress=False)
+        assert report.attributes["classified_by"] == "summary"
+        assert report.verdict == verdict, str(report)
 
 
 def test_the_same_seed_gives_the_same_report(law, trained):

@@ -1,8 +1,9 @@
 """Published data, each with its provenance.
 
 Small tables (a few hundred figures at most) are typed into one module each, with the
-paper, the table and the licence. They need no file and no network. The figures themselves
-belong to their authors, so cite the paper named in ``citation``.
+paper, the table and the licence. They need no file and no network. Of larger ones there are
+readers, which take the path of the file published. The figures themselves belong to their
+authors, so cite the paper named in ``citation``.
 
 Every table is a frozen dataclass of NumPy arrays; each call returns fresh arrays, so a
 caller may change them.
@@ -23,11 +24,25 @@ from bayesastro.datasets.cosmic_chronometers import (
     cosmic_chronometers,
 )
 from bayesastro.datasets.desi_dr2_bao import BAOTable, desi_dr2_bao
+from bayesastro.datasets.supernovae import (
+    HubbleDiagram,
+    SupernovaTable,
+    read_jla,
+    read_jla_binned,
+    read_pantheon_binned,
+    read_union3,
+)
 
 __all__ = [
     "BAOTable",
     "ChronometerTable",
+    "HubbleDiagram",
+    "SupernovaTable",
     "chronometer_covariance",
     "cosmic_chronometers",
     "desi_dr2_bao",
+    "read_jla",
+    "read_jla_binned",
+    "read_pantheon_binned",
+    "read_union3",
 ]

@@ -9,16 +9,15 @@ DESI Collaboration 2025, arXiv:2503.14738 (distances; priors: table 5);
 Moresco et al. 2020, ApJ 898, 82 (chronometers and their covariance).
 """
 
-from typing import Any, Literal
-
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Float, Int
 
 from bayesastro.datasets import BAOTable, ChronometerTable, cosmic_chronometers, desi_dr2_bao
+from bayesastro.models.cosmology.universes import DarkEnergy, check_dark_energy, flat_universe
 from bayesastro.problem import Problem
-from bayesastro.simulators.cosmology import Cosmology, bao_ratios, hubble_parameter
+from bayesastro.simulators.cosmology import bao_ratios, hubble_parameter
 
 __all__ = ["build", "program"]
 
@@ -29,13 +28,11 @@ def program(
     bao_tril: Float[Array, "n n"],
     clock_z: Float[Array, " m"],
     clock_tril: Float[Array, "m m"],
-    dark_energy: Literal["lambda", "w0wa"] = "lambda",
+    dark_energy: DarkEnergy = "lambda",
 ) -> None:
     """BAO distances and H(z) in a flat universe.
 
-    The prior is flat in (w₀, w_a), as DESI's, and has its cut w₀ + w_a < 0, without which dark energy may take the
-    place of matter at high redshift. The other edges are those of the two coordinates sampled: −3 < w₀ < 1 and
-    −3 < w₀ + w_a, where DESI has −3 < w_a < 2.
+    The prior of its matter and dark energy is that of :func:`bayesastro.models.cosmology.universes.flat_universe`.
 
     Parameters
     ----------
@@ -44,19 +41,12 @@ def program(
     clock_z : array, shape (m,)
     clock_tril : array, shape (m, m) [km/s/Mpc]
         Cholesky factor of the covariance, lower triangle.
-    dark_energy : {"lambda", "w0wa"}
+    dark_energy : {"lambda", "w", "w0wa"}
     """
-    Omega_m = numpyro.sample("Omega_m", dist.Uniform(0.01, 0.99))
     H0 = numpyro.sample("H0", dist.Uniform(20.0, 100.0))  # [km/s/Mpc]
     hrd = numpyro.sample("hrd", dist.Uniform(10.0, 1000.0))  # h·r_d [Mpc]
-    w0: Any = -1.0
-    wa: Any = 0.0
-    if dark_energy == "w0wa":
-        w0 = numpyro.sample("w0", dist.Uniform(-3.0, 1.0))
-        w_early = numpyro.sample("w_early", dist.Uniform(-3.0, 0.0))  # w₀ + w_a, the limit at high redshift
-        wa = numpyro.deterministic("wa", w_early - w0)
     r_d = numpyro.deterministic("r_d", hrd * 100.0 / H0)  # [Mpc]
-    cosmology = Cosmology(H0=H0, Omega_m=Omega_m, w0=w0, wa=wa)
+    cosmology = flat_universe(H0, dark_energy)
     ratios = bao_ratios(bao_z, bao_kind, cosmology, r_d)
     numpyro.sample("bao", dist.MultivariateNormal(ratios, scale_tril=bao_tril))
     H = hubble_parameter(clock_z, cosmology)
@@ -64,7 +54,7 @@ def program(
 
 
 def build(
-    dark_energy: Literal["lambda", "w0wa"] = "lambda",
+    dark_energy: DarkEnergy = "lambda",
     *,
     distances: BAOTable | None = None,
     clocks: ChronometerTable | None = None,
@@ -73,17 +63,16 @@ def build(
 
     Parameters
     ----------
-    dark_energy : {"lambda", "w0wa"}
+    dark_energy : {"lambda", "w", "w0wa"}
     distances : BAOTable, optional
     clocks : ChronometerTable, optional
 
     Raises
     ------
     ValueError
-        If `dark_energy` is neither of the two.
+        If `dark_energy` is none of these.
     """
-    if dark_energy not in ("lambda", "w0wa"):
-        raise ValueError(f'`dark_energy` must be "lambda" or "w0wa", but {dark_energy!r} came.')
+    check_dark_energy(dark_energy)
     distances = desi_dr2_bao() if distances is None else distances
     clocks = cosmic_chronometers() if clocks is None else clocks
     return Problem(

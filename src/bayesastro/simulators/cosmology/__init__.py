@@ -22,6 +22,12 @@ from bayesastro.simulators.cosmology.distances import (
     transverse_comoving_distance,
     volume_averaged_distance,
 )
+from bayesastro.simulators.cosmology.supernovae import (
+    detection_log_probability,
+    heliocentric_distance_modulus,
+    observed_moments,
+    tripp_magnitude,
+)
 
 __all__ = [
     "SPEED_OF_LIGHT",
@@ -29,11 +35,15 @@ __all__ = [
     "angular_diameter_distance",
     "bao_ratios",
     "comoving_distance",
+    "detection_log_probability",
     "distance_modulus",
     "efunc",
+    "heliocentric_distance_modulus",
     "hubble_distance",
     "hubble_parameter",
     "luminosity_distance",
+    "observed_moments",
     "transverse_comoving_distance",
+    "tripp_magnitude",
     "volume_averaged_distance",
 ]

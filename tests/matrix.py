@@ -11,12 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import supernovae
 from scipy import stats
 from scipy.special import logsumexp
 
 import bayesastro as ba
 from bayesastro.inference.engine import Engine
-from bayesastro.models.cosmology import bao, expansion
+from bayesastro.models.cosmology import bao, expansion, hubble_diagram, tripp
 from bayesastro.problem import Problem
 
 FALSE_ALARM_RATE = 1e-3
@@ -275,5 +276,9 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "cosmology.bao": bao.build,
     "cosmology.expansion": expansion.build,
     "cosmology.expansion w0wa": lambda: expansion.build("w0wa"),
+    "cosmology.hubble_diagram": lambda: hubble_diagram.build(supernovae.diagram(), "w"),
+    "cosmology.tripp": lambda: tripp.build(supernovae.table()),
+    "cosmology.tripp sampled": lambda: tripp.build(supernovae.table(8), latents="sampled"),
+    "cosmology.tripp selected": lambda: tripp.build(supernovae.table(limit=23.0), limit=23.0, softness=0.1),
 }
 """Every `build` of the package."""

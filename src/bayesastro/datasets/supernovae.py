@@ -102,7 +102,9 @@ def read_jla(path: str | Path) -> SupernovaTable:
     _, mixed = _columns(path, ("cov_m_s", "cov_m_c", "cov_s_c", "set"))
     survey = mixed["set"].astype(int) - 1
     if not ((survey >= 0) & (survey < len(JLA_SURVEYS))).all():
-        raise ValueError(f"The column `set` of `{path}` must hold 1 to {len(JLA_SURVEYS)}, as that of the release does.")
+        raise ValueError(
+            f"The column `set` of `{path}` must hold 1 to {len(JLA_SURVEYS)}, as that of the release does."
+        )
     covariance = np.empty((len(names), 3, 3))
     variance_m = columns["dmb"] ** 2 - np.array(JLA_COHERENT)[survey] ** 2
     for i, variance in enumerate((variance_m, columns["dx1"] ** 2, columns["dcolor"] ** 2)):

@@ -1,6 +1,6 @@
 """What is observed of sources that a survey found: normal, cut softly in magnitude (Malmquist 1922)."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -39,14 +39,14 @@ class DetectedNormal(dist.Distribution):
     Rubin et al. 2015, ApJ 813, 137 (arXiv:1507.01602), section 3.6.
     """
 
-    arg_constraints = {
+    arg_constraints: ClassVar[dict[str, Any]] = {
         "loc": constraints.real_vector,
         "scale_tril": constraints.lower_cholesky,
         "limit": constraints.real,
         "softness": constraints.positive,
     }
     support = constraints.real_vector
-    reparametrized_params = ["loc", "scale_tril", "limit", "softness"]
+    reparametrized_params: ClassVar[list[str]] = ["loc", "scale_tril", "limit", "softness"]
 
     def __init__(
         self,

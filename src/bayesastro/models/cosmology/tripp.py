@@ -78,11 +78,11 @@ def program(
         mean, spread = observed_moments(mu, M_each, *population, alpha, beta, covariance)
         numpyro.sample("fit", _observed(mean, spread, limit, softness))
         return
-    n = z_cmb.shape[0]
-    excess = numpyro.sample("excess", dist.Normal(0.0, scatter).expand([n]).to_event(1))  # in magnitude [mag]
-    x1 = numpyro.sample("x1", dist.Normal(x1_mean, x1_sd).expand([n]).to_event(1))
-    c = numpyro.sample("c", dist.Normal(c_mean, c_sd).expand([n]).to_event(1))
-    m = tripp_magnitude(mu, M_each + excess, x1, c, alpha, beta)
+    # The magnitude as it would be seen without errors, which the data pin down, and not the absolute one: given these
+    # three, each known for itself, the parameters that all share are nearly as uncertain as they are at all.
+    x1 = numpyro.sample("x1", dist.Normal(x1_mean, x1_sd).expand(mu.shape).to_event(1))
+    c = numpyro.sample("c", dist.Normal(c_mean, c_sd).expand(mu.shape).to_event(1))
+    m = numpyro.sample("m", dist.Normal(tripp_magnitude(mu, M_each, x1, c, alpha, beta), scatter).to_event(1))
     numpyro.sample("fit", dist.MultivariateNormal(jnp.stack([m, x1, c], axis=-1), covariance))
 
 
@@ -129,7 +129,9 @@ def build(
     if limit is not None and latents == "sampled":
         raise ValueError('Selection needs the latents integrated over. Leave `latents="marginalised"`.')
     _check_table(table)
-    cuts = (None, None) if limit is None else (_by_survey(table, "limit", limit), _by_survey(table, "softness", softness))
+    cuts = (
+        (None, None) if limit is None else (_by_survey(table, "limit", limit), _by_survey(table, "softness", softness))
+    )
     if cuts[1] is not None and not (cuts[1] > 0).all():
         raise ValueError(f"`softness` must be above 0, but {softness!r} came.")
     return Problem(
@@ -151,7 +153,9 @@ def _check_table(table: SupernovaTable) -> None:
     lowest = np.linalg.eigvalsh(table.covariance)[:, 0]
     if not (lowest > 0).all():
         worst = table.name[int(np.argmin(lowest))]
-        raise ValueError(f"The covariance of supernova `{worst}` is not positive definite. Correct it, or leave it out.")
+        raise ValueError(
+            f"The covariance of supernova `{worst}` is not positive definite. Correct it, or leave it out."
+        )
 
 
 def _by_survey(table: SupernovaTable, name: str, value: Any) -> np.ndarray:

@@ -15,15 +15,16 @@ Tripp 1998, A&A 331, 815; March et al. 2011, MNRAS 418, 2308 (arXiv:1102.3237); 
 
 import jax.numpy as jnp
 from jax.scipy.special import log_ndtr
-from jaxtyping import Array, Float, ScalarLike
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Real, ScalarLike
 
-from bayesastro.simulators.cosmology.distances import Cosmology, transverse_comoving_distance
+from bayesastro.simulators.cosmology.distances import Cosmology, interpolated_distance
 
 __all__ = ["detection_log_probability", "heliocentric_distance_modulus", "observed_moments", "tripp_magnitude"]
 
 
 def heliocentric_distance_modulus(
-    z_cmb: Float[Array, " n"], z_hel: Float[Array, " n"], cosmology: Cosmology
+    z_cmb: Real[ArrayLike, " n"], z_hel: Real[ArrayLike, " n"], cosmology: Cosmology
 ) -> Float[Array, " n"]:
     r"""Distance modulus of a supernova seen from a moving Earth.
 
@@ -45,29 +46,29 @@ def heliocentric_distance_modulus(
     ----------
     Davis et al. 2011, ApJ 741, 67 (arXiv:1012.2912), appendix A.
     """
-    return 5.0 * jnp.log10((1.0 + z_hel) * transverse_comoving_distance(z_cmb, cosmology)) + 25.0
+    return 5.0 * jnp.log10((1.0 + jnp.asarray(z_hel)) * interpolated_distance(z_cmb, cosmology)) + 25.0
 
 
 def tripp_magnitude(
-    mu: Float[Array, " n"],
-    M: Float[Array, "*n"] | ScalarLike,
-    x1: Float[Array, " n"],
-    c: Float[Array, " n"],
+    mu: Real[ArrayLike, " n"],
+    M: Real[ArrayLike, "*#n"],
+    x1: Real[ArrayLike, " n"],
+    c: Real[ArrayLike, " n"],
     alpha: ScalarLike,
     beta: ScalarLike,
 ) -> Float[Array, " n"]:
     """Apparent B magnitude at maximum, μ + M − α x₁ + β c [mag]."""
-    return mu + M - alpha * x1 + beta * c
+    return jnp.asarray(mu) + jnp.asarray(M) - alpha * jnp.asarray(x1) + beta * jnp.asarray(c)
 
 
 def observed_moments(
-    mu: Float[Array, " n"],
-    M: Float[Array, "*n"] | ScalarLike,
+    mu: Real[ArrayLike, " n"],
+    M: Real[ArrayLike, "*#n"],
     means: tuple[ScalarLike, ScalarLike],
     dispersions: tuple[ScalarLike, ScalarLike, ScalarLike],
     alpha: ScalarLike,
     beta: ScalarLike,
-    covariance: Float[Array, "n 3 3"],
+    covariance: Real[ArrayLike, "n 3 3"],
 ) -> tuple[Float[Array, "n 3"], Float[Array, "n 3 3"]]:
     """Mean and covariance of the observed (m_B, x₁, c), over the population and the errors.
 
@@ -88,30 +89,29 @@ def observed_moments(
     ----------
     March et al. 2011, MNRAS 418, 2308 (arXiv:1102.3237), section 4.
     """
-    x1, c = (jnp.broadcast_to(mean, mu.shape) for mean in means)
+    x1, c = (jnp.broadcast_to(mean, jnp.shape(mu)) for mean in means)
     mean = jnp.stack([tripp_magnitude(mu, M, x1, c, alpha, beta), x1, c], axis=-1)
     # Columns: how magnitude, stretch and colour of the population enter the three that are observed.
-    zero, one = jnp.zeros_like(mu[..., 0]), jnp.ones_like(mu[..., 0])
-    mixing = jnp.array([[one, -alpha * one, beta * one], [zero, one, zero], [zero, zero, one]])
+    mixing = jnp.array([[1.0, -alpha, beta], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], mean.dtype)
     scaled = mixing * jnp.stack([jnp.asarray(d, mean.dtype) for d in dispersions])
-    return mean, covariance + scaled @ scaled.T
+    return mean, jnp.asarray(covariance) + scaled @ scaled.T
 
 
 def detection_log_probability(
-    magnitude: Float[Array, " n"], limit: ScalarLike, softness: ScalarLike
-) -> Float[Array, " n"]:
+    magnitude: Real[ArrayLike, "*n"], limit: Real[ArrayLike, "*#n"], softness: Real[ArrayLike, "*#n"]
+) -> Float[Array, "*n"]:
     """Log-probability that a survey finds a supernova: Φ((limit − magnitude) / softness).
 
     Parameters
     ----------
-    magnitude : array, shape (n,) [mag]
-    limit : scalar [mag]
+    magnitude : array [mag]
+    limit : scalar or array [mag]
         Magnitude at which half are found.
-    softness : scalar [mag]
+    softness : scalar or array [mag]
         Above 0.
 
     References
     ----------
     Rubin et al. 2015, ApJ 813, 137 (arXiv:1507.01602), section 3.6.
     """
-    return log_ndtr((limit - magnitude) / softness)
+    return log_ndtr((jnp.asarray(limit) - jnp.asarray(magnitude)) / jnp.asarray(softness))

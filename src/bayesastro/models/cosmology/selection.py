@@ -45,7 +45,7 @@ class DetectedNormal(dist.Distribution):
         "limit": constraints.real,
         "softness": constraints.positive,
     }
-    support = constraints.real_vector
+    support: Any = constraints.real_vector
     reparametrized_params: ClassVar[list[str]] = ["loc", "scale_tril", "limit", "softness"]
 
     def __init__(

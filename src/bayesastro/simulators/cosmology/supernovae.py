@@ -92,7 +92,7 @@ def observed_moments(
     x1, c = (jnp.broadcast_to(mean, jnp.shape(mu)) for mean in means)
     mean = jnp.stack([tripp_magnitude(mu, M, x1, c, alpha, beta), x1, c], axis=-1)
     # Columns: how magnitude, stretch and colour of the population enter the three that are observed.
-    mixing = jnp.array([[1.0, -alpha, beta], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], mean.dtype)
+    mixing = jnp.array([[1.0, -jnp.asarray(alpha), jnp.asarray(beta)], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], mean.dtype)
     scaled = mixing * jnp.stack([jnp.asarray(d, mean.dtype) for d in dispersions])
     return mean, jnp.asarray(covariance) + scaled @ scaled.T
 

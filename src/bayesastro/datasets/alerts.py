@@ -1,0 +1,139 @@
+"""Light curves of transients from alerts of the Zwicky Transient Facility, as the ALeRCE broker has them.
+
+The alerts are public, and are not part of the package: cite Bellm et al. 2019 (arXiv:1902.01932), Förster et al. 2021
+(arXiv:2008.03303) and Sánchez-Sáez et al. 2021 (arXiv:2008.03311).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+__all__ = ["BANDS", "AlertLightCurve", "read_alerce"]
+
+BANDS = ("g", "r")
+"""Of the numbers 1 and 2 in the column ``fid``."""
+
+ZERO_POINT = 23.9
+"""AB magnitude of 1 µJy."""
+
+LIMIT_SIGMA = 5.0
+"""Standard deviations above which a limiting magnitude of ZTF is (Masci et al. 2019, arXiv:1902.01872, section 6.5)."""
+
+_NEEDED = {
+    "detections": ("objectId", "mjd", "fid", "magpsf", "sigmapsf", "isdiffpos"),
+    "non_detections": ("objectId", "jd", "fid", "diffmaglim"),
+    "labels": ("objectId", "classALeRCE"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AlertLightCurve:
+    """Fluxes of one object on difference images, in order of time.
+
+    Parameters
+    ----------
+    name : str
+    label : str
+        Class from spectra; empty if unknown.
+    time : (n,) array [day]
+        Modified Julian dates.
+    band : (n,) array of int
+        Index into `BANDS`.
+    flux, sigma : (n,) arrays [µJy]
+        Zero, with a fifth of the limiting flux as its error, where nothing was detected.
+    is_detection : (n,) array of bool
+    """
+
+    name: str
+    label: str
+    time: Float[np.ndarray, " n"]
+    band: Int[np.ndarray, " n"]
+    flux: Float[np.ndarray, " n"]
+    sigma: Float[np.ndarray, " n"]
+    is_detection: Bool[np.ndarray, " n"]
+
+
+def read_alerce(
+    detections: str | Path, non_detections: str | Path | None = None, labels: str | Path | None = None
+) -> list[AlertLightCurve]:
+    """Light curves from ALeRCE's tables of alerts, by name of the object.
+
+    Parameters
+    ----------
+    detections : path
+        Table with the columns objectId, mjd, fid, magpsf, sigmapsf, isdiffpos; other bands than g and r are left out.
+    non_detections : path, optional
+        Table with objectId, jd, fid, diffmaglim.
+    labels : path, optional
+        Table with objectId, classALeRCE.
+
+    Raises
+    ------
+    FileNotFoundError
+    ValueError
+        If a column is missing, a value needed is not finite, or an error is not positive.
+    """
+    seen = _table("detections", detections)
+    flux = 10 ** (-0.4 * (seen["magpsf"] - ZERO_POINT))
+    parts = [
+        pd.DataFrame(
+            {
+                "name": seen["objectId"],
+                "time": seen["mjd"],
+                "fid": seen["fid"],
+                "flux": np.where(_is_positive(seen["isdiffpos"]), flux, -flux),
+                "sigma": flux * seen["sigmapsf"] * 0.4 * np.log(10),
+                "is_detection": True,
+            }
+        )
+    ]
+    if non_detections is not None:
+        limits = _table("non_detections", non_detections)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "name": limits["objectId"],
+                    "time": limits["jd"] - 2400000.5,
+                    "fid": limits["fid"],
+                    "flux": 0.0,
+                    "sigma": 10 ** (-0.4 * (limits["diffmaglim"] - ZERO_POINT)) / LIMIT_SIGMA,
+                    "is_detection": False,
+                }
+            )
+        )
+    known = {} if labels is None else dict(_table("labels", labels)[list(_NEEDED["labels"])].to_numpy())
+    rows = pd.concat(parts).sort_values(["name", "time"], kind="stable")
+    rows = rows[rows["fid"].isin([1, 2])]
+    wrong = ~np.isfinite(rows[["time", "flux", "sigma"]]).all(axis=1) | ~(rows["sigma"] > 0)
+    if wrong.any():
+        raise ValueError(
+            f"{int(wrong.sum())} alert(s), the first of `{rows['name'][wrong].iloc[0]}`, have no finite magnitude and "
+            "positive error. Remove these rows."
+        )
+    return [
+        AlertLightCurve(
+            name=str(name),
+            label=str(known.get(name, "")),
+            time=some["time"].to_numpy(float),
+            band=some["fid"].to_numpy(int) - 1,
+            flux=some["flux"].to_numpy(float),
+            sigma=some["sigma"].to_numpy(float),
+            is_detection=some["is_detection"].to_numpy(bool),
+        )
+        for name, some in rows.groupby("name", sort=True)
+    ]
+
+
+def _table(kind: str, path: str | Path) -> pd.DataFrame:
+    found = pd.read_csv(path, low_memory=False)
+    if missing := [name for name in _NEEDED[kind] if name not in found.columns]:
+        raise ValueError(f"`{path}` must have the columns {list(_NEEDED[kind])}, but {missing} are missing.")
+    return found
+
+
+def _is_positive(column: pd.Series) -> np.ndarray:
+    """Whether the source is brighter than on the reference image; files say 1, 1.0, t or True."""
+    return column.astype(str).str.lower().isin(["1", "1.0", "t", "true"]).to_numpy()

@@ -12,12 +12,14 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import supernovae
+import transient_curves
 from scipy import stats
 from scipy.special import logsumexp
 
 import bayesastro as ba
 from bayesastro.inference.engine import Engine
 from bayesastro.models.cosmology import bao, expansion, hubble_diagram, tripp
+from bayesastro.models.lightcurves import transient, transient_population
 from bayesastro.problem import Problem
 
 FALSE_ALARM_RATE = 1e-3
@@ -280,5 +282,7 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "cosmology.tripp": lambda: tripp.build(supernovae.table()),
     "cosmology.tripp sampled": lambda: tripp.build(supernovae.table(8), latents="sampled"),
     "cosmology.tripp selected": lambda: tripp.build(supernovae.table(limit=23.0), limit=23.0, softness=0.1),
+    "lightcurves.transient": lambda: transient.build(transient_curves.curve()),
+    "lightcurves.transient_population": lambda: transient_population.build(transient_curves.sample()),
 }
 """Every `build` of the package."""

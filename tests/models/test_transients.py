@@ -1,0 +1,131 @@
+"""Programs of transients: densities by hand, padding, the law of a class, and light curves that are refused."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+import transient_curves
+import xarray as xr
+from scipy import stats
+
+from bayesastro.models.lightcurves import transient, transient_population
+from bayesastro.models.lightcurves.transient import BROAD, SHAPE, ClassPrior
+
+RNG = np.random.default_rng(3)
+
+
+def log_density(curve, shape):
+    """Of the fluxes, one by one and by hand."""
+    p = dict(zip(SHAPE, shape, strict=True))
+    first = curve.time[curve.is_detection].min()
+    total = []
+    for time, band, flux, sigma in zip(curve.time - first, curve.band, curve.flux, curve.sigma, strict=True):
+        A, plateau, rise, fall = (
+            np.exp(p[f"log_{name}_{'gr'[band]}"]) for name in ("amplitude", "plateau", "rise", "fall")
+        )
+        slope = 1 / (1 + np.exp(-p[f"logit_slope_{'gr'[band]}"]))
+        phase = time - p["t0"]
+        s = 1 / (1 + np.exp(-(phase - plateau) / 3))
+        bracket = (1 - slope) * np.exp(-max(phase - plateau, 0) / fall) * s + (1 - slope * phase / plateau) * (1 - s)
+        mean, sd = A / (1 + np.exp(-phase / rise)) * bracket, np.hypot(sigma, A * np.exp(p["log_scatter"]))
+        total.append(stats.norm(mean, sd).logpdf(flux))
+    return np.array(total)
+
+
+def test_density_of_one_supernova():
+    curve = transient_curves.curve()
+    shape = BROAD.mean + 0.3 * RNG.normal(size=len(SHAPE))
+    problem = transient.build(curve)
+    np.testing.assert_allclose(problem.log_likelihood({"shape": shape})["flux"], log_density(curve, shape), rtol=1e-9)
+    prior = stats.multivariate_normal(BROAD.mean, BROAD.covariance).logpdf(shape)
+    assert sum(problem.log_prior({"shape": shape}).values()) == pytest.approx(prior)
+
+
+def test_a_population_is_its_supernovae_and_padding_counts_for_nothing():
+    curves = transient_curves.sample()
+    problem = transient_population.build(curves)
+    k, n = len(SHAPE), len(curves)
+    theta = {
+        "mean": BROAD.mean + 0.1,
+        "sd": np.full(k, 0.4),
+        "correlation": np.linalg.cholesky(0.3 * np.ones((k, k)) + 0.7 * np.eye(k)),
+        "z": RNG.normal(size=(n, k)),
+    }
+    shapes = theta["mean"] + theta["z"] @ (0.4 * theta["correlation"]).T
+    expected = [log_density(curve, shape).sum() for curve, shape in zip(curves, shapes, strict=True)]
+    np.testing.assert_allclose(problem.log_likelihood(theta)["flux"], expected, rtol=1e-9)
+    np.testing.assert_allclose(problem.replay(theta)["shape"], shapes)
+
+
+def test_the_law_learnt_is_that_of_one_more_supernova():
+    """Drawn: a class from the posterior, then a supernova from the class."""
+    k, draws = len(SHAPE), 4000
+    mean = RNG.normal(BROAD.mean, 0.5, (1, draws, k))
+    sd = np.abs(RNG.normal(1.0, 0.1, (1, draws, k)))
+    factor = np.linalg.cholesky(0.5 * np.ones((k, k)) + 0.5 * np.eye(k))
+    posterior = xr.Dataset(
+        {
+            "mean": (("chain", "draw", "k"), mean),
+            "sd": (("chain", "draw", "k"), sd),
+            "correlation": (("chain", "draw", "k", "l"), np.broadcast_to(factor, (1, draws, k, k))),
+        }
+    )
+    law = transient_population.learnt(xr.DataTree.from_dict({"posterior": posterior}))
+    one_more = mean[0] + np.einsum("nij,nj->ni", sd[0][:, :, None] * factor, RNG.normal(size=(draws, k)))
+    error = np.sqrt(np.diag(law.covariance) / draws)
+    assert (np.abs(law.mean - one_more.mean(0)) < 5 * error).all()
+    spread = np.sqrt((np.outer(np.diag(law.covariance), np.diag(law.covariance)) + law.covariance**2) / draws)
+    assert (np.abs(law.covariance - np.cov(one_more.T)) < 5 * spread).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"is_detection": np.zeros(20, bool)}, "`simulated` has no detection"),
+        ({"sigma": np.zeros(20)}, "`sigma` of `simulated` has values that are not above 0"),
+        ({"flux": np.full(20, np.nan)}, "`flux` of `simulated` must hold 20 finite numbers"),
+        ({"band": np.full(20, 2)}, "must hold 0 for g or 1 for r"),
+    ],
+)
+def test_wrong_light_curves_are_refused(change, message):
+    curve = dataclasses.replace(transient_curves.curve(), **change)
+    with pytest.raises(ValueError, match=message):
+        transient.build(curve)
+
+
+def test_one_point_or_one_band_are_enough_and_order_does_not_matter():
+    curve = transient_curves.curve()
+    one = dataclasses.replace(
+        curve,
+        **{name: getattr(curve, name)[-1:] for name in ("time", "band", "flux", "sigma")},
+        is_detection=np.ones(1, bool),
+    )
+    red = dataclasses.replace(curve, band=np.ones(20, int))
+    order = RNG.permutation(20)
+    mixed = dataclasses.replace(
+        curve, **{name: getattr(curve, name)[order] for name in ("time", "band", "flux", "sigma", "is_detection")}
+    )
+    theta = {"shape": BROAD.mean}
+    for some in (one, red):
+        np.testing.assert_allclose(transient.build(some).log_likelihood(theta)["flux"], log_density(some, BROAD.mean))
+    np.testing.assert_allclose(
+        transient.build(mixed).log_likelihood(theta)["flux"], transient.build(curve).log_likelihood(theta)["flux"]
+    )
+
+
+def test_class_priors_are_checked():
+    with pytest.raises(ValueError, match=r"mean of shape \(12,\)"):
+        ClassPrior(mean=np.zeros(3), covariance=np.eye(3))
+    with pytest.raises(ValueError, match="not positive definite"):
+        ClassPrior(mean=np.zeros(12), covariance=-np.eye(12))
+    with pytest.raises(ValueError, match="at least two light curves, but 1 came"):
+        transient_population.build([transient_curves.curve()])
+
+
+def test_draws_look_like_supernovae():
+    """Fluxes rise from nothing and fall; half of the prior's amplitudes are within a factor of three of 90 µJy."""
+    problem = transient.build(transient_curves.curve())
+    draws = problem.simulate(500, key=jax.random.key(1))
+    peak = draws.observables["flux"].max(axis=1)
+    assert 20 < np.median(peak) < 400

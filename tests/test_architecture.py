@@ -23,6 +23,8 @@ MAY_IMPORT = {
     "bayesastro.models": {"bayesastro.models", "bayesastro.simulators", "bayesastro.datasets", "bayesastro.problem"},
     "bayesastro.inference": {
         "bayesastro.inference",
+        "bayesastro.families",
+        "bayesastro.precision",
         "bayesastro.problem",
         "bayesastro.charts",
         "bayesastro.program",

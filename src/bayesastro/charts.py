@@ -134,7 +134,11 @@ class Chart(ABC):
     def log_terms(self, z: jax.Array, data: Data) -> tuple[jax.Array, jax.Array]:
         """Log-prior and log-likelihood. Jitted so that the program is traced once however often an engine asks."""
         with traced(self.structure.program, data, *self.placed(z, data)) as trace:
-            return self._log_prior_of(trace, z), self._log_likelihood_of(trace, z, data)
+            return self.terms_of(trace, z, data)
+
+    def terms_of(self, trace: Mapping[str, Any], z: jax.Array, data: Data) -> tuple[jax.Array, jax.Array]:
+        """Log-prior and log-likelihood of a run of the program at `z`."""
+        return self._log_prior_of(trace, z), self._log_likelihood_of(trace, z, data)
 
     def _log_prior_of(self, trace: Mapping[str, Any], z: jax.Array) -> jax.Array:
         parts, log_prior = self.split(z), self._base_log_prior(z)

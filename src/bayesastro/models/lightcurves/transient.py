@@ -133,7 +133,7 @@ def program(
     tril : array, shape (12, 12)
         Cholesky factor of the class's covariance, lower triangle.
     """
-    shape = numpyro.sample("shape", dist.MultivariateNormal(mean, scale_tril=tril))
+    shape = jnp.asarray(numpyro.sample("shape", dist.MultivariateNormal(mean, scale_tril=tril)))
     flux, scatter = expected(shape, time, band)
     with numpyro.plate("alert", time.shape[0]):
         numpyro.sample("flux", dist.Normal(flux, jnp.hypot(sigma, scatter)).mask(is_real))

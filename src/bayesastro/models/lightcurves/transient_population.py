@@ -44,12 +44,12 @@ def program(
         Prior of the class's mean; `width` is the scale of the half-normal prior of its standard deviations too.
     """
     k = centre.shape[0]
-    mean = numpyro.sample("mean", dist.Normal(centre, width).to_event(1))
-    sd = numpyro.sample("sd", dist.HalfNormal(width).to_event(1))
-    correlation = numpyro.sample("correlation", dist.LKJCholesky(k, concentration=2.0))
+    mean = jnp.asarray(numpyro.sample("mean", dist.Normal(centre, width).to_event(1)))
+    sd = jnp.asarray(numpyro.sample("sd", dist.HalfNormal(width).to_event(1)))
+    correlation = jnp.asarray(numpyro.sample("correlation", dist.LKJCholesky(k, concentration=2.0)))
     with numpyro.plate("supernova", time.shape[0]):
-        z = numpyro.sample("z", dist.Normal(0.0, 1.0).expand([k]).to_event(1))
-        shape = numpyro.deterministic("shape", mean + z @ (sd[:, None] * correlation).T)
+        z = jnp.asarray(numpyro.sample("z", dist.Normal(0.0, 1.0).expand([k]).to_event(1)))
+        shape = jnp.asarray(numpyro.deterministic("shape", mean + z @ (sd[:, None] * correlation).T))
         flux, scatter = expected(shape, time, band)
         law = dist.Normal(flux, jnp.hypot(sigma, scatter)).mask(is_real)
         numpyro.sample("flux", law.to_event(1))

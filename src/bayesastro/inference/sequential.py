@@ -1,0 +1,294 @@
+"""A posterior that follows its data as they come in, and what it predicted of each datum before it came.
+
+Particles are weighted by every new group of data; when too few carry the weight they are resampled and moved, by
+Hamiltonian moves that leave the posterior of the data so far unchanged. Nothing is fitted anew, and the same compiled
+function serves all data sets of equal shapes.
+
+References
+----------
+Chopin 2002, Biometrika 89, 539 (iterated batch importance sampling); Dawid 1984, J. R. Stat. Soc. A 147, 278 (what one-step-
+ahead predictions say of a model).
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from blackjax.smc.resampling import systematic
+from jax.scipy.special import logsumexp
+
+from bayesastro.charts import site_log_prob
+from bayesastro.families import unwrapped
+from bayesastro.inference.engine import require_positive
+from bayesastro.inference.moves import hamiltonian_moves
+from bayesastro.precision import to_numpy, working_precision
+from bayesastro.problem import Problem, Views
+from bayesastro.program import Data, traced
+
+__all__ = ["Sequential"]
+
+BISECTIONS = 30
+"""Of the fraction of a group's likelihood that keeps enough particles: to one part in 10⁹."""
+
+
+class _Terms(NamedTuple):
+    """Of one particle: everything but the site, and the site datum by datum."""
+
+    rest: jax.Array
+    log_likelihood: jax.Array
+    mean: jax.Array
+    variance: jax.Array
+    cdf: jax.Array
+
+
+class _Population(NamedTuple):
+    positions: jax.Array
+    log_weight: jax.Array
+    step_size: jax.Array
+
+
+class _Bridge(NamedTuple):
+    """On the way from the posterior before a group of data to that after it."""
+
+    population: _Population
+    fraction: jax.Array
+    log_evidence: jax.Array
+    num_moves: jax.Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sequential:
+    """Sequential Monte Carlo over data.
+
+    Parameters
+    ----------
+    num_particles : int
+        An even number. The error of the log-evidence falls as its square root.
+    target_ess : float
+        Particles are resampled and moved when fewer than this fraction of them carry the weight; a group of data that
+        would leave fewer comes in by degrees.
+    num_moves : int
+        Hamiltonian moves after a resampling.
+    max_leapfrog : int
+        Steps of a move.
+
+    References
+    ----------
+    Chopin 2002, Biometrika 89, 539; Del Moral, Doucet & Jasra 2006, J. R. Stat. Soc. B 68, 411.
+    """
+
+    num_particles: int = 1000
+    target_ess: float = 0.5
+    num_moves: int = 3
+    max_leapfrog: int = 16
+
+    def __post_init__(self) -> None:
+        require_positive(self, "num_particles", "num_moves", "max_leapfrog")
+        if self.num_particles % 2 or self.num_particles < 10:
+            raise ValueError(
+                f"`Sequential` needs an even `num_particles` of at least 10, but {self.num_particles} came."
+            )
+        if not 0 < self.target_ess < 1:
+            raise ValueError(f"`Sequential` needs `target_ess` between 0 and 1, but {self.target_ess!r} came.")
+
+    def follow(self, problem: Problem, group: Any, *, seed: int, site: str | None = None) -> xr.Dataset:
+        """Take the data in one group after the other.
+
+        Parameters
+        ----------
+        problem : Problem
+        group : array of int, shape (datum,)
+            Number of the group that a datum of the site comes in with, from 0; −1 leaves it out. Data of one group are
+            predicted from those before it.
+        seed : int
+        site : str, optional
+            The observed site that comes in; by default the only one. Other sites are known from the beginning.
+
+        Returns
+        -------
+        Dataset
+            By ``datum``: ``log_predictive``, log-density of the datum given those of earlier groups; ``pit``, the
+            probability predicted of a smaller one (NaN where the family has no distribution function); ``mean`` and
+            ``sd`` predicted. By ``group``: ``log_evidence``, of its data given earlier ones; ``ess``, effective
+            particles after it; ``num_moves``. And ``coordinates`` of the particles at the end, of equal weight.
+
+        Raises
+        ------
+        ValueError
+            If the problem cannot be followed, or `group` is not as it should be.
+        """
+        name, numbers = self._checked(problem, group, site)
+        with working_precision("double"):
+            run = _compiled(self, problem.views("double"), name, int(numbers.max()) + 1)
+            found = to_numpy(run(jax.random.key(seed), problem.data, jnp.asarray(numbers)))
+        by_datum, by_group, coordinates = found
+        return xr.Dataset(
+            {n: ("datum", v) for n, v in by_datum.items()}
+            | {n: ("group", v) for n, v in by_group.items()}
+            | {"coordinates": (("particle", "coordinate"), coordinates)}
+        )
+
+    def _checked(self, problem: Problem, group: Any, site: str | None) -> tuple[str, np.ndarray]:
+        names = list(problem.observed)
+        if site is None and len(names) != 1:
+            raise ValueError(f"Say which observed site comes in by `site`: {names}.")
+        name = names[0] if site is None else site
+        if name not in names:
+            raise ValueError(f"`{name}` is not observed; the observed sites are {names}.")
+        for need, what in (("gradient", "a gradient of the log-density"), ("proper_prior", "a proper prior")):
+            if need not in problem.provides:
+                raise ValueError(f"`Sequential` needs {what}, but {problem.lacks[need]}.")
+        numbers, shape = np.asarray(group), np.shape(problem.observed[name])
+        if len(shape) != 1 or numbers.shape != shape or numbers.dtype.kind not in "iu":
+            raise ValueError(
+                f"`group` must hold a whole number for each datum of `{name}`, which must be a vector, but shapes "
+                f"{numbers.shape} and {shape} came."
+            )
+        if numbers.size == 0 or numbers.min() < -1 or numbers.max() < 0:
+            raise ValueError("`group` must number groups from 0, with -1 for data to leave out, and have one at least.")
+        return name, numbers
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(settings: Sequential, views: Views, site: str, num_groups: int) -> Any:
+    def run(key: jax.Array, data: Data, group: jax.Array) -> Any:
+        return _followed(settings, views, site, num_groups, key, data, group)
+
+    return jax.jit(run)
+
+
+def _followed(
+    settings: Sequential, views: Views, site: str, num_groups: int, key: jax.Array, data: Data, group: jax.Array
+) -> tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array]:
+    chart, number = views.unconstrained, settings.num_particles
+    key_start, key_steps, key_end = jax.random.split(key, 3)
+    positions = jax.vmap(chart.draw_prior, in_axes=(0, None))(jax.random.split(key_start, number), data)
+    terms_of = functools.partial(_terms, views, site, data)
+
+    def step(population: _Population, g: jax.Array) -> tuple[_Population, Any]:
+        terms = jax.vmap(terms_of)(population.positions)
+        predicted = _predicted(population.log_weight, terms)
+        bridge = _bridged(settings, terms_of, group, g, jax.random.fold_in(key_steps, g), population)
+        ess = _ess(bridge.population.log_weight)
+        row = {"log_evidence": bridge.log_evidence, "ess": ess, "num_moves": bridge.num_moves}
+        return bridge.population, (jax.tree.map(lambda a: jnp.where(group == g, a, 0.0), predicted), row)
+
+    start = _Population(positions, jnp.zeros(number, positions.dtype), jnp.asarray(chart.size**-0.25, positions.dtype))
+    population, (predicted, rows) = jax.lax.scan(step, start, jnp.arange(num_groups))
+    by_datum = jax.tree.map(lambda a: jnp.where(group >= 0, a.sum(0), jnp.nan), predicted)
+    parents = systematic(key_end, jax.nn.softmax(population.log_weight), number)
+    return by_datum, rows, population.positions[parents]
+
+
+def _bridged(
+    settings: Sequential, terms_of: Any, group: jax.Array, g: jax.Array, key: jax.Array, population: _Population
+) -> _Bridge:
+    """The population after group `g`; by degrees, with moves in between, where all at once would leave too few."""
+    number = settings.num_particles
+    target = settings.target_ess * number
+    earlier, now = (group >= 0) & (group < g), group == g
+
+    def log_density(fraction: jax.Array, z: jax.Array) -> jax.Array:
+        terms = terms_of(z)
+        counted = jnp.where(earlier, 1.0, jnp.where(now, fraction, 0.0))
+        return terms.rest + jnp.sum(jnp.where(counted > 0, counted * terms.log_likelihood, 0.0))
+
+    def moved(key: jax.Array, fraction: jax.Array, population: _Population) -> _Population:
+        key_parents, key_order, key_moves = jax.random.split(key, 3)
+        parents = systematic(key_parents, jax.nn.softmax(population.log_weight), number)
+        # Resampling puts copies beside each other; shuffled, the halves that lend each other their metric are alike.
+        halves = population.positions[jax.random.permutation(key_order, parents)].reshape(2, number // 2, -1)
+        found = hamiltonian_moves(
+            key_moves,
+            halves,
+            functools.partial(log_density, fraction),
+            population.step_size,
+            settings.num_moves,
+            settings.max_leapfrog,
+        )
+        return _Population(found.positions.reshape(number, -1), jnp.zeros_like(population.log_weight), found.step_size)
+
+    def goes_on(bridge: _Bridge) -> jax.Array:
+        return bridge.fraction < 1.0
+
+    def step(bridge: _Bridge) -> _Bridge:
+        log_weight = bridge.population.log_weight
+        terms = jax.vmap(terms_of)(bridge.population.positions)
+        gain = jnp.sum(jnp.where(now, terms.log_likelihood, 0.0), axis=1)
+        gain = jnp.where(jnp.isnan(gain), -jnp.inf, gain)
+        part = _largest_part(log_weight, gain, 1.0 - bridge.fraction, target)
+        fraction = jnp.where(part >= 1.0 - bridge.fraction, 1.0, bridge.fraction + part)
+        weighted = log_weight + jnp.where(part > 0, part * gain, 0.0)
+        log_evidence = bridge.log_evidence + logsumexp(weighted) - logsumexp(log_weight)
+        population = bridge.population._replace(log_weight=weighted)
+        is_thin = (fraction < 1.0) | (_ess(weighted) < target)
+        population = jax.lax.cond(
+            is_thin,
+            lambda p: moved(jax.random.fold_in(key, bridge.num_moves), fraction, p),
+            lambda p: p,
+            population,
+        )
+        return _Bridge(population, fraction, log_evidence, bridge.num_moves + is_thin)
+
+    zero = jnp.zeros((), population.log_weight.dtype)
+    return jax.lax.while_loop(goes_on, step, _Bridge(population, zero, zero, jnp.zeros((), int)))
+
+
+def _largest_part(log_weight: jax.Array, gain: jax.Array, left: jax.Array, target: jax.Array | float) -> jax.Array:
+    """The largest part of a gain, up to what is left, that keeps so many effective particles."""
+
+    def enough(part: jax.Array) -> jax.Array:
+        return _ess(log_weight + part * gain) >= target
+
+    def halve(_: Any, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        low, high = bounds
+        middle = 0.5 * (low + high)
+        is_enough = enough(middle)
+        return jnp.where(is_enough, middle, low), jnp.where(is_enough, high, middle)
+
+    low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (jnp.zeros_like(left), left))
+    # A part of almost nothing still takes the population forward, where -inf of many leaves too few whatever it is.
+    return jnp.where(enough(left), left, jnp.maximum(low, 1e-6 * high + 1e-9))
+
+
+def _ess(log_weight: jax.Array) -> jax.Array:
+    return jnp.exp(2.0 * logsumexp(log_weight) - logsumexp(2.0 * log_weight))
+
+
+def _predicted(log_weight: jax.Array, terms: _Terms) -> dict[str, jax.Array]:
+    """What the population says of every datum."""
+    weight = jax.nn.softmax(log_weight)
+    mean = weight @ terms.mean
+    variance = weight @ (terms.variance + jnp.square(terms.mean - mean))
+    log_predictive = logsumexp(log_weight[:, None] + terms.log_likelihood, axis=0) - logsumexp(log_weight)
+    return {"log_predictive": log_predictive, "pit": weight @ terms.cdf, "mean": mean, "sd": jnp.sqrt(variance)}
+
+
+def _terms(views: Views, site: str, data: Data, z: jax.Array) -> _Terms:
+    chart = views.unconstrained
+    with traced(views.structure.program, data, *chart.placed(z, data)) as trace:
+        found = trace[site]
+        pointwise = site_log_prob(found)
+        if jnp.shape(pointwise) != jnp.shape(found["value"]):
+            raise ValueError(
+                f"`Sequential` needs a likelihood of each datum for itself, but `{site}` has one of shape "
+                f"{jnp.shape(pointwise)} for data of shape {jnp.shape(found['value'])}."
+            )
+        log_prior, total = chart.terms_of(trace, z, data)
+        law = unwrapped(found["fn"])
+        shape = jnp.shape(found["value"])
+        try:
+            cdf = jnp.broadcast_to(law.cdf(found["value"]), shape)
+        except NotImplementedError:
+            cdf = jnp.full(shape, jnp.nan, pointwise.dtype)
+        return _Terms(
+            rest=log_prior + total - pointwise.sum(),
+            log_likelihood=pointwise,
+            mean=jnp.broadcast_to(law.mean, shape),
+            variance=jnp.broadcast_to(law.variance, shape),
+            cdf=cdf,
+        )

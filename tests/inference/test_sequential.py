@@ -1,0 +1,119 @@
+"""Data one after the other: predictions, evidence and posterior against those in closed form."""
+
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+from scipy import stats
+
+import bayesastro as ba
+from bayesastro.compilation import compile_clock
+from bayesastro.inference.sequential import Sequential
+
+RNG = np.random.default_rng(8)
+N = 12
+T = np.sort(RNG.uniform(-1, 1, N))
+Y = 0.7 - 1.1 * T + 0.3 * RNG.normal(size=N)
+
+
+def line(t, is_seen):
+    a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+    b = numpyro.sample("b", dist.Normal(0.0, 1.0))
+    with numpyro.plate("time", t.shape[0]):
+        numpyro.sample("y", dist.Normal(a + b * t, 0.3).mask(is_seen))
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return ba.Problem(line, T, np.ones(N, bool), observed={"y": Y})
+
+
+def exact(group):
+    """Means and sds of one-step-ahead predictions, log-evidences of groups, and the posterior at the end."""
+    design = np.stack([np.ones(N), T], axis=1)
+    mean, sd, log_evidence = np.full(N, np.nan), np.full(N, np.nan), []
+    for g in range(group.max() + 1):
+        before, now = (group >= 0) & (group < g), group == g
+        covariance = np.linalg.inv(np.eye(2) + design[before].T @ design[before] / 0.09)
+        centre = covariance @ design[before].T @ Y[before] / 0.09
+        law = design[now] @ centre, design[now] @ covariance @ design[now].T + 0.09 * np.eye(now.sum())
+        mean[now], sd[now] = law[0], np.sqrt(np.diag(law[1]))
+        log_evidence.append(stats.multivariate_normal(*law).logpdf(Y[now]) if now.any() else 0.0)
+    used = group >= 0
+    covariance = np.linalg.inv(np.eye(2) + design[used].T @ design[used] / 0.09)
+    return mean, sd, np.array(log_evidence), covariance @ design[used].T @ Y[used] / 0.09, covariance
+
+
+@pytest.mark.parametrize(
+    "group",
+    [np.arange(N), np.arange(N) // 4, np.zeros(N, int), np.where(np.arange(N) % 3 == 0, -1, np.arange(N))],
+    ids=["one by one", "by fours", "all at once", "some left out"],
+)
+def test_predictions_and_evidence_are_those_in_closed_form(problem, group):
+    """Errors by five runs of other seeds."""
+    runs = [Sequential(num_particles=1000).follow(problem, group, seed=seed) for seed in range(5)]
+    mean, sd, log_evidence, centre, covariance = exact(group)
+    used = group >= 0
+    for name, expected in (("mean", mean), ("sd", sd), ("log_predictive", stats.norm(mean, sd).logpdf(Y))):
+        found = np.array([run[name].to_numpy() for run in runs])
+        # Effective particles are half of 1000 at least; a t of four degrees of freedom has wide tails.
+        tolerance = 5 * (np.std(found, axis=0, ddof=1) / np.sqrt(5) + 0.01 * sd)
+        assert (np.abs(found.mean(0) - expected)[used] < tolerance[used]).all(), name
+        assert np.isnan(found[:, ~used]).all()
+    pit = np.mean([run["pit"].to_numpy() for run in runs], axis=0)
+    assert (np.abs(pit - stats.norm(mean, sd).cdf(Y))[used] < 0.05).all()
+    totals = np.array([float(run["log_evidence"].sum()) for run in runs])
+    assert abs(totals.mean() - log_evidence.sum()) < 5 * (totals.std(ddof=1) + 0.02) / np.sqrt(5)
+    drawn = np.concatenate([run["coordinates"].to_numpy() for run in runs])
+    error = np.sqrt(np.diag(covariance) / 1000)
+    assert (np.abs(drawn.mean(0) - centre) < 5 * error).all()
+    np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.25 * covariance.max())
+
+
+def test_groups_without_data_change_nothing(problem):
+    group = np.arange(N) + 5 * (np.arange(N) > 5)
+    found = Sequential(num_particles=200).follow(problem, group, seed=1)
+    assert found.sizes["group"] == N + 5
+    np.testing.assert_allclose(found["log_evidence"][6:11], 0.0, atol=1e-12)
+
+
+def test_the_same_seed_gives_the_same_and_new_data_compile_nothing(problem):
+    settings = Sequential(num_particles=200)
+    first, again = (settings.follow(problem, np.arange(N), seed=3) for _ in range(2))
+    assert first.identical(again)
+    with compile_clock() as clock:
+        other = settings.follow(problem.replace(observed={"y": Y + 1.0}), np.arange(N), seed=3)
+    assert clock.count == 0
+    assert float(other["log_evidence"].sum()) < float(first["log_evidence"].sum())
+
+
+@pytest.mark.parametrize(
+    ("group", "message"),
+    [
+        (np.arange(N - 1), "a whole number for each datum"),
+        (np.arange(N) / 2, "a whole number for each datum"),
+        (np.full(N, -1), "have one at least"),
+        (np.arange(N) - 2, "number groups from 0"),
+    ],
+)
+def test_wrong_groups_are_refused(problem, group, message):
+    with pytest.raises(ValueError, match=message):
+        Sequential().follow(problem, group, seed=1)
+
+
+def test_what_cannot_be_followed_is_refused(problem):
+    with pytest.raises(ValueError, match="`z` is not observed"):
+        Sequential().follow(problem, np.arange(N), seed=1, site="z")
+    for settings, message in (
+        ({"num_particles": 11}, "even `num_particles`"),
+        ({"target_ess": 1.5}, "between 0 and 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Sequential(**settings)
+
+    def joint(t):
+        a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+        numpyro.sample("y", dist.Normal(a * t, 1.0).to_event(1))
+
+    with pytest.raises(ValueError, match=r"likelihood of each datum for itself, but `y` has one of shape \(\)"):
+        Sequential().follow(ba.Problem(joint, T, observed={"y": Y}), np.arange(N), seed=1)

@@ -84,7 +84,7 @@ def read_alerce(
                 "name": seen["objectId"],
                 "time": seen["mjd"],
                 "fid": seen["fid"],
-                "flux": np.where(_is_positive(seen["isdiffpos"]), flux, -flux),
+                "flux": np.where(_is_positive(seen["isdiffpos"].to_numpy()), flux, -flux),
                 "sigma": flux * seen["sigmapsf"] * 0.4 * np.log(10),
                 "is_detection": True,
             }
@@ -105,12 +105,12 @@ def read_alerce(
             )
         )
     known = {} if labels is None else dict(_table("labels", labels)[list(_NEEDED["labels"])].to_numpy())
-    rows = pd.concat(parts).sort_values(["name", "time"], kind="stable")
-    rows = rows[rows["fid"].isin([1, 2])]
-    wrong = ~np.isfinite(rows[["time", "flux", "sigma"]]).all(axis=1) | ~(rows["sigma"] > 0)
-    if wrong.any():
+    rows = pd.concat(parts).sort_values(["name", "time"], kind="stable").query("fid in (1, 2)")
+    numbers = rows[["time", "flux", "sigma"]].to_numpy(float)
+    wrong = np.flatnonzero(~np.isfinite(numbers).all(axis=1) | ~(numbers[:, 2] > 0))
+    if len(wrong):
         raise ValueError(
-            f"{int(wrong.sum())} alert(s), the first of `{rows['name'][wrong].iloc[0]}`, have no finite magnitude and "
+            f"{len(wrong)} alert(s), the first of `{rows['name'].iloc[wrong[0]]}`, have no finite magnitude and "
             "positive error. Remove these rows."
         )
     return [
@@ -134,6 +134,6 @@ def _table(kind: str, path: str | Path) -> pd.DataFrame:
     return found
 
 
-def _is_positive(column: pd.Series) -> np.ndarray:
+def _is_positive(column: np.ndarray) -> np.ndarray:
     """Whether the source is brighter than on the reference image; files say 1, 1.0, t or True."""
-    return column.astype(str).str.lower().isin(["1", "1.0", "t", "true"]).to_numpy()
+    return np.isin(np.char.lower(column.astype(str)), ["1", "1.0", "t", "true"])

@@ -24,9 +24,6 @@ from bayesastro.problem import Problem
 
 __all__ = ["build", "observe", "program"]
 
-LEVEL = 0.01
-"""Standard deviation of the prior of the flux outside transit, for a light curve divided by its median."""
-
 
 def program(
     time: Float[Array, " n"],
@@ -34,6 +31,7 @@ def program(
     period: Float[Array, " 2"],
     t0: Float[Array, " 2"],
     log_density: Float[Array, " 2"],
+    level_scale: Float[Array, ""],
     jitter_scale: Float[Array, ""],
     exposure: Float[Array, ""] | Float[Array, " n"],
     near: Int[Array, " m"] | None = None,
@@ -54,6 +52,8 @@ def program(
         Errors of the relative flux.
     period, t0, log_density : arrays, shape (2,)
         Priors; see :func:`~bayesastro.models.lightcurves.planet.planet`.
+    level_scale : scalar
+        Standard deviation of the normal prior, about 1, of the flux outside transit.
     jitter_scale : scalar
         Scale of the half-normal prior of the noise beyond `sigma`, added in quadrature.
     exposure : scalar or array, shape (n,) [day]
@@ -72,13 +72,14 @@ def program(
     """
     body = planet(period, t0, log_density, eccentric)
     flux = transit_flux(body, time, exposure, near, num_samples)
-    observe(flux, time, sigma, jitter_scale, mask, gp_sigma, gp_time, variability)
+    observe(flux, time, sigma, level_scale, jitter_scale, mask, gp_sigma, gp_time, variability)
 
 
 def observe(
     flux: Float[Array, " n"],
     time: Float[Array, " n"],
     sigma: Float[Array, " n"],
+    level_scale: Float[Array, ""],
     jitter_scale: Float[Array, ""],
     mask: Bool[Array, " n"] | None,
     gp_sigma: Float[Array, " 2"] | None,
@@ -87,10 +88,10 @@ def observe(
 ) -> None:
     """The observed site ``flux`` about a predicted one: level, jitter, and the star's variability.
 
-    Sites: ``level``, normal about 1 with standard deviation 0.01; ``jitter``, half-normal; those of the kernel.
+    Sites: ``level``, normal about 1; ``jitter``, half-normal; those of the kernel.
     Parameters as for `program`.
     """
-    level = numpyro.sample("level", dist.Normal(1.0, LEVEL))
+    level = numpyro.sample("level", dist.Normal(1.0, level_scale))
     jitter = numpyro.sample("jitter", dist.HalfNormal(jitter_scale))
     scale = jnp.sqrt(jnp.square(sigma) + jnp.square(jitter))
     if variability is None or gp_sigma is None or gp_time is None:
@@ -116,6 +117,7 @@ def build(
     exposure: ArrayLike = 0.0,
     num_samples: int = 1,
     window: float | None = None,
+    level_scale: float = 1e-3,
     jitter_scale: float | None = None,
     mask: ArrayLike | None = None,
 ) -> Problem:
@@ -148,6 +150,8 @@ def build(
     window : float, optional [day]
         Half-width of the times about expected transits where the transit is computed; elsewhere it is taken to be over.
         By default it is computed everywhere.
+    level_scale : float
+        Standard deviation of the prior, about 1, of the flux outside transit.
     jitter_scale : float, optional
         Scale of the half-normal prior of the noise beyond `sigma`; by default three times the median of `sigma`.
     mask : array of bool, shape (n,), optional
@@ -180,6 +184,7 @@ def build(
         periods,
         np.array([0.0, epoch[1]]),
         np.array([np.log(median), spread]),
+        np.asarray(float(level_scale)),
         np.asarray(3.0 * np.median(series["sigma"]) if jitter_scale is None else float(jitter_scale)),
         series["exposure"],
         variability=variability,

@@ -36,6 +36,7 @@ def program(
     period: Float[Array, " 2"],
     t0: Float[Array, " 2"],
     log_density: Float[Array, " 2"],
+    level_scale: Float[Array, ""],
     jitter_scale: Float[Array, ""],
     exposure: Float[Array, ""] | Float[Array, " n"],
     near: Int[Array, " m"] | None = None,
@@ -64,12 +65,12 @@ def program(
     offset : array, shape (i, 2)
         Mean and standard deviation for each of i instruments.
     semi_amplitude_scale, rv_jitter_scale : scalars
-    period, t0, log_density, jitter_scale, exposure, near, mask, gp_sigma, gp_time, variability, eccentric, num_samples
+    period, t0, log_density, level_scale, jitter_scale, exposure, near, mask, gp_sigma, gp_time, variability, eccentric, num_samples
         As for :func:`bayesastro.models.lightcurves.transit.program`.
     """
     body = planet(period, t0, log_density, eccentric)
     flux = transit_flux(body, time, exposure, near, num_samples)
-    transit.observe(flux, time, sigma, jitter_scale, mask, gp_sigma, gp_time, variability)
+    transit.observe(flux, time, sigma, level_scale, jitter_scale, mask, gp_sigma, gp_time, variability)
     K = numpyro.sample("semi_amplitude", dist.HalfNormal(semi_amplitude_scale))
     with numpyro.plate("instruments", offset.shape[0]):
         system = numpyro.sample("offset", dist.Normal(offset[:, 0], offset[:, 1]))

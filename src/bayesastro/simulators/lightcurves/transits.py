@@ -39,13 +39,13 @@ def limb_darkening(q1: ScalarLike, q2: ScalarLike) -> Float[Array, " 2"]:
 
 
 def transit(
-    time: Float[Array, " n"], orbit: Orbit, radius_ratio: ScalarLike, u: Float[Array, " degree"], *, order: int = 20
-) -> Float[Array, " n"]:
+    time: Float[Array, "*shape"], orbit: Orbit, radius_ratio: ScalarLike, u: Float[Array, " degree"], *, order: int = 20
+) -> Float[Array, "*shape"]:
     r"""Relative change of flux in transit: zero outside, about −k² within.
 
     Parameters
     ----------
-    time : array, shape (n,) [day]
+    time : array [day]
     orbit : Orbit
     radius_ratio : scalar
         k = R_p/R*.
@@ -57,7 +57,7 @@ def transit(
 
     Returns
     -------
-    array, shape (n,)
+    array, of the shape of `time`
 
     References
     ----------

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import transits
 from scipy import stats
 from scipy.special import logsumexp
 
@@ -275,5 +276,7 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "cosmology.bao": bao.build,
     "cosmology.expansion": expansion.build,
     "cosmology.expansion w0wa": lambda: expansion.build("w0wa"),
+    "lightcurves.transit rotation": lambda: transits.problem(30, variability="rotation"),
+    "lightcurves.transit_rv": lambda: transits.joint(30, variability="matern"),
 }
 """Every `build` of the package."""

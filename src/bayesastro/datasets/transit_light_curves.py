@@ -41,6 +41,29 @@ class TransitLightCurve:
     def __len__(self) -> int:
         return self.time.size
 
+    def folded(self, period: float, t0: float) -> Float[np.ndarray, " n"]:
+        """Time since the nearest multiple of the period from `t0` [day]."""
+        return (self.time - t0 + 0.5 * period) % period - 0.5 * period
+
+    def binned(self, width: float) -> "TransitLightCurve":
+        """Means over bins of equal width, weighted by the errors; empty bins are left out.
+
+        A model then has to be averaged over exposures of that width.
+
+        Parameters
+        ----------
+        width : float [day]
+        """
+        _, place = np.unique(np.floor((self.time - self.time.min()) / width), return_inverse=True)
+        weight = 1.0 / self.sigma**2
+        total = np.bincount(place, weight)
+        return TransitLightCurve(
+            time=np.bincount(place, weight * self.time) / total,
+            flux=np.bincount(place, weight * self.flux) / total,
+            sigma=1.0 / np.sqrt(total),
+            reference=self.reference,
+        )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RadialVelocities:

@@ -132,19 +132,17 @@ def build(
         )
     centres = [np.mean(series["velocity"][codes == code]) for code in range(counts.size)]
     extent = float(np.ptp(series["velocity"])) if codes.size > 1 else float(series["sigma"][0])
-    args, kwargs = light.static_program.arguments(light.data.arrays)
-    light_time, light_sigma, *priors = args
+    _, arguments = light.static_program.arguments(light.data.arrays)
     return Problem(
         program,
-        light_time,
-        light_sigma,
-        series["time"] - checked_pair("t0", t0)[0],
-        series["sigma"],
-        codes,
-        np.stack([centres, np.full(counts.size, extent)], axis=1),
-        np.asarray(extent if semi_amplitude_scale is None else float(semi_amplitude_scale)),
-        np.asarray(3.0 * np.median(series["sigma"]) if rv_jitter_scale is None else float(rv_jitter_scale)),
-        *priors,
-        **kwargs,
+        rv_time=series["time"] - checked_pair("t0", t0)[0],
+        rv_sigma=series["sigma"],
+        instrument=codes,
+        offset=np.stack([centres, np.full(counts.size, extent)], axis=1),
+        semi_amplitude_scale=np.asarray(extent if semi_amplitude_scale is None else float(semi_amplitude_scale)),
+        rv_jitter_scale=np.asarray(
+            3.0 * np.median(series["sigma"]) if rv_jitter_scale is None else float(rv_jitter_scale)
+        ),
+        **arguments,
         observed={**light.observed, "velocity": series["velocity"]},
     )

@@ -29,7 +29,7 @@ def test_good_points_of_archive_light_curves(published_file, name, num_points, r
 
 
 def test_dates_keep_their_digits(published_file):
-    """The dates of the file have ten decimals, 9 microseconds, of which a double would keep four."""
+    """The dates of the file have ten decimals, of which a double would lose the last."""
     path = published_file(f"{FOLDER}/K2-140_lc.dat")
     curve = read_light_curve_text(path)
     dates = [Decimal(line.split()[0]) for line in path.read_text().splitlines()]
@@ -37,7 +37,7 @@ def test_dates_keep_their_digits(published_file):
     error = max(abs(Decimal(float(t)) + int(curve.reference) - d) for t, d in zip(curve.time, dates, strict=True))
     assert float(error) * 86400e6 < 1e-2  # microseconds
     rounded = max(abs(Decimal(float(d)) - d) for d in dates)
-    assert float(rounded) * 86400e6 > 10
+    assert float(rounded) * 86400e6 > 1
 
 
 def test_velocities(published_file):

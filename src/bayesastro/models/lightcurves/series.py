@@ -53,8 +53,8 @@ def checked_series(
     return found
 
 
-def checked_pair(name: str, pair: tuple[float, float]) -> np.ndarray:
-    """Two numbers, the second positive.
+def checked_pair(name: str, pair: tuple[float, float], *, is_positive: bool = False) -> np.ndarray:
+    """Centre and width of a prior, the width positive, and the centre too where `is_positive`.
 
     Raises
     ------
@@ -64,6 +64,8 @@ def checked_pair(name: str, pair: tuple[float, float]) -> np.ndarray:
     values = np.asarray(pair, dtype=float)
     if values.shape != (2,) or not np.isfinite(values).all() or not values[1] > 0.0:
         raise ValueError(f"`{name}` must be a centre and a positive width, but {pair!r} came.")
+    if is_positive and not values[0] > 0.0:
+        raise ValueError(f"`{name}` must be positive, but its centre is {values[0]:g}.")
     return values
 
 

@@ -123,9 +123,9 @@ def build(
 ) -> Problem:
     """The program with a light curve.
 
-    Times may come in any order. They enter the program relative to the prior mean of `t0`, so that the site ``t0`` is
-    the shift from there: the difference of two Julian dates is exact, while a Julian date itself, in double precision,
-    is a multiple of 40 microseconds. Give times relative to a date nearby where microseconds count.
+    Times may come in any order. They enter relative to the prior mean of `t0`, from which the site ``t0`` is the shift:
+    the difference of two Julian dates is exact, while a date itself, in double precision, is a multiple of 40
+    microseconds. Give times relative to a date nearby where microseconds count.
 
     Parameters
     ----------
@@ -138,18 +138,15 @@ def build(
         The star's mean density [g/cm³], and the standard deviation of its logarithm; by default all but unknown.
     variability : {"matern", "rotation"}, optional
         Gaussian process of the star; by default white noise.
-    gp_sigma : (float, float), optional
-        Median of the process' standard deviation, and standard deviation of its logarithm; by default that of `flux`,
-        and 1.5.
-    gp_time : (float, float)
-        The same of ρ or of the period of rotation [day].
+    gp_sigma, gp_time : (float, float), optional
+        Median and standard deviation of the logarithm, of the process' standard deviation, by default that of `flux`
+        and 1.5, and of ρ or the period of rotation [day].
     eccentric : bool
     exposure : scalar or array, shape (n,) [day]
     num_samples : int
         Parts into which an exposure is divided: 1 for minutes, 7 or more for half an hour.
     window : float, optional [day]
-        Half-width of the times about expected transits where the transit is computed; elsewhere it is taken to be over.
-        By default it is computed everywhere.
+        The transit is computed so near to expected ones and taken to be over elsewhere; by default everywhere.
     level_scale : float
         Standard deviation of the prior, about 1, of the flux outside transit.
     jitter_scale : float, optional
@@ -163,20 +160,13 @@ def build(
         If arrays differ in length, are empty or not finite, an error is not positive, a prior has no width, no point is
         within `window`, or an option is unknown.
     """
-    if variability not in (None, "matern", "rotation"):
-        raise ValueError(f'`variability` must be None, "matern" or "rotation", but {variability!r} came.')
     series = checked_series("light curve", time=time, flux=flux, sigma=sigma, exposure=exposure, mask=mask)
-    periods, epoch = checked_pair("period", period), checked_pair("t0", t0)
-    median, spread = checked_pair("density", density)
-    if not median > 0.0 or not periods[0] > 0.0:
-        raise ValueError(f"`period` and `density` must be positive, but {periods[0]:g} and {median:g} came.")
+    periods, epoch = checked_pair("period", period, is_positive=True), checked_pair("t0", t0)
+    median, spread = checked_pair("density", density, is_positive=True)
     relative = series["time"] - epoch[0]
-    optional: dict[str, Any] = {"mask": series.get("mask")}
+    optional = {"mask": series.get("mask"), **_priors(variability, gp_sigma, gp_time, float(np.std(series["flux"])))}
     if window is not None:
         optional["near"] = near_transit(relative, periods[0], window)
-    if variability is not None:
-        optional["gp_sigma"] = checked_pair("gp_sigma", gp_sigma or (max(float(np.std(series["flux"])), 1e-6), 1.5))
-        optional["gp_time"] = checked_pair("gp_time", gp_time)
     return Problem(
         program,
         time=relative,
@@ -193,3 +183,18 @@ def build(
         **{name: value for name, value in optional.items() if value is not None},
         observed={"flux": series["flux"]},
     )
+
+
+def _priors(
+    variability: str | None, sigma: tuple[float, float] | None, timescale: tuple[float, float], spread: float
+) -> dict[str, Any]:
+    """Priors of the kernel, if there is one, by argument of the program."""
+    if variability not in (None, "matern", "rotation"):
+        raise ValueError(f'`variability` must be None, "matern" or "rotation", but {variability!r} came.')
+    if variability is None:
+        return {}
+    # A light curve of one point has no spread; its process is then a part in a million wide, give or take 1.5 in the log.
+    return {
+        "gp_sigma": checked_pair("gp_sigma", sigma or (max(spread, 1e-6), 1.5)),
+        "gp_time": checked_pair("gp_time", timescale),
+    }

@@ -226,7 +226,7 @@ def test_transits_are_calibrated():
 def test_transits_before_a_variable_star_are_calibrated():
     problem = transits.problem(30, variability="matern", gp_sigma=(1e-3, 0.5), gp_time=(0.1, 0.5))
     engine = ba.NUTS(num_chains=2, num_warmup=500, num_draws=500, target_accept=0.9)
-    report = ba.calibrate(problem, engine, num_simulations=60, seed=2, progress=False)
+    report = ba.calibrate(problem, engine, num_simulations=80, seed=2, progress=False)
     assert report.verdict == "pass", str(report)
 
 
@@ -249,19 +249,20 @@ def test_published_planets(star, published_file):
     folder = "transit_kepler_tess"
     if star == "HAT-P-7":
         curve = read_archive_npz(published_file(f"{folder}/HAT-P-7_kepler_Q0_short_cadence.npz"))
-        period, t0, density, width, num_points = 2.204735, 125.76647, (0.27, 0.3), 5 / 1440, 13_203
+        period, t0, density, width, num_points = 2.204735, 125.76647, (0.27, 0.3), 10 / 1440, 13_203
         published = {"period": (2.204735, 1e-6), "radius_ratio": (0.0776, 3e-4), "impact": (0.496, 0.02)}
     else:
         curve = read_archive_npz(published_file(f"{folder}/WASP-126_tess_s01_2min.npz"))
         period, t0, density, width, num_points = 3.2888, 1340.6797, (0.8, 0.5), 10 / 1440, 18_103
         published = {"period": (3.2888, 1e-4), "radius_ratio": (0.078, 0.001)}
     assert len(curve) == num_points
-    points = near(curve, period, t0, 0.25, width)
+    points = near(curve, period, t0, 0.18, width)
     problem = transit.build(
         points.time, points.flux, points.sigma, period=(period, 1e-3), t0=(t0, 0.01), density=density,
-        variability="matern", gp_sigma=(3e-4, 1.0), gp_time=(1.0, 1.0), exposure=width, num_samples=3, window=0.13,
+        variability="matern", gp_sigma=(3e-4, 1.0), gp_time=(1.0, 1.0), exposure=width, num_samples=5, window=0.13,
     )  # fmt: skip
-    result = ba.fit(problem, ba.NUTS(num_warmup=500, num_draws=500, target_accept=0.9), seed=1, progress=False)
+    engine = ba.NUTS(num_warmup=600, num_draws=1000, target_accept=0.9, mass_matrix="dense", max_tree_depth=7)
+    result = ba.fit(problem, engine, seed=1, progress=False)
     assert float(ba.summary(result)["r_hat"].max()) < 1.01
     assert_near(result["posterior"], published)
 

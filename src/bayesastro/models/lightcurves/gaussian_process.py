@@ -60,9 +60,9 @@ class GaussianProcess(dist.Distribution):
         "loc": constraints.real_vector,
         "scale": constraints.independent(constraints.positive, 1),
     }
-    support = constraints.real_vector
+    support: Any = constraints.real_vector
     reparametrized_params = ["loc"]  # noqa: RUF012
-    pytree_data_fields = ("kernel", "time", "loc", "scale", "mask")
+    pytree_data_fields = ("kernel", "time", "loc", "scale", "kept")
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class GaussianProcess(dist.Distribution):
         *,
         validate_args: bool | None = None,
     ) -> None:
-        self.kernel, self.time, self.mask = kernel, time, mask
+        self.kernel, self.time, self.kept = kernel, time, mask
         self.loc, self.scale = jnp.broadcast_arrays(loc, scale)
         super().__init__((), jnp.shape(self.loc), validate_args=validate_args)
 
@@ -91,7 +91,7 @@ class GaussianProcess(dist.Distribution):
         """Joint log-density of all points."""
 
         def one(residual: Array) -> Array:
-            return log_likelihood(self.kernel, self.time, jnp.square(self.scale), residual, self.mask)
+            return log_likelihood(self.kernel, self.time, jnp.square(self.scale), residual, self.kept)
 
         residual = value - self.loc
         for _ in residual.shape[:-1]:
@@ -129,7 +129,7 @@ def kernel_prior(kind: Variability, sigma: Float[Array, " 2"], timescale: Float[
     Foreman-Mackey et al. 2021, JOSS 6, 3285 (arXiv:2105.01994): exoplanet, whose tutorials of stellar variability have
     these priors of qualities and mixture.
     """
-    amplitude = numpyro.sample("gp_sigma", dist.LogNormal(jnp.log(sigma[0]), sigma[1]))
+    amplitude: Any = numpyro.sample("gp_sigma", dist.LogNormal(jnp.log(sigma[0]), sigma[1]))
     if kind == "matern":
         rho = numpyro.sample("gp_rho", dist.LogNormal(jnp.log(timescale[0]), timescale[1]))
         return matern32(amplitude, rho)

@@ -1,6 +1,6 @@
 """One transiting planet: its orbit and radius with their priors, for the programs that see it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpyro
@@ -59,13 +59,13 @@ def planet(
     time = numpyro.sample("t0", dist.Normal(t0[0], t0[1]))
     lightest = jnp.log(density_of_axis(CLOSEST, period[0]))
     density = numpyro.sample("log_density", dist.TruncatedNormal(log_density[0], log_density[1], low=lightest))
-    k = numpyro.sample("radius_ratio", dist.LogUniform(SMALLEST, LARGEST))
+    k: Any = numpyro.sample("radius_ratio", dist.LogUniform(SMALLEST, LARGEST))
     b = numpyro.sample("impact", dist.Uniform(0.0, 1.0 + k))
     axis = numpyro.deterministic("scaled_axis", axis_of_density(jnp.exp(density), P))
     if not eccentric:
         return Planet(Orbit(P, time, axis, b), k)
-    x = numpyro.sample("orbit_x", dist.Normal(0.0, 1.0))
-    y = numpyro.sample("orbit_y", dist.Normal(0.0, 1.0))
+    x: Any = numpyro.sample("orbit_x", dist.Normal(0.0, 1.0))
+    y: Any = numpyro.sample("orbit_y", dist.Normal(0.0, 1.0))
     e = numpyro.deterministic("eccentricity", (1.0 - (1.0 + k) / axis) * -jnp.expm1(-0.5 * (x**2 + y**2)))
     omega = numpyro.deterministic("omega", jnp.arctan2(y, x))
     return Planet(Orbit(P, time, axis, b, e, omega), k)

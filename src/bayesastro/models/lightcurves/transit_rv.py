@@ -73,8 +73,8 @@ def program(
     transit.observe(flux, time, sigma, level_scale, jitter_scale, mask, gp_sigma, gp_time, variability)
     K = numpyro.sample("semi_amplitude", dist.HalfNormal(semi_amplitude_scale))
     with numpyro.plate("instruments", offset.shape[0]):
-        system = numpyro.sample("offset", dist.Normal(offset[:, 0], offset[:, 1]))
-        jitter = numpyro.sample("rv_jitter", dist.HalfNormal(rv_jitter_scale))
+        system: Any = numpyro.sample("offset", dist.Normal(offset[:, 0], offset[:, 1]))
+        jitter: Any = numpyro.sample("rv_jitter", dist.HalfNormal(rv_jitter_scale))
     velocity = system[instrument] + body.orbit.radial_velocity(rv_time, K)
     scale = jnp.sqrt(jnp.square(rv_sigma) + jnp.square(jitter[instrument]))
     numpyro.sample("velocity", dist.Normal(velocity, scale))

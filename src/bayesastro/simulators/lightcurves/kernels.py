@@ -48,13 +48,13 @@ class Damped(Quasisep):
 
     @property
     @abstractmethod
-    def _skew(self) -> tuple[ScalarLike, ScalarLike]:
+    def _skew(self) -> tuple[Array, Array]:
         """Off-diagonal and diagonal of the part of the transition matrix that goes with sin(dτ)."""
 
     def design_matrix(self) -> Array:
         """Generator of the transitions of the state."""
         across, along = self._skew
-        c, d = self.decay, self.frequency
+        c, d = jnp.asarray(self.decay), jnp.asarray(self.frequency)
         return jnp.array([[-c + d * along, d * across], [-d * across, -c - d * along]])
 
     def stationary_covariance(self) -> Array:
@@ -71,7 +71,7 @@ class Damped(Quasisep):
         lag = X2 - X1
         cos, sin = jnp.cos(self.frequency * lag), jnp.sin(self.frequency * lag)
         matrix = jnp.array([[cos + along * sin, -across * sin], [across * sin, cos - along * sin]])
-        return jnp.exp(-self.decay * lag) * matrix
+        return jnp.exp(-jnp.asarray(self.decay) * lag) * matrix
 
 
 class Oscillator(Damped):
@@ -86,8 +86,8 @@ class Oscillator(Damped):
         return self.decay / self.frequency
 
     @property
-    def _skew(self) -> tuple[ScalarLike, ScalarLike]:
-        along = self.decay / self.frequency
+    def _skew(self) -> tuple[Array, Array]:
+        along = jnp.asarray(self.decay) / self.frequency
         return jnp.sqrt(1.0 + along**2), along
 
 
@@ -99,7 +99,7 @@ class DampedCosine(Damped):
         return jnp.zeros_like(self.decay)
 
     @property
-    def _skew(self) -> tuple[ScalarLike, ScalarLike]:
+    def _skew(self) -> tuple[Array, Array]:
         return jnp.ones_like(self.decay), jnp.zeros_like(self.decay)
 
 

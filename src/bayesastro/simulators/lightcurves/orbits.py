@@ -126,7 +126,7 @@ class Orbit(eqx.Module):
         # At the very centre the square root has no gradient; there the light curve is even, so that zero is right.
         safe = jnp.where(squared > 0.0, squared, 1.0)
         separation = jnp.where(squared > 0.0, jnp.sqrt(safe), 0.0)
-        return self.scaled_axis * distance * separation, sin_wf > 0.0
+        return jnp.asarray(self.scaled_axis) * distance * separation, sin_wf > 0.0
 
     def radial_velocity(self, time: Float[Array, "*shape"], semi_amplitude: ScalarLike) -> Array:
         r"""The star's velocity away from the observer, in the unit of `semi_amplitude`.
@@ -145,5 +145,5 @@ class Orbit(eqx.Module):
         """
         _, cos_wf, _ = self._anomaly(time)
         if self.eccentricity is None or self.omega is None:
-            return semi_amplitude * cos_wf
-        return semi_amplitude * (cos_wf + self.eccentricity * jnp.cos(self.omega))
+            return jnp.asarray(semi_amplitude) * cos_wf
+        return jnp.asarray(semi_amplitude) * (cos_wf + self.eccentricity * jnp.cos(self.omega))

@@ -18,6 +18,7 @@ WORKLOADS = {
     "neural": ("benchmarks.neural_sampling", "Drawing from neural posteriors"),
     "sbibm": ("benchmarks.sbi_scores", "Simulation-based inference"),
     "geovi": ("benchmarks.geovi_fields", "GeoVI on fields"),
+    "transit": ("benchmarks.transit_gp", "Transits with a Gaussian process"),
 }
 
 PACKAGES = ("bayesastro", "jax", "numpyro", "blackjax", "numpy")

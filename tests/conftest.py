@@ -12,6 +12,11 @@ from bayesastro import cli
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+def data_folder() -> Path:
+    """The folder of published data: ``BAYESASTRO_DATA``, or ``../shared/data`` next to the repository."""
+    return Path(os.environ.get("BAYESASTRO_DATA", REPOSITORY.parent / "shared" / "data"))
+
+
 @pytest.fixture
 def published_file() -> Callable[[str], Path]:
     """Path of a file below the data folder; its absence fails a test in CI and skips it elsewhere.
@@ -20,8 +25,7 @@ def published_file() -> Callable[[str], Path]:
     """
 
     def find(name: str) -> Path:
-        folder = Path(os.environ.get("BAYESASTRO_DATA", REPOSITORY.parent / "shared" / "data"))
-        path = folder / name
+        path = data_folder() / name
         if not path.is_file():
             message = f"`{name}` is not in the data folder. Set `BAYESASTRO_DATA` to the folder that holds it."
             if os.environ.get("CI"):

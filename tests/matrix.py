@@ -13,6 +13,7 @@ import numpyro
 import numpyro.distributions as dist
 import supernovae
 import transient_curves
+import transits
 from scipy import stats
 from scipy.special import logsumexp
 
@@ -284,5 +285,7 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "cosmology.tripp selected": lambda: tripp.build(supernovae.table(limit=23.0), limit=23.0, softness=0.1),
     "lightcurves.transient": lambda: transient.build(transient_curves.curve()),
     "lightcurves.transient_population": lambda: transient_population.build(transient_curves.sample()),
+    "lightcurves.transit rotation": lambda: transits.problem(30, variability="rotation"),
+    "lightcurves.transit_rv": lambda: transits.joint(30, variability="matern"),
 }
 """Every `build` of the package."""

@@ -31,7 +31,7 @@ def test_gradient_is_finite_at_prior_draws(name):
     chart = problem.unconstrained
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(2), 50)
-        z = jax.vmap(chart.draw_prior, in_axes=(0, None))(keys, problem.data)
+        z = jax.jit(jax.vmap(chart.draw_prior, in_axes=(0, None)))(keys, problem.data)
         gradient = jax.jit(jax.vmap(jax.grad(chart.log_density), in_axes=(0, None)))(z, problem.data)
         assert np.isfinite(np.asarray(gradient)).all()
 

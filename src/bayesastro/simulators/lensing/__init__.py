@@ -26,7 +26,7 @@ from bayesastro.simulators.lensing.light import Light, Sersic
 from bayesastro.simulators.lensing.mass import Companions, Mass, hessian, magnification, ray_trace
 from bayesastro.simulators.lensing.nfw import NFW
 from bayesastro.simulators.lensing.pixels import PixelSource
-from bayesastro.simulators.lensing.power_law import SIE, SIS, PowerLaw, series_terms
+from bayesastro.simulators.lensing.power_law import SIE, SIS, PowerLaw, order_for
 
 __all__ = [
     "NFW",
@@ -55,7 +55,7 @@ __all__ = [
     "magnification",
     "position_angle",
     "ray_trace",
-    "series_terms",
+    "order_for",
     "supersampled",
     "time_delay_distance",
 ]

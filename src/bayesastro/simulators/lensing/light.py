@@ -69,4 +69,4 @@ class Sersic(Light):
         e2 = self.e1**2 + self.e2**2
         R2 = ((1.0 + e2) * (x * x + y * y) - 2.0 * quadrupole(x, y, self.e1, self.e2)) / (1.0 - e2) + CORE**2
         log_ratio = jnp.log(R2) - 2.0 * jnp.log(self.R)
-        return self.amplitude * jnp.exp(-sersic_b(self.n) * jnp.expm1(log_ratio / (2.0 * self.n)))
+        return self.amplitude * jnp.exp(sersic_b(self.n) * (1.0 - jnp.exp(log_ratio / (2.0 * self.n))))

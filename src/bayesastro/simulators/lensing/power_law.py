@@ -13,15 +13,19 @@ With the complex position :math:`z = x + i y` about the centre and the complex e
     \alpha_x + i \alpha_y = A \, \zeta \, {}_2F_1\!\left(1, \frac t2; 2 - \frac t2; - \bar e \zeta^2 / R^2 \right).
 
 This is the solution of Tessore & Metcalf written without the axis ratio and the angle, so that it is smooth at
-:math:`e = 0`. The hypergeometric function is summed as a power series with a fixed number of terms.
+:math:`e = 0`. The hypergeometric function is a Stieltjes function of w for every slope between 1 and 3; its
+continued fraction, here as a quotient of two polynomials of fixed order, converges on the whole unit disc, and at
+twice to five times the rate of the power series.
 
 References
 ----------
-Tessore & Metcalf (2015), A&A 580, A79, arXiv:1507.01819, equations 11, 13, 21 and 22.
+Tessore & Metcalf (2015), A&A 580, A79, arXiv:1507.01819, equations 11, 13, 21 and 22;
+NIST Digital Library of Mathematical Functions, section 15.7 (continued fractions), https://dlmf.nist.gov/15.7.
 """
 
 import math
 from functools import partial
+from typing import Any, TypeAlias
 
 import equinox as eqx
 import jax
@@ -31,14 +35,17 @@ from jaxtyping import Array, Float, ScalarLike
 
 from bayesastro.simulators.lensing.mass import SOFTENING, Mass, Position
 
-__all__ = ["SIE", "SIS", "PowerLaw", "series_terms"]
+__all__ = ["SIE", "SIS", "PowerLaw", "order_for"]
+
+_Complex: TypeAlias = tuple[Position, Position]
 
 
-def series_terms(q_min: float = 0.2, tolerance: float = 1e-8) -> int:
-    r"""Number of terms that keeps the relative error of a power law's deflection below `tolerance`.
+def order_for(q_min: float = 0.2, tolerance: float = 1e-8) -> int:
+    r"""Order of the approximant that keeps the relative error of a power law's deflection below `tolerance`.
 
-    The terms fall at least as fast as those of a geometric series, so that N of them leave no more than
-    :math:`f^N / (1 - f)`, :math:`f = (1 - q)/(1 + q)`, for every slope.
+    The continued fraction of a Stieltjes function converges at the rate
+    :math:`\rho = (1 - \sqrt{1 - w})^2 / (1 + \sqrt{1 - w})^2` for each order, at worst where
+    :math:`w = f = (1 - q)/(1 + q)`.
 
     Parameters
     ----------
@@ -52,27 +59,29 @@ def series_terms(q_min: float = 0.2, tolerance: float = 1e-8) -> int:
         If `q_min` or `tolerance` is not between 0 and 1.
     """
     if not (0 < q_min < 1 and 0 < tolerance < 1):
-        raise ValueError(f"`series_terms` needs numbers between 0 and 1, but q_min={q_min}, tolerance={tolerance} came.")
-    f = (1.0 - q_min) / (1.0 + q_min)
-    return max(2, math.ceil(math.log(tolerance * (1.0 - f)) / math.log(f)))
+        raise ValueError(f"`order_for` needs numbers between 0 and 1, but q_min={q_min}, tolerance={tolerance} came.")
+    root = math.sqrt(2.0 * q_min / (1.0 + q_min))
+    return max(1, math.ceil(0.5 * math.log(tolerance) / math.log((1.0 - root) / (1.0 + root))))
 
 
-def _coefficients(t: Array, num_terms: int) -> Array:
-    """(t/2)_n / (2 - t/2)_n, the coefficients of 2F1(1, t/2; 2 - t/2; w)."""
-    n = jnp.arange(num_terms - 1, dtype=t.dtype)
-    ratios = (0.5 * t + n) / (2.0 - 0.5 * t + n)
-    return jnp.concatenate([jnp.ones(1, t.dtype), jnp.cumprod(ratios)])
+def _approximant(t: Array, order: int) -> tuple[Array, Array]:
+    """Numerator N and denominator Q, as coefficients of powers of w, of 2F1(1, t/2; 2 - t/2; w) = 1 + w N/Q.
 
+    Gauss' continued fraction 1/(1 - k₁w/(1 - k₂w/...)), from the recurrence of its convergents.
+    """
+    b, c = 0.5 * t, 2.0 - 0.5 * t
+    j = jnp.arange(1, order + 1, dtype=t.dtype)
+    odd = (b + j - 1) / (c + 2 * j - 2) * jnp.where(j > 1, (c + j - 2) / jnp.where(j > 1, c + 2 * j - 3, 1.0), 1.0)
+    even = j * (c - b + j - 1) / ((c + 2 * j - 2) * (c + 2 * j - 1))
 
-def _derived_coefficients(t: Array, num_terms: int, order_w: int, order_t: int) -> Array:
-    """Coefficients of the series differentiated `order_w` times in w and `order_t` times in t."""
-    function = partial(_coefficients, num_terms=num_terms)
-    for _ in range(order_t):
-        function = partial(lambda f, t: jax.jvp(f, (t,), (jnp.ones_like(t),))[1], function)
-    coefficients = function(t)
-    for _ in range(order_w):
-        coefficients = coefficients[1:] * jnp.arange(1, coefficients.shape[0], dtype=t.dtype)
-    return coefficients
+    def step(convergents: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], None]:
+        old, new = convergents
+        return (new, new.at[:, 1:].add(-k * old[:, :-1])), None
+
+    first = jnp.zeros((2, order + 2), t.dtype).at[:, 0].set(1.0)  # of P₀/Q₀ = 1/1
+    before = first.at[0, 0].set(0.0)  # of 0/1
+    (_, (P, Q)), _ = jax.lax.scan(step, (before, first), jnp.stack([odd, even], axis=1).ravel())
+    return (P - Q)[1 : order + 1], Q[: order + 1]
 
 
 def _polynomial(u: Position, v: Position, coefficients: Float[Array, " n"]) -> tuple[Position, Position]:
@@ -84,32 +93,49 @@ def _polynomial(u: Position, v: Position, coefficients: Float[Array, " n"]) -> t
     return coefficients[0] + u * first - squared * second, v * first
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(3, 4, 5))
-def _series(
-    u: Position, v: Position, t: Array, num_terms: int, order_w: int, order_t: int
-) -> tuple[Position, Position]:
-    """2F1(1, t/2; 2 - t/2; u + iv), or a derivative of it, as real and imaginary parts.
+def _times(a: _Complex, b: _Complex) -> _Complex:
+    return a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]
 
-    Its derivatives are series of the same kind. Differentiating term by term would keep every partial sum in memory.
+
+def _over(a: _Complex, b: _Complex) -> _Complex:
+    inverse = 1.0 / (b[0] * b[0] + b[1] * b[1])
+    return (a[0] * b[0] + a[1] * b[1]) * inverse, (a[1] * b[0] - a[0] * b[1]) * inverse
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _hypergeometric(u: Position, v: Position, t: Array, order: int) -> _Complex:
+    """2F1(1, t/2; 2 - t/2; w) at w = u + iv, as real and imaginary part.
+
+    Its derivatives are written down, for automatic ones would keep all partial sums of the polynomials in memory.
     """
-    return _polynomial(u, v, _derived_coefficients(t, num_terms, order_w, order_t))
+    numerator, denominator = _approximant(t, order)
+    H = _over(_polynomial(u, v, numerator), _polynomial(u, v, denominator))
+    real, imaginary = _times((u, v), H)
+    return 1.0 + real, imaginary
 
 
-@partial(_series.defjvp, symbolic_zeros=True)
-def _series_jvp(num_terms, order_w, order_t, primals, tangents):
+@partial(_hypergeometric.defjvp, symbolic_zeros=True)
+def _hypergeometric_jvp(order: int, primals: Any, tangents: Any) -> tuple[_Complex, _Complex]:
     u, v, t = primals
     du, dv, dt = tangents
-    real, imaginary = _series(u, v, t, num_terms, order_w, order_t)
+    (numerator, denominator), slopes = jax.jvp(lambda t: _approximant(t, order), (t,), (jnp.ones_like(t),))
+    Q = _polynomial(u, v, denominator)
+    H = _over(_polynomial(u, v, numerator), Q)
+    real, imaginary = _times((u, v), H)
     d_real, d_imaginary = jnp.zeros_like(real), jnp.zeros_like(imaginary)
     if not (isinstance(du, SymbolicZero) and isinstance(dv, SymbolicZero)):
-        slope_real, slope_imaginary = _series(u, v, t, num_terms, order_w + 1, order_t)
+        # With F = 1 + wH the hypergeometric equation is (1 - w) dF/dw = b - (c - 1 - bw) H.
+        b, c = 0.5 * t, 2.0 - 0.5 * t
+        right = _times((c - 1.0 - b * u, -b * v), H)
+        slope = _over((b - right[0], -right[1]), (1.0 - u, -v))
         du, dv = (jnp.zeros_like(u) if isinstance(d, SymbolicZero) else d for d in (du, dv))
-        d_real = slope_real * du - slope_imaginary * dv
-        d_imaginary = slope_imaginary * du + slope_real * dv
+        d_real, d_imaginary = slope[0] * du - slope[1] * dv, slope[1] * du + slope[0] * dv
     if not isinstance(dt, SymbolicZero):
-        in_t_real, in_t_imaginary = _series(u, v, t, num_terms, order_w, order_t + 1)
-        d_real, d_imaginary = d_real + in_t_real * dt, d_imaginary + in_t_imaginary * dt
-    return (real, imaginary), (d_real, d_imaginary)
+        of_numerator, of_denominator = (_polynomial(u, v, slope) for slope in slopes)
+        shared = _times(H, of_denominator)
+        in_t = _times((u, v), _over((of_numerator[0] - shared[0], of_numerator[1] - shared[1]), Q))
+        d_real, d_imaginary = d_real + in_t[0] * dt, d_imaginary + in_t[1] * dt
+    return (1.0 + real, imaginary), (d_real, d_imaginary)
 
 
 class PowerLaw(Mass):
@@ -124,8 +150,8 @@ class PowerLaw(Mass):
     e1, e2 : scalar
         Ellipticity, (1 - q)/(1 + q) times the cosine and sine of twice the angle of the major axis.
     center_x, center_y : scalar [arcsec]
-    num_terms : int
-        Terms of the series; see `series_terms`.
+    order : int
+        Of the approximant to the hypergeometric function; see `order_for`.
 
     References
     ----------
@@ -138,7 +164,7 @@ class PowerLaw(Mass):
     e2: ScalarLike = 0.0
     center_x: ScalarLike = 0.0
     center_y: ScalarLike = 0.0
-    num_terms: int = eqx.field(static=True, default=series_terms())
+    order: int = eqx.field(static=True, default=order_for())
 
     def _elliptical(self, x: Position, y: Position) -> tuple[Position, Position, Position, Position]:
         """ζ along x and y, R² and A."""
@@ -156,7 +182,7 @@ class PowerLaw(Mass):
         cosine, sine = (zeta_x * zeta_x - zeta_y * zeta_y) / R2, 2.0 * zeta_x * zeta_y / R2
         u, v = -(self.e1 * cosine + self.e2 * sine), self.e2 * cosine - self.e1 * sine
         t = jnp.asarray(self.gamma, A.dtype) - 1.0
-        real, imaginary = _series(u, v, t, self.num_terms, 0, 0)
+        real, imaginary = _hypergeometric(u, v, t, self.order)
         return A * (zeta_x * real - zeta_y * imaginary), A * (zeta_x * imaginary + zeta_y * real)
 
     def potential(self, x: Position, y: Position) -> Position:
@@ -174,7 +200,7 @@ def SIE(
     e2: ScalarLike,
     center_x: ScalarLike = 0.0,
     center_y: ScalarLike = 0.0,
-    num_terms: int = series_terms(),
+    order: int = order_for(),
 ) -> PowerLaw:
     """Singular isothermal ellipsoid: the power law of slope 2; parameters as for `PowerLaw`.
 
@@ -182,7 +208,7 @@ def SIE(
     ----------
     Kormann, Schneider & Bartelmann (1994), A&A 284, 285.
     """
-    return PowerLaw(theta_E, 2.0, e1, e2, center_x, center_y, num_terms)
+    return PowerLaw(theta_E, 2.0, e1, e2, center_x, center_y, order)
 
 
 class SIS(Mass):

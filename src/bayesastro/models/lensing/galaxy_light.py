@@ -21,7 +21,8 @@ ORDERS = (0, 1, 2, 4)
 SPREADS = {0: 1.0, 1: 0.05, 2: 0.3, 4: 0.1}
 """Prior standard deviation of each order, relative to the mean profile."""
 
-NUM_KNOTS = 10
+NUM_SPLINES = {0: 12, 1: 6, 2: 6, 4: 6}
+"""Radial functions of each order, evenly spaced in the logarithm of the radius."""
 
 
 def galaxy_shapes(
@@ -51,19 +52,24 @@ def galaxy_shapes(
     R = np.sqrt(((1 + e) * (x**2 + y**2) - 2 * quadrupole) / (1 - e) + (0.5 * pixel_scale) ** 2)
     log_R = np.log(R)
     profile = _median_profile(image, mask, log_R)
-    inner, outer = log_R.min(), log_R.max()
-    knots = np.linspace(inner, outer, NUM_KNOTS)
-    step = knots[1] - knots[0]
-    knots = np.concatenate([inner - step * np.arange(3, 0, -1), knots, outer + step * np.arange(1, 4)])
-    splines = BSpline.design_matrix(log_R.ravel(), knots, 3).toarray().T.reshape(-1, *image.shape)
     phi = np.arctan2(y, x)
     shapes = []
     for order in ORDERS:
         angular = [np.ones_like(phi)] if order == 0 else [np.cos(order * phi), np.sin(order * phi)]
         # At the centre no direction is distinguished.
         centre = R**2 / (R**2 + (2 * pixel_scale) ** 2) if order else 1.0
-        shapes += [SPREADS[order] * profile * centre * part * spline for part in angular for spline in splines]
+        shapes += [
+            SPREADS[order] * profile * centre * part * spline for part in angular for spline in _splines(log_R, NUM_SPLINES[order])
+        ]
     return np.stack(shapes)
+
+
+def _splines(log_R: np.ndarray, number: int) -> np.ndarray:
+    """Cubic B-splines in the logarithm of the radius, shape (number, ny, nx)."""
+    knots = np.linspace(log_R.min(), log_R.max(), number - 2)
+    step = knots[1] - knots[0]
+    knots = np.concatenate([knots[0] - step * np.arange(3, 0, -1), knots, knots[-1] + step * np.arange(1, 4)])
+    return BSpline.design_matrix(log_R.ravel(), knots, 3).toarray().T.reshape(-1, *log_R.shape)
 
 
 def _measured_ellipticity(

@@ -7,6 +7,7 @@ written in these numbers directly; no profile computes q or φ, whose derivative
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, ScalarLike
 
 __all__ = ["axis_ratio", "ellipticity", "position_angle", "quadrupole"]
@@ -30,7 +31,7 @@ def position_angle(e1: ScalarLike, e2: ScalarLike) -> Array:
 
 
 def quadrupole(
-    x: Float[Array, "*shape"], y: Float[Array, "*shape"], e1: ScalarLike, e2: ScalarLike
-) -> Float[Array, "*shape"]:
+    x: Float[Array | np.ndarray, "*shape"], y: Float[Array | np.ndarray, "*shape"], e1: ScalarLike, e2: ScalarLike
+) -> Float[Array | np.ndarray, "*shape"]:
     r""":math:`e_1 (x^2 - y^2) + 2 e_2 x y`, the part of a squared elliptical radius that depends on direction."""
     return e1 * (x * x - y * y) + 2.0 * e2 * (x * y)

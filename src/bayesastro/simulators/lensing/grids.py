@@ -35,7 +35,7 @@ def _kernel(num_rows: int, num_columns: int) -> np.ndarray:
 
 
 def deflection_of_grid(
-    convergence: Float[Array, "ny nx"], pixel_scale: float
+    convergence: Float[Array | np.ndarray, "ny nx"], pixel_scale: float
 ) -> tuple[Float[Array, "ny nx"], Float[Array, "ny nx"]]:
     """Deflection at the centres of the pixels, by the convergence of all pixels.
 

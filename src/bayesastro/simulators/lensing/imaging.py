@@ -94,7 +94,7 @@ def supersampled(brightness: View, pixel_scale: float, factor: int) -> View:
     return view
 
 
-def convolved_image(image: Float[Array, "ny nx"], psf: Float[Array, "py px"]) -> Float[Array, "ny nx"]:
+def convolved_image(image: Float[Array | np.ndarray, "ny nx"], psf: Float[Array | np.ndarray, "py px"]) -> Float[Array, "ny nx"]:
     """An image convolved with a point-spread function, by FFT; beyond the edges there is no light.
 
     Parameters
@@ -123,7 +123,7 @@ def convolved_image(image: Float[Array, "ny nx"], psf: Float[Array, "py px"]) ->
     return jnp.fft.irfft2(product, shape)[:ny, :nx]
 
 
-def convolved(view: View, psf: Float[Array, "py px"]) -> View:
+def convolved(view: View, psf: Float[Array | np.ndarray, "py px"]) -> View:
     """The view as a telescope sees it; its positions must be the pixels of one grid. See `convolved_image`."""
 
     def image(x: Position, y: Position) -> Position:

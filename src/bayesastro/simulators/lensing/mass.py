@@ -13,11 +13,12 @@ Meylan et al. (2006), Gravitational Lensing: Strong, Weak and Micro, part 1, arX
 """
 
 import abc
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 __all__ = ["SOFTENING", "Companions", "Mass", "Position", "Shears", "hessian", "magnification", "ray_trace"]
@@ -26,7 +27,7 @@ SOFTENING = 1e-8
 """Core radius [arcsec] of singular profiles: radii are sqrt(r² + SOFTENING²), so that every derivative is finite at
 the centre. Relative errors are (SOFTENING / r)² / 2: 5e-13 at a hundredth of a milliarcsecond."""
 
-Position = Float[Array, "*shape"]
+Position: TypeAlias = Float[Array | np.ndarray, "*shape"]
 """Coordinates [arcsec], of any shape."""
 
 
@@ -78,9 +79,9 @@ class Companions(Mass):
 class Shears(NamedTuple):
     """Second derivatives of the potential at every position."""
 
-    xx: Array
-    xy: Array
-    yy: Array
+    xx: Position
+    xy: Position
+    yy: Position
 
 
 def ray_trace(mass: Mass, x: Position, y: Position) -> tuple[Position, Position]:

@@ -4,7 +4,8 @@ from typing import Literal
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, ScalarLike
+import numpy as np
+from jaxtyping import Array, Float, ScalarLike
 
 from bayesastro.simulators.lensing.light import Light
 from bayesastro.simulators.lensing.mass import Position
@@ -38,7 +39,7 @@ class PixelSource(Light):
     Keys (1981), IEEE Trans. Acoust. Speech Signal Process. 29, 1153, equation 15.
     """
 
-    values: Float[Array, "ny nx"]
+    values: Float[Array | np.ndarray, "ny nx"]
     pixel_scale: ScalarLike
     center_x: ScalarLike = 0.0
     center_y: ScalarLike = 0.0
@@ -65,10 +66,10 @@ class PixelSource(Light):
         is_within = (column >= 0) & (column <= nx - 1) & (row >= 0) & (row <= ny - 1)
         return jnp.where(is_within, light, 0.0)
 
-    def _pixel(self, row: Int[Array, "*shape"], column: Int[Array, "*shape"]) -> Position:
+    def _pixel(self, row: Array, column: Array) -> Position:
         ny, nx = self.values.shape
         is_there = (row >= 0) & (row < ny) & (column >= 0) & (column < nx)
-        found = self.values[jnp.clip(row, 0, ny - 1), jnp.clip(column, 0, nx - 1)]
+        found = jnp.asarray(self.values)[jnp.clip(row, 0, ny - 1), jnp.clip(column, 0, nx - 1)]
         return jnp.where(is_there, found, 0.0)
 
 

@@ -45,7 +45,7 @@ def order_for(q_min: float = 0.2, tolerance: float = 1e-8) -> int:
 
     The continued fraction of a Stieltjes function converges at the rate
     :math:`\rho = (1 - \sqrt{1 - w})^2 / (1 + \sqrt{1 - w})^2` for each order, at worst where
-    :math:`w = f = (1 - q)/(1 + q)`.
+    :math:`w = f = (1 - q)/(1 + q)`. Orders beyond some 20 lose digits by cancellation.
 
     Parameters
     ----------

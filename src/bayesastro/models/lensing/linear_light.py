@@ -138,7 +138,7 @@ class LinearLight(dist.Distribution):
         of 1 plus those of the shapes; log-determinant of the covariance over that of the noise."""
         vectors = jnp.concatenate([(value - self.loc)[None], self.shapes]) * weight
         flat = vectors.reshape(vectors.shape[0], -1)
-        fixed = self.fixed.shapes.reshape(self.fixed.shapes.shape[0], -1)
+        fixed = self.fixed.shapes.reshape(self.fixed.shapes.shape[0], flat.shape[1])
         power = self.fixed.scale**2
         along = jnp.matmul(flat, fixed.T, precision="highest")
         inner = jnp.matmul(flat, flat.T, precision="highest") - (along * (power / (1.0 + power))) @ along.T

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from lenses import small_lens
 from scipy import stats
 from scipy.special import logsumexp
 
@@ -275,5 +276,6 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "cosmology.bao": bao.build,
     "cosmology.expansion": expansion.build,
     "cosmology.expansion w0wa": lambda: expansion.build("w0wa"),
+    "lensing.parametric": small_lens,
 }
 """Every `build` of the package."""

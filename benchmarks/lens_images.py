@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from herculens.Coordinates.pixel_grid import PixelGrid as TheirGrid
+from herculens.Instrument import psf as herculens_psf
 from herculens.Instrument.noise import Noise
-from herculens.Instrument.psf import PSF as TheirPSF
 from herculens.LensImage.lens_image import LensImage
 from herculens.LightModel.light_model import LightModel as TheirLight
 from herculens.MassModel.mass_model import MassModel
@@ -72,10 +72,8 @@ def ours() -> Callable[[jax.Array], jax.Array]:
 def herculens() -> Callable[[jax.Array], jax.Array]:
     corner = -0.5 * (SIZE - 1) * SCALE
     model = LensImage(
-        TheirGrid(
-            nx=SIZE, ny=SIZE, ra_at_xy_0=corner, dec_at_xy_0=corner, transform_pix2angle=SCALE * np.eye(2)
-        ),
-        TheirPSF(psf_type="PIXEL", kernel_point_source=psf()),
+        TheirGrid(nx=SIZE, ny=SIZE, ra_at_xy_0=corner, dec_at_xy_0=corner, transform_pix2angle=SCALE * np.eye(2)),
+        herculens_psf.PSF(psf_type="PIXEL", kernel_point_source=psf()),
         noise_class=Noise(SIZE, SIZE, background_rms=0.1, exposure_time=1000.0),
         lens_mass_model_class=MassModel(["EPL", "SHEAR"]),
         source_model_class=TheirLight(["SERSIC_ELLIPSE"]),

@@ -1,8 +1,8 @@
 """The 63 SLACS lenses with HST images: Einstein radii beside the published ones, by `fit_many`.
 
 Every lens has the same program: elliptical power law, shear, one Sérsic source, smooth lens light integrated out. All
-are fitted by `fit_many` with NUTS, two chains from the best of prior draws. Those whose chains disagree, or whose χ²
-shows that a better mode exists elsewhere, are fitted again from Pathfinder's paths, and said to be. The published radii are the singular
+are fitted by `fit_many` with NUTS, two chains from the best of prior draws. Those whose chains disagree, for
+they are in different modes or stuck, are fitted again from Pathfinder's paths, and said to be. The published radii are the singular
 isothermal ellipsoids of Bolton et al. (2008, ApJ 682, 964).
 """
 
@@ -41,16 +41,7 @@ def run() -> str:
     chosen = lenses()
     problems = {name: slacs_problem(lens) for name, lens in chosen.items()}
     first = next(iter(problems.values()))
-    stacked = {
-        "noise": [p.covariates["noise"] for p in problems.values()],
-        "psf": [p.covariates["psf"] for p in problems.values()],
-        "mask": [p.covariates["mask"] for p in problems.values()],
-        "scale": [p.covariates["scale"] for p in problems.values()],
-        "fixed": type(first.static_program.arguments(first.data.arrays)[0][4])(
-            np.stack([p.covariates["fixed.shapes"] for p in problems.values()]),
-            np.stack([p.covariates["fixed.scale"] for p in problems.values()]),
-        ),
-    }
+    stacked = {name: np.stack([p.covariates[name] for p in problems.values()]) for name in first.covariates}
     batch = first.batch(observed={"image": [p.observed["image"] for p in problems.values()]}, **stacked)
     began = time.perf_counter()
     result = fit_many(first, batch, ENGINE, seed=1, chunk=1)

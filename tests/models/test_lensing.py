@@ -32,7 +32,9 @@ def dense_logpdf(problem, theta):
     return stats.multivariate_normal(np.zeros(mask.sum()), covariance).logpdf(problem.observed["image"][mask])
 
 
-@pytest.mark.parametrize("change", [{}, {"theta_E": 1.1, "gamma": 1.8}, {"source_n": 0.7, "lens_e1": 0.0, "gamma2": 0.1}])
+@pytest.mark.parametrize(
+    "change", [{}, {"theta_E": 1.1, "gamma": 1.8}, {"source_n": 0.7, "lens_e1": 0.0, "gamma2": 0.1}]
+)
 def test_density_equals_the_dense_one(lens, change):
     theta = truth(lens) | change
     assert lens.log_likelihood(theta)["image"] == pytest.approx(dense_logpdf(lens, theta), rel=1e-6)
@@ -158,7 +160,7 @@ def test_smooth_light_follows_a_galaxy_and_not_the_arcs():
     """Within the noise, though the galaxy is no Sérsic profile; the source's light stays the source's."""
     problem = small_lens("smooth", size=40)
     parts = parametric.light_of(problem, truth(problem))
-    light, source = shapes(TRUTH, 40, SCALE, gaussian_psf())
+    light, _ = shapes(TRUTH, 40, SCALE, gaussian_psf())
     assert np.mean(((problem.observed["image"] - parts.model) / 0.1) ** 2) == pytest.approx(1.0, abs=0.12)
     assert parts.amplitudes[0] == pytest.approx(2.0, rel=0.05)
     np.testing.assert_allclose(parts.lens + parts.sky, light + 0.1, atol=0.3)
@@ -193,7 +195,7 @@ def test_slacs_lenses_are_read(slacs):
 
 
 def test_missing_files_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="slacs63_f814w.npz"):
+    with pytest.raises(FileNotFoundError, match=r"slacs63_f814w\.npz"):
         slacs_lenses(tmp_path)
 
 

@@ -195,7 +195,7 @@ def test_order_controls_the_error(q):
 
 
 def test_order_needs_an_axis_ratio():
-    with pytest.raises(ValueError, match="q_min=1.5"):
+    with pytest.raises(ValueError, match=r"q_min=1\.5"):
         order_for(1.5)
 
 

@@ -9,6 +9,8 @@ References
 Bolton et al. (2006), ApJ 638, 703, arXiv:astro-ph/0511453, section 4 (radial B-splines with multipoles).
 """
 
+from itertools import pairwise
+
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.interpolate import BSpline
@@ -59,7 +61,9 @@ def galaxy_shapes(
         # At the centre no direction is distinguished.
         centre = R**2 / (R**2 + (2 * pixel_scale) ** 2) if order else 1.0
         shapes += [
-            SPREADS[order] * profile * centre * part * spline for part in angular for spline in _splines(log_R, NUM_SPLINES[order])
+            SPREADS[order] * profile * centre * part * spline
+            for part in angular
+            for spline in _splines(log_R, NUM_SPLINES[order])
         ]
     return np.stack(shapes)
 
@@ -94,7 +98,7 @@ def _median_profile(image: np.ndarray, mask: np.ndarray, log_R: np.ndarray) -> n
     """Median brightness on ellipses, decreasing outwards, interpolated to all pixels."""
     edges = np.linspace(log_R.min(), log_R.max() + 1e-9, 25)
     places, values = [], []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         within = mask & (log_R >= low) & (log_R < high)
         if within.sum() >= 4:
             places.append(np.median(log_R[within]))

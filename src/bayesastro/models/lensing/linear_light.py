@@ -18,7 +18,7 @@ Hogg, Price-Whelan & Leistedt (2020), arXiv:2005.14199 (the algebra);
 Warren & Dye (2003), ApJ 590, 673, arXiv:astro-ph/0302587 (linear amplitudes in lens modelling).
 """
 
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,8 +33,8 @@ __all__ = ["FixedLight", "LinearLight", "no_fixed_light", "orthogonal"]
 class FixedLight(NamedTuple):
     """Fixed shapes, orthogonal and of unit length in units of the noise, zero at masked pixels."""
 
-    shapes: Float[Array, "k ny nx"]
-    scale: Float[Array, " k"]
+    shapes: Float[Array | np.ndarray, "k ny nx"]
+    scale: Float[Array | np.ndarray, " k"]
     """Prior standard deviations of their amplitudes."""
 
 
@@ -78,12 +78,12 @@ class LinearLight(dist.Distribution):
         Pixels where it is False have no say in the density; draws have noise and `shapes` there too.
     """
 
-    arg_constraints = {
+    arg_constraints: ClassVar[dict[str, Any]] = {
         "loc": constraints.independent(constraints.real, 2),
         "noise": constraints.independent(constraints.positive, 2),
         "shapes": constraints.independent(constraints.real, 3),
     }
-    support = constraints.independent(constraints.real, 2)
+    support: Any = constraints.independent(constraints.real, 2)
     pytree_data_fields = ("loc", "noise", "shapes", "fixed", "used")
 
     def __init__(
@@ -122,15 +122,15 @@ class LinearLight(dist.Distribution):
         weight = jnp.where(self.used, 1.0 / self.noise, 0.0)
         inner, capacitance, _ = self._system(value, weight)
         mean = jax.scipy.linalg.cho_solve((capacitance, True), inner[1:, 0])
-        if key is not None:
-            key, other = jax.random.split(key)
-            white = jax.random.normal(key, mean.shape, mean.dtype)
+        keys = None if key is None else jax.random.split(key)
+        if keys is not None:
+            white = jax.random.normal(keys[0], mean.shape, mean.dtype)
             mean = mean + jax.scipy.linalg.solve_triangular(capacitance.T, white)
         rest = (value - self.loc - jnp.tensordot(mean, self.shapes, 1)) * weight
         shrink = self.fixed.scale**2 / (1.0 + self.fixed.scale**2)
         others = shrink * jnp.tensordot(self.fixed.shapes, rest, 2)
-        if key is not None:
-            others = others + jnp.sqrt(shrink) * jax.random.normal(other, others.shape, others.dtype)
+        if keys is not None:
+            others = others + jnp.sqrt(shrink) * jax.random.normal(keys[1], others.shape, others.dtype)
         return mean, self.noise * jnp.tensordot(others, self.fixed.shapes, 1)
 
     def _system(self, value: Array, weight: Array) -> tuple[Array, Array, Array]:

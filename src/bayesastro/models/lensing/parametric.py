@@ -120,7 +120,7 @@ def _names(kind: str, number: int) -> list[str]:
     return [kind, *(f"{kind}{i}" for i in range(2, number + 1))][:number]
 
 
-def _axis_ratio(e1: Array, e2: Array) -> Array:
+def _axis_ratio(e1: Any, e2: Any) -> Array:
     e = jnp.sqrt(e1**2 + e2**2 + 1e-30)  # finite derivatives at the circle, which nothing here is evaluated at
     return (1.0 - e) / (1.0 + e)
 

@@ -53,9 +53,9 @@ __all__ = [
     "image_positions",
     "lensed",
     "magnification",
+    "order_for",
     "position_angle",
     "ray_trace",
-    "order_for",
     "supersampled",
     "time_delay_distance",
 ]

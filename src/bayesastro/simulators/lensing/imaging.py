@@ -22,8 +22,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.fft import next_fast_len
 
+from bayesastro.simulators.lensing.grids import fast_shape
 from bayesastro.simulators.lensing.mass import Mass, Position, ray_trace
 
 __all__ = ["PixelGrid", "View", "convolved", "convolved_image", "lensed", "supersampled"]
@@ -94,7 +94,9 @@ def supersampled(brightness: View, pixel_scale: float, factor: int) -> View:
     return view
 
 
-def convolved_image(image: Float[Array | np.ndarray, "ny nx"], psf: Float[Array | np.ndarray, "py px"]) -> Float[Array, "ny nx"]:
+def convolved_image(
+    image: Float[Array | np.ndarray, "ny nx"], psf: Float[Array | np.ndarray, "py px"]
+) -> Float[Array, "ny nx"]:
     """An image convolved with a point-spread function, by FFT; beyond the edges there is no light.
 
     Parameters
@@ -111,14 +113,13 @@ def convolved_image(image: Float[Array | np.ndarray, "ny nx"], psf: Float[Array 
     ny, nx = image.shape
     py, px = psf.shape
     if py % 2 == 0 or px % 2 == 0:
-        raise ValueError(f"A point-spread function needs odd sides, so that it has a middle pixel, but {psf.shape} came.")
+        raise ValueError(
+            f"A point-spread function needs odd sides, so that it has a middle pixel, but {psf.shape} came."
+        )
     # What wraps around falls on rows and columns that are cut away.
-    shape = (next_fast_len(ny + py // 2, True), next_fast_len(nx + px // 2, True))
-    kernel = jnp.zeros(shape, image.dtype)
-    if py > shape[0] or px > shape[1]:
-        shape = (next_fast_len(max(ny + py // 2, py), True), next_fast_len(max(nx + px // 2, px), True))
-        kernel = jnp.zeros(shape, image.dtype)
-    kernel = jnp.roll(kernel.at[:py, :px].set(psf), (-(py // 2), -(px // 2)), (0, 1))
+    shape = fast_shape(max(ny + py // 2, py), max(nx + px // 2, px))
+    kernel = jnp.zeros(shape, image.dtype).at[:py, :px].set(psf)
+    kernel = jnp.roll(kernel, (-(py // 2), -(px // 2)), (0, 1))
     product = jnp.fft.rfft2(image, shape) * jnp.fft.rfft2(kernel)
     return jnp.fft.irfft2(product, shape)[:ny, :nx]
 

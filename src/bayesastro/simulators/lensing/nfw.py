@@ -45,9 +45,7 @@ def _F(x2: Position) -> tuple[Position, Position]:
     outside = jnp.sqrt(jnp.where(~is_near & (s < 0.0), -s, 0.5))
     # arctanh loses its digits where 1 - s is small: (1 + √s)²/x² is (1 + √s)/(1 - √s).
     safe = jnp.where(~is_near & (s > 0.0), x2, 0.5)
-    far = jnp.where(
-        s > 0.0, (jnp.log1p(inside) - 0.5 * jnp.log(safe)) / inside, jnp.arctan(outside) / outside
-    )
+    far = jnp.where(s > 0.0, (jnp.log1p(inside) - 0.5 * jnp.log(safe)) / inside, jnp.arctan(outside) / outside)
     F = jnp.where(is_near, 1.0 + near * rest, far)
     return F, jnp.where(is_near, rest, (F - 1.0) / jnp.where(is_near, 1.0, s))
 
@@ -92,9 +90,7 @@ class NFW(Mass):
         usual = (0.5 * jnp.log(0.25 * safe) + _F(safe)[0]) / safe
         tiny = jnp.where(is_small, x2, 0.5)
         minus_log = -0.5 * jnp.log(0.25 * tiny)
-        return jnp.where(
-            is_small, 0.5 * minus_log - 0.25 + tiny * (0.375 * minus_log - 7.0 / 32.0), usual
-        )
+        return jnp.where(is_small, 0.5 * minus_log - 0.25 + tiny * (0.375 * minus_log - 7.0 / 32.0), usual)
 
     def potential(self, x: Position, y: Position) -> Position:
         x2 = self._x2(x - self.center_x, y - self.center_y)

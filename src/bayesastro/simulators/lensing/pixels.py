@@ -54,8 +54,8 @@ class PixelSource(Light):
 
     def brightness(self, x: Position, y: Position) -> Position:
         ny, nx = self.values.shape
-        column = (x - self.center_x) / self.pixel_scale + 0.5 * (nx - 1)
-        row = (y - self.center_y) / self.pixel_scale + 0.5 * (ny - 1)
+        column = jnp.asarray((x - self.center_x) / self.pixel_scale + 0.5 * (nx - 1))
+        row = jnp.asarray((y - self.center_y) / self.pixel_scale + 0.5 * (ny - 1))
         weights = _linear if self.interpolation == "bilinear" else _cubic
         columns, across = weights(column)
         rows, along = weights(row)
@@ -73,7 +73,7 @@ class PixelSource(Light):
         return jnp.where(is_there, found, 0.0)
 
 
-def _linear(place: Position) -> tuple[list[Array], list[Array]]:
+def _linear(place: Array) -> tuple[list[Array], list[Array]]:
     """The pixels around a place along one axis, and their weights."""
     first = jnp.floor(place)
     part = place - first
@@ -81,7 +81,7 @@ def _linear(place: Position) -> tuple[list[Array], list[Array]]:
     return [first, first + 1], [1.0 - part, part]
 
 
-def _cubic(place: Position) -> tuple[list[Array], list[Array]]:
+def _cubic(place: Array) -> tuple[list[Array], list[Array]]:
     first = jnp.floor(place)
     t = place - first
     first = first.astype(int)

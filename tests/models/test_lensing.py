@@ -49,7 +49,7 @@ def test_prior_density(lens):
     assert prior["gamma1"] == pytest.approx(stats.norm(0.0, 0.05).logpdf(0.03))
     assert prior["source_R"] == pytest.approx(stats.lognorm(0.5, scale=0.25).logpdf(0.2))
     assert prior["source_n"] == pytest.approx(-np.log(3.5))
-    assert prior["source_e1"] == pytest.approx(stats.truncnorm(-0.5 / 0.15, 0.5 / 0.15, 0.0, 0.15).logpdf(0.1))
+    assert prior["source_e1"] == pytest.approx(stats.truncnorm(-3.5, 3.5, 0.0, 0.2).logpdf(0.1))
     assert prior["light_n"] == pytest.approx(-np.log(7.5))
 
 

@@ -58,7 +58,8 @@ def program(
     """An image of a lensed galaxy.
 
     Of GIGA-Lens' priors those of sizes and indices of light are wider here: log-radii have a spread of 0.5 instead of
-    0.15, lens light n between 0.5 and 8 instead of 2 and 6, and its ellipticities a spread of 0.2 instead of 0.1.
+    0.15, lens light n between 0.5 and 8 instead of 2 and 6, and ellipticities of light a spread of 0.2 instead of 0.1
+    and 0.15, up to 0.5 and, for sources, 0.7.
 
     Parameters
     ----------
@@ -108,8 +109,8 @@ def _priors(num_lens_lights: int, num_sources: int) -> dict[str, dist.Distributi
         priors |= {
             f"{name}_R": dist.LogNormal(np.log(0.25), 0.5),
             f"{name}_n": dist.Uniform(0.5, 4.0),
-            f"{name}_e1": dist.TruncatedNormal(0.0, 0.15, low=-0.5, high=0.5),
-            f"{name}_e2": dist.TruncatedNormal(0.0, 0.15, low=-0.5, high=0.5),
+            f"{name}_e1": dist.TruncatedNormal(0.0, 0.2, low=-0.7, high=0.7),
+            f"{name}_e2": dist.TruncatedNormal(0.0, 0.2, low=-0.7, high=0.7),
             f"{name}_x": dist.Normal(0.0, 0.25),
             f"{name}_y": dist.Normal(0.0, 0.25),
         }

@@ -10,7 +10,7 @@ __all__ = ["slacs_problem"]
 
 
 def slacs_problem(
-    lens: SLACSLens, *, radius: float = 2.25, core: float = 0.2, num_sources: int = 1, supersampling: int = 2
+    lens: SLACSLens, *, radius: float = 2.7, core: float = 0.2, num_sources: int = 1, supersampling: int = 2
 ) -> Problem:
     """The program with one lens, its galaxy's light described by smooth fixed shapes.
 
@@ -20,7 +20,8 @@ def slacs_problem(
     ----------
     lens : SLACSLens
     radius : float [arcsec]
-        Of the circle that is fitted; the image is cut to the square around it.
+        Of the circle that is fitted; the image is cut to the square around it. By default all arcs of the survey lie
+        within; for Einstein radii below 1.3 arcsec 2.25 suffice.
     core : float [arcsec]
         Radius of the circle left out at the middle, where dust and a nucleus are no smooth galaxy.
     num_sources, supersampling : int

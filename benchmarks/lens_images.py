@@ -1,7 +1,7 @@
 """Images of lensed galaxies: throughput beside herculens and lenstronomy, in one run.
 
 100 × 100 pixels, 2 × 2 rays in each, a point-spread function of 21 × 21 pixels, 14 parameters: elliptical power law,
-shear and a Sérsic source. All in double precision, one process; herculens and ours compiled. The calls are interleaved;
+shear and a Sérsic source. All in one process, in double precision but where it says single; herculens and ours compiled. The calls are interleaved;
 the quickest call is kept, for other programs on the machine only ever slow a call down. lenstronomy has no gradient.
 """
 

@@ -199,9 +199,10 @@ def test_missing_files_are_named(tmp_path):
         slacs_lenses(tmp_path)
 
 
+@pytest.mark.slow
 def test_posterior_finds_the_truth():
     problem = small_lens("subtracted")
-    engine = ba.NUTS(num_chains=2, num_warmup=300, num_draws=300, num_starts=200)
+    engine = ba.NUTS(num_chains=2, num_warmup=300, num_draws=300, num_starts=200, mass_matrix="dense")
     result = ba.fit(problem, engine, seed=1, progress=False)
     posterior = result["posterior"]
     assert float(ba.summary(result)["r_hat"].max()) < 1.05

@@ -17,6 +17,8 @@ WORKLOADS = {
     "many": ("benchmarks.many_light_curves", "Many data sets"),
     "neural": ("benchmarks.neural_sampling", "Drawing from neural posteriors"),
     "sbibm": ("benchmarks.sbi_scores", "Simulation-based inference"),
+    "lens": ("benchmarks.lens_images", "Images of lensed galaxies"),
+    "slacs": ("benchmarks.slacs_lenses", "Lenses of SLACS"),
     "geovi": ("benchmarks.geovi_fields", "GeoVI on fields"),
     "transit": ("benchmarks.transit_gp", "Transits with a Gaussian process"),
 }

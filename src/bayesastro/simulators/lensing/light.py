@@ -1,0 +1,72 @@
+"""Light of galaxies: surface brightness as a function of position."""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, ScalarLike
+
+from bayesastro.simulators.lensing.ellipticity import quadrupole
+from bayesastro.simulators.lensing.mass import Position
+
+__all__ = ["CORE", "Light", "Sersic", "sersic_b"]
+
+CORE = 1e-5
+"""Core radius [arcsec] of Sérsic profiles: radii are sqrt(r² + CORE²). The gradient of R^(1/n) is infinite at 0."""
+
+
+class Light(eqx.Module):
+    """A surface brightness."""
+
+    @abc.abstractmethod
+    def brightness(self, x: Position, y: Position) -> Position:
+        """Surface brightness, of the shape of `x` and `y` [arcsec]."""
+
+
+def sersic_b(n: ScalarLike) -> Array:
+    """b of a Sérsic profile of index `n`, for which half of the light lies within the effective radius.
+
+    References
+    ----------
+    Capaccioli (1989), in The World of Galaxies, p. 208: b = 1.9992 n - 0.3271, for 0.5 < n < 10.
+    """
+    return 1.9992 * jnp.asarray(n) - 0.3271
+
+
+class Sersic(Light):
+    r"""Elliptical Sérsic profile.
+
+    .. math:: I = I_e \exp\left\{-b_n \left[ (R/R_e)^{1/n} - 1 \right] \right\}, \quad R^2 = q x'^2 + y'^2 / q
+
+    Parameters
+    ----------
+    R : scalar [arcsec]
+        Effective radius, of the circle of the same area as the ellipse that holds half of the light.
+    n : scalar
+        Sérsic index, above 0.5.
+    e1, e2 : scalar
+        Ellipticity.
+    center_x, center_y : scalar [arcsec]
+    amplitude : scalar
+        Surface brightness I_e at the effective radius.
+
+    References
+    ----------
+    Sérsic (1963), Boletín de la Asociación Argentina de Astronomía 6, 41;
+    Graham & Driver (2005), PASA 22, 118, arXiv:astro-ph/0503176.
+    """
+
+    R: ScalarLike
+    n: ScalarLike
+    e1: ScalarLike = 0.0
+    e2: ScalarLike = 0.0
+    center_x: ScalarLike = 0.0
+    center_y: ScalarLike = 0.0
+    amplitude: ScalarLike = 1.0
+
+    def brightness(self, x: Position, y: Position) -> Position:
+        x, y = x - self.center_x, y - self.center_y
+        e2 = self.e1**2 + self.e2**2
+        R2 = ((1.0 + e2) * (x * x + y * y) - 2.0 * quadrupole(x, y, self.e1, self.e2)) / (1.0 - e2) + CORE**2
+        log_ratio = jnp.log(R2) - 2.0 * jnp.log(self.R)
+        return self.amplitude * jnp.exp(sersic_b(self.n) * (1.0 - jnp.exp(log_ratio / (2.0 * self.n))))

@@ -6,8 +6,8 @@ A likelihood of n points costs O(n). Each of these may be added to another. With
 * quasi-periodic: :math:`B/(2 + C) \, e^{-\tau/L} [\cos(2\pi\tau/P) + 1 + C]`;
 * Matérn-3/2: :math:`\sigma^2 (1 + \sqrt3\tau/\rho) \, e^{-\sqrt3\tau/\rho}`.
 
-tinygp's own `SHO` chooses between three regimes by `lax.cond`, which becomes a selection under `jax.vmap`; the gradient
-of the regimes not taken is then NaN. The oscillators here are underdamped by construction.
+tinygp's own `SHO` chooses between three regimes by `lax.cond`, of which `jax.vmap` evaluates all. The oscillators here are
+underdamped by construction, and have one.
 
 References
 ----------

@@ -19,7 +19,7 @@ from abc import abstractmethod
 
 import jax.numpy as jnp
 from jaxtyping import Array, ScalarLike
-from tinygp.kernels.quasisep import Exp, Matern32, Quasisep
+from tinygp.kernels.quasisep import Exp, Matern32, Quasisep, Sum
 
 __all__ = ["Damped", "DampedCosine", "Oscillator", "matern32", "quasi_periodic", "rotation"]
 
@@ -159,7 +159,7 @@ def quasi_periodic(B: ScalarLike, C: ScalarLike, L: ScalarLike, P: ScalarLike) -
     """
     periodic = B / (2.0 + C)
     cosine = DampedCosine(sigma=jnp.sqrt(periodic), decay=1.0 / jnp.asarray(L), frequency=2.0 * jnp.pi / P)
-    return cosine + Exp(scale=jnp.asarray(L), sigma=jnp.sqrt(periodic * (1.0 + C)))
+    return Sum(cosine, Exp(scale=jnp.asarray(L), sigma=jnp.sqrt(periodic * (1.0 + C))))
 
 
 def matern32(sigma: ScalarLike, rho: ScalarLike) -> Quasisep:

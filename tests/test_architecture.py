@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "bayesastro.models": {"bayesastro.models", "bayesastro.simulators", "bayesastro.datasets", "bayesastro.problem"},
     "bayesastro.inference": {
         "bayesastro.inference",
+        "bayesastro.batch",
         "bayesastro.families",
         "bayesastro.precision",
         "bayesastro.problem",

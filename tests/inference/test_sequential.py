@@ -70,6 +70,22 @@ def test_predictions_and_evidence_are_those_in_closed_form(problem, group):
     np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.25 * covariance.max())
 
 
+def test_many_data_sets_come_out_as_one_by_one(problem):
+    """Up to rounding of the first steps: data sets side by side are another program."""
+    flux, group = np.stack([Y, Y + 0.5, Y[::-1]]), np.stack([np.arange(N), np.arange(N) // 3, np.arange(N)])
+    group[2, 9:] = -1
+    batch = problem.batch(observed={"y": flux})
+    settings = Sequential(num_particles=1000)
+    found = settings.follow_many(batch, group, seed=4, chunk=2)
+    assert found["log_predictive"].shape == (3, N)
+    for i in range(3):
+        one = settings.follow(problem.replace(observed={"y": flux[i]}), group[i], seed=5)
+        size = one.sizes["group"]
+        assert abs(float(found["log_evidence"][i].sum() - one["log_evidence"].sum())) < 0.5
+        np.testing.assert_allclose(found["mean"][i], one["mean"], atol=0.1)
+        assert (found["log_evidence"][i, size:] == 0).all()
+
+
 def test_groups_without_data_change_nothing(problem):
     group = np.arange(N) + 5 * (np.arange(N) > 5)
     found = Sequential(num_particles=200).follow(problem, group, seed=1)
@@ -90,7 +106,7 @@ def test_the_same_seed_gives_the_same_and_new_data_compile_nothing(problem):
 @pytest.mark.parametrize(
     ("group", "message"),
     [
-        (np.arange(N - 1), "a whole number for each datum"),
+        (np.arange(N - 1), "a whole number for each datum of `y`, whose shape is"),
         (np.arange(N) / 2, "a whole number for each datum"),
         (np.full(N, -1), "have one at least"),
         (np.arange(N) - 2, "number groups from 0"),

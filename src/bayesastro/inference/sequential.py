@@ -21,6 +21,7 @@ import xarray as xr
 from blackjax.smc.resampling import systematic
 from jax.scipy.special import logsumexp
 
+from bayesastro.batch import Batch
 from bayesastro.charts import site_log_prob
 from bayesastro.families import unwrapped
 from bayesastro.inference.engine import require_positive
@@ -121,18 +122,56 @@ class Sequential:
         ValueError
             If the problem cannot be followed, or `group` is not as it should be.
         """
-        name, numbers = self._checked(problem, group, site)
+        name = self._checked(problem, site)
+        numbers = _checked_groups(np.asarray(group), np.shape(problem.observed[name]), name)
         with working_precision("double"):
-            run = _compiled(self, problem.views("double"), name, int(numbers.max()) + 1)
-            found = to_numpy(run(jax.random.key(seed), problem.data, jnp.asarray(numbers)))
-        by_datum, by_group, coordinates = found
-        return xr.Dataset(
-            {n: ("datum", v) for n, v in by_datum.items()}
-            | {n: ("group", v) for n, v in by_group.items()}
-            | {"coordinates": (("particle", "coordinate"), coordinates)}
-        )
+            run = _compiled(self, problem.views("double"), name, int(numbers.max()) + 1, None)
+            return _as_dataset(to_numpy(run(jax.random.key(seed), problem.data, jnp.asarray(numbers))), ())
 
-    def _checked(self, problem: Problem, group: Any, site: str | None) -> tuple[str, np.ndarray]:
+    def follow_many(
+        self, batch: Batch, group: Any, *, seed: int, site: str | None = None, chunk: int = 64
+    ) -> xr.Dataset:
+        """The same for every data set of a batch, with one compiled function.
+
+        What comes of a data set depends on `seed` and its number in the batch.
+
+        Parameters
+        ----------
+        batch : Batch
+            From :meth:`bayesastro.Problem.batch`.
+        group : array of int, shape (dataset, datum)
+            As for :meth:`follow`; −1 at padding.
+        seed : int
+        site : str, optional
+        chunk : int
+            Data sets side by side.
+
+        Returns
+        -------
+        Dataset
+            As of :meth:`follow`, with a leading dimension ``dataset``.
+
+        Raises
+        ------
+        ValueError
+        """
+        if chunk < 1:
+            raise ValueError(f"`chunk` must be at least 1, but {chunk!r} came.")
+        name = self._checked(batch.problem, site)
+        numbers = _checked_groups(np.asarray(group), (batch.size, *np.shape(batch.problem.observed[name])), name)
+        axes, parts = (batch.axes.arrays, tuple(batch.axes.observed.items())), []
+        with working_precision("double"):
+            run = _compiled(self, batch.problem.views("double"), name, int(numbers.max()) + 1, axes)
+            for start in range(0, batch.size, chunk):
+                here = np.arange(start, start + min(chunk, batch.size))
+                padded = np.minimum(here, batch.size - 1)  # the last chunk is as long as the others
+                keys = jax.vmap(lambda n: jax.random.fold_in(jax.random.key(seed), n))(jnp.asarray(padded))
+                found = to_numpy(run(keys, batch.take(padded), jnp.asarray(numbers[padded])))
+                used = here < batch.size
+                parts.append(jax.tree.map(lambda a, used=used: a[used], found))
+        return _as_dataset(jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts), ("dataset",))
+
+    def _checked(self, problem: Problem, site: str | None) -> str:
         names = list(problem.observed)
         if site is None and len(names) != 1:
             raise ValueError(f"Say which observed site comes in by `site`: {names}.")
@@ -142,23 +181,41 @@ class Sequential:
         for need, what in (("gradient", "a gradient of the log-density"), ("proper_prior", "a proper prior")):
             if need not in problem.provides:
                 raise ValueError(f"`Sequential` needs {what}, but {problem.lacks[need]}.")
-        numbers, shape = np.asarray(group), np.shape(problem.observed[name])
-        if len(shape) != 1 or numbers.shape != shape or numbers.dtype.kind not in "iu":
+        if np.ndim(problem.observed[name]) != 1:
             raise ValueError(
-                f"`group` must hold a whole number for each datum of `{name}`, which must be a vector, but shapes "
-                f"{numbers.shape} and {shape} came."
+                f"`Sequential` needs a vector of data, but `{name}` has shape {np.shape(problem.observed[name])}."
             )
-        if numbers.size == 0 or numbers.min() < -1 or numbers.max() < 0:
-            raise ValueError("`group` must number groups from 0, with -1 for data to leave out, and have one at least.")
-        return name, numbers
+        return name
+
+
+def _checked_groups(numbers: np.ndarray, shape: tuple[int, ...], site: str) -> np.ndarray:
+    if numbers.shape != shape or numbers.dtype.kind not in "iu":
+        raise ValueError(
+            f"`group` must hold a whole number for each datum of `{site}`, whose shape is {shape}, but an array of "
+            f"{numbers.dtype} of shape {numbers.shape} came."
+        )
+    if numbers.size == 0 or numbers.min() < -1 or numbers.max() < 0:
+        raise ValueError("`group` must number groups from 0, with -1 for data to leave out, and have one at least.")
+    return numbers
+
+
+def _as_dataset(found: Any, leading: tuple[str, ...]) -> xr.Dataset:
+    by_datum, by_group, coordinates = found
+    return xr.Dataset(
+        {n: ((*leading, "datum"), v) for n, v in by_datum.items()}
+        | {n: ((*leading, "group"), v) for n, v in by_group.items()}
+        | {"coordinates": ((*leading, "particle", "coordinate"), coordinates)}
+    )
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(settings: Sequential, views: Views, site: str, num_groups: int) -> Any:
+def _compiled(settings: Sequential, views: Views, site: str, num_groups: int, axes: tuple[Any, ...] | None) -> Any:
+    """For one data set; with `axes`, as of a batch, for several."""
+
     def run(key: jax.Array, data: Data, group: jax.Array) -> Any:
         return _followed(settings, views, site, num_groups, key, data, group)
 
-    return jax.jit(run)
+    return jax.jit(run if axes is None else jax.vmap(run, in_axes=(0, Data(axes[0], dict(axes[1])), 0)))
 
 
 def _followed(

@@ -71,7 +71,6 @@ def test_predictions_and_evidence_are_those_in_closed_form(problem, group):
 
 
 def test_many_data_sets_come_out_as_one_by_one(problem):
-    """Up to rounding of the first steps: data sets side by side are another program."""
     flux, group = np.stack([Y, Y + 0.5, Y[::-1]]), np.stack([np.arange(N), np.arange(N) // 3, np.arange(N)])
     group[2, 9:] = -1
     batch = problem.batch(observed={"y": flux})

@@ -28,7 +28,7 @@ from bayesastro.inference.engine import require_positive
 from bayesastro.inference.moves import hamiltonian_moves
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem, Views
-from bayesastro.program import Data, traced
+from bayesastro.program import Data, data_set, traced
 
 __all__ = ["Sequential"]
 
@@ -144,7 +144,7 @@ class Sequential:
         seed : int
         site : str, optional
         chunk : int
-            Data sets side by side.
+            Data sets in one call of the compiled function.
 
         Returns
         -------
@@ -215,7 +215,15 @@ def _compiled(settings: Sequential, views: Views, site: str, num_groups: int, ax
     def run(key: jax.Array, data: Data, group: jax.Array) -> Any:
         return _followed(settings, views, site, num_groups, key, data, group)
 
-    return jax.jit(run if axes is None else jax.vmap(run, in_axes=(0, Data(axes[0], dict(axes[1])), 0)))
+    if axes is None:
+        return jax.jit(run)
+    stacked = Data(axes[0], dict(axes[1]))
+
+    def run_many(keys: jax.Array, data: Data, groups: jax.Array) -> Any:
+        # One after the other: side by side all would be moved whenever one of them has to be, and particles fill a device.
+        return jax.lax.map(lambda i: run(keys[i], data_set(data, stacked, i), groups[i]), jnp.arange(groups.shape[0]))
+
+    return jax.jit(run_many)
 
 
 def _followed(

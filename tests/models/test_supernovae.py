@@ -167,7 +167,8 @@ def test_jla_is_read(published_file):
 def test_a_file_of_other_columns_is_refused(tmp_path):
     path = tmp_path / "table.txt"
     path.write_text("#name zcmb mb\nsn1 0.1 18.0\n")
-    with pytest.raises(ValueError, match=r"\['zhel', 'dmb', 'x1', 'dx1', 'color', 'dcolor', '3rdvar'\] are missing"):
+    missing = r"\['zhel', 'dmb', 'x1', 'dx1', 'color', 'dcolor', '3rdvar', 'cov_m_s', 'cov_m_c', 'cov_s_c', 'set'\] are missing"
+    with pytest.raises(ValueError, match=missing):
         read_jla(path)
     with pytest.raises(FileNotFoundError):
         read_jla(tmp_path / "none.txt")

@@ -98,9 +98,9 @@ def read_jla(path: str | Path) -> SupernovaTable:
     ValueError
         If a row does not have the release's columns, or a covariance is not positive definite.
     """
-    names, columns = _columns(path, ("zcmb", "zhel", "mb", "dmb", "x1", "dx1", "color", "dcolor", "3rdvar"))
-    _, mixed = _columns(path, ("cov_m_s", "cov_m_c", "cov_s_c", "set"))
-    survey = mixed["set"].astype(int) - 1
+    fitted = ("zcmb", "zhel", "mb", "dmb", "x1", "dx1", "color", "dcolor", "3rdvar")
+    names, columns = _columns(path, (*fitted, "cov_m_s", "cov_m_c", "cov_s_c", "set"))
+    survey = columns["set"].astype(int) - 1
     if not ((survey >= 0) & (survey < len(JLA_SURVEYS))).all():
         raise ValueError(
             f"The column `set` of `{path}` must hold 1 to {len(JLA_SURVEYS)}, as that of the release does."
@@ -110,9 +110,10 @@ def read_jla(path: str | Path) -> SupernovaTable:
     for i, variance in enumerate((variance_m, columns["dx1"] ** 2, columns["dcolor"] ** 2)):
         covariance[:, i, i] = variance
     for name, i, j in (("cov_m_s", 0, 1), ("cov_m_c", 0, 2), ("cov_s_c", 1, 2)):
-        covariance[:, i, j] = covariance[:, j, i] = mixed[name]
-    worst = int(np.argmin(np.linalg.eigvalsh(covariance)[:, 0]))
-    if np.linalg.eigvalsh(covariance[worst])[0] <= 0:
+        covariance[:, i, j] = covariance[:, j, i] = columns[name]
+    lowest = np.linalg.eigvalsh(covariance)[:, 0]
+    worst = int(np.argmin(lowest))
+    if lowest[worst] <= 0:
         raise ValueError(f"The covariance of `{names[worst]}` in `{path}` is not positive definite. Get the file anew.")
     return SupernovaTable(
         name=names,

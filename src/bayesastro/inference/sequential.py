@@ -56,6 +56,8 @@ class _Bridge(NamedTuple):
     """On the way from the posterior before a group of data to that after it."""
 
     population: _Population
+    gain: jax.Array
+    """Log-likelihood of the group by each particle."""
     fraction: jax.Array
     log_evidence: jax.Array
     num_moves: jax.Array
@@ -237,7 +239,7 @@ def _followed(
     def step(population: _Population, g: jax.Array) -> tuple[_Population, Any]:
         terms = jax.vmap(terms_of)(population.positions)
         predicted = _predicted(population.log_weight, terms)
-        bridge = _bridged(settings, terms_of, group, g, jax.random.fold_in(key_steps, g), population)
+        bridge = _bridged(settings, terms_of, group, g, jax.random.fold_in(key_steps, g), population, terms)
         ess = _ess(bridge.population.log_weight)
         row = {"log_evidence": bridge.log_evidence, "ess": ess, "num_moves": bridge.num_moves}
         return bridge.population, (jax.tree.map(lambda a: jnp.where(group == g, a, 0.0), predicted), row)
@@ -250,7 +252,13 @@ def _followed(
 
 
 def _bridged(
-    settings: Sequential, terms_of: Any, group: jax.Array, g: jax.Array, key: jax.Array, population: _Population
+    settings: Sequential,
+    terms_of: Any,
+    group: jax.Array,
+    g: jax.Array,
+    key: jax.Array,
+    population: _Population,
+    terms: _Terms,
 ) -> _Bridge:
     """The population after group `g`; by degrees, with moves in between, where all at once would leave too few."""
     number = settings.num_particles
@@ -277,30 +285,31 @@ def _bridged(
         )
         return _Population(found.positions.reshape(number, -1), jnp.zeros_like(population.log_weight), found.step_size)
 
+    def gain_of(terms: _Terms) -> jax.Array:
+        gain = jnp.sum(jnp.where(now, terms.log_likelihood, 0.0), axis=1)
+        return jnp.where(jnp.isnan(gain), -jnp.inf, gain)
+
     def goes_on(bridge: _Bridge) -> jax.Array:
         return bridge.fraction < 1.0
 
     def step(bridge: _Bridge) -> _Bridge:
         log_weight = bridge.population.log_weight
-        terms = jax.vmap(terms_of)(bridge.population.positions)
-        gain = jnp.sum(jnp.where(now, terms.log_likelihood, 0.0), axis=1)
-        gain = jnp.where(jnp.isnan(gain), -jnp.inf, gain)
-        part = _largest_part(log_weight, gain, 1.0 - bridge.fraction, target)
+        part = _largest_part(log_weight, bridge.gain, 1.0 - bridge.fraction, target)
         fraction = jnp.where(part >= 1.0 - bridge.fraction, 1.0, bridge.fraction + part)
-        weighted = log_weight + jnp.where(part > 0, part * gain, 0.0)
+        weighted = log_weight + jnp.where(part > 0, part * bridge.gain, 0.0)
         log_evidence = bridge.log_evidence + logsumexp(weighted) - logsumexp(log_weight)
         population = bridge.population._replace(log_weight=weighted)
         is_thin = (fraction < 1.0) | (_ess(weighted) < target)
-        population = jax.lax.cond(
-            is_thin,
-            lambda p: moved(jax.random.fold_in(key, bridge.num_moves), fraction, p),
-            lambda p: p,
-            population,
-        )
-        return _Bridge(population, fraction, log_evidence, bridge.num_moves + is_thin)
+
+        def refreshed(population: _Population, _: jax.Array) -> tuple[_Population, jax.Array]:
+            population = moved(jax.random.fold_in(key, bridge.num_moves), fraction, population)
+            return population, gain_of(jax.vmap(terms_of)(population.positions))
+
+        population, gain = jax.lax.cond(is_thin, refreshed, lambda *kept: kept, population, bridge.gain)
+        return _Bridge(population, gain, fraction, log_evidence, bridge.num_moves + is_thin)
 
     zero = jnp.zeros((), population.log_weight.dtype)
-    return jax.lax.while_loop(goes_on, step, _Bridge(population, zero, zero, jnp.zeros((), int)))
+    return jax.lax.while_loop(goes_on, step, _Bridge(population, gain_of(terms), zero, zero, jnp.zeros((), int)))
 
 
 def _largest_part(log_weight: jax.Array, gain: jax.Array, left: jax.Array, target: jax.Array | float) -> jax.Array:

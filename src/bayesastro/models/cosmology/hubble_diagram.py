@@ -9,14 +9,17 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 from bayesastro.datasets import HubbleDiagram
-from bayesastro.models.cosmology.universes import DarkEnergy, check_dark_energy, flat_universe
+from bayesastro.models.cosmology.universes import (
+    DISTANCE_H0,
+    DarkEnergy,
+    check_dark_energy,
+    check_redshifts,
+    flat_universe,
+)
 from bayesastro.problem import Problem
 from bayesastro.simulators.cosmology import heliocentric_distance_modulus
 
 __all__ = ["build", "program"]
-
-H0 = 70.0
-"""Hubble constant [km/s/Mpc] that the zero point refers to."""
 
 
 def program(
@@ -39,7 +42,7 @@ def program(
         data are apparent ones, 0 if they are distance moduli.
     dark_energy : {"lambda", "w", "w0wa"}
     """
-    cosmology = flat_universe(H0, dark_energy)
+    cosmology = flat_universe(DISTANCE_H0, dark_energy)
     zero_point = numpyro.sample("zero_point", dist.Normal(centre, 2.0))  # [mag]
     mu = heliocentric_distance_modulus(z_cmb, z_hel, cosmology)
     numpyro.sample("magnitude", dist.MultivariateNormal(mu + zero_point, scale_tril=tril))
@@ -60,8 +63,7 @@ def build(diagram: HubbleDiagram, dark_energy: DarkEnergy = "lambda") -> Problem
         If a redshift is not above 0, the covariance is not positive definite, or `dark_energy` is none of these.
     """
     check_dark_energy(dark_energy)
-    if not (np.isfinite(diagram.z_cmb) & (diagram.z_cmb > 0)).all():
-        raise ValueError(f"Redshifts must be above 0, but the lowest is {np.min(diagram.z_cmb)}.")
+    check_redshifts(diagram.z_cmb)
     try:
         tril = np.linalg.cholesky(diagram.covariance)
     except np.linalg.LinAlgError as error:

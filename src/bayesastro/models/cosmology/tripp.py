@@ -20,16 +20,19 @@ from jaxtyping import Array, Bool, Float
 
 from bayesastro.datasets import SupernovaTable
 from bayesastro.models.cosmology.selection import DetectedNormal
-from bayesastro.models.cosmology.universes import DarkEnergy, check_dark_energy, flat_universe
+from bayesastro.models.cosmology.universes import (
+    DISTANCE_H0,
+    DarkEnergy,
+    check_dark_energy,
+    check_redshifts,
+    flat_universe,
+)
 from bayesastro.problem import Problem
 from bayesastro.simulators.cosmology import heliocentric_distance_modulus, observed_moments, tripp_magnitude
 
 __all__ = ["Latents", "build", "program"]
 
 Latents = Literal["marginalised", "sampled"]
-
-H0 = 70.0
-"""Hubble constant [km/s/Mpc] that absolute magnitudes refer to."""
 
 HEAVY_HOST = 10.0
 """log₁₀ of the stellar mass, in solar masses, at which the mass step is (Betoule et al. 2014, section 5.2)."""
@@ -60,7 +63,7 @@ def program(
     dark_energy : {"lambda", "w", "w0wa"}
     latents : {"marginalised", "sampled"}
     """
-    cosmology = flat_universe(H0, dark_energy)
+    cosmology = flat_universe(DISTANCE_H0, dark_energy)
     M = numpyro.sample("M", dist.Normal(-19.3, 2.0))  # mean absolute magnitude [mag]
     alpha = numpyro.sample("alpha", dist.Uniform(0.0, 1.0))
     beta = numpyro.sample("beta", dist.Uniform(0.0, 6.0))
@@ -148,8 +151,7 @@ def build(
 
 
 def _check_table(table: SupernovaTable) -> None:
-    if not (np.isfinite(table.z_cmb) & (table.z_cmb > 0)).all():
-        raise ValueError(f"Redshifts must be above 0, but the lowest is {np.min(table.z_cmb)}.")
+    check_redshifts(table.z_cmb)
     lowest = np.linalg.eigvalsh(table.covariance)[:, 0]
     if not (lowest > 0).all():
         worst = table.name[int(np.argmin(lowest))]

@@ -2,14 +2,19 @@
 
 from typing import Any, Literal, get_args
 
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from jaxtyping import Float
 
 from bayesastro.simulators.cosmology import Cosmology
 
-__all__ = ["DarkEnergy", "check_dark_energy", "flat_universe"]
+__all__ = ["DISTANCE_H0", "DarkEnergy", "check_dark_energy", "check_redshifts", "flat_universe"]
 
 DarkEnergy = Literal["lambda", "w", "w0wa"]
+
+DISTANCE_H0 = 70.0
+"""Hubble constant [km/s/Mpc] that absolute magnitudes and zero points refer to; supernovae alone do not know it."""
 
 
 def check_dark_energy(dark_energy: str) -> None:
@@ -22,6 +27,17 @@ def check_dark_energy(dark_energy: str) -> None:
     if dark_energy not in get_args(DarkEnergy):
         known = " or ".join(f'"{name}"' for name in get_args(DarkEnergy))
         raise ValueError(f"`dark_energy` must be {known}, but {dark_energy!r} came.")
+
+
+def check_redshifts(z: Float[np.ndarray, " n"]) -> None:
+    """Raise unless all are above 0.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not (np.isfinite(z) & (z > 0)).all():
+        raise ValueError(f"Redshifts must be above 0, but the lowest is {np.min(z)}.")
 
 
 def flat_universe(H0: Any, dark_energy: DarkEnergy) -> Cosmology:

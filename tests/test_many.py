@@ -9,10 +9,12 @@ import arviz_stats
 import child
 import distributed
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
+import xarray as xr
 from matrix import Z
 from numpyro.handlers import mask as masked
 
@@ -285,3 +287,43 @@ def test_a_time_limit_ends_the_work_of_a_cluster():
             child.problem(), {"y": Y}, ENGINE, seed=3, chunk=1, progress=False, client=client, time_limit=0.1
         )
     assert result.attrs["status"] == "0 of 5 data sets reached"
+
+
+def two_signs():
+    x = numpyro.sample("x", dist.Normal(0.0, 10.0))
+    numpyro.sample("y", dist.Normal(jnp.abs(x), 0.1).expand([1]).to_event(1))
+
+
+def draws_about(x):
+    """A result with these means by data set, or with one for all."""
+    noise = 0.05 * np.random.default_rng(1).normal(size=(*np.shape(x), 2, 30))
+    dims = ("dataset", "chain", "draw")[1 - np.ndim(x) :]
+    return xr.DataTree.from_dict({"posterior": xr.Dataset({"x": (dims, np.asarray(x)[..., None, None] + noise)})})
+
+
+SIGNED = ba.Problem(two_signs, observed={"y": np.array([3.0])})
+MAGNITUDES = np.array([[3.0], [4.0], [5.0]])
+
+
+@pytest.mark.parametrize("engine", [ENGINE, ba.NestedSampler(num_live=100)], ids=["NUTS", "NestedSampler"])
+def test_every_data_set_starts_from_its_own_draws(engine, tmp_path):
+    """Of two modes far apart each is found where the start has it; a data set that failed there fails."""
+    start = draws_about(np.array([3.0, -4.0, np.nan]))
+    settings = {"seed": 1, "chunk": 2, "progress": False, "checkpoint": tmp_path / "run"}
+    result = ba.fit_many(SIGNED, {"y": MAGNITUDES}, engine, start=start, **settings)
+    assert (np.sign(result["posterior"]["x"][:2].mean(("chain", "draw"))) == [1, -1]).all()
+    np.testing.assert_array_equal(result["fits"]["failed"], [False, False, True])
+    with pytest.raises(ValueError, match="start"):
+        ba.fit_many(SIGNED, {"y": MAGNITUDES}, engine, start=draws_about(np.array([3.0, 4.0, 5.0])), **settings)
+
+
+def test_all_data_sets_start_from_one_fit():
+    result = ba.fit_many(SIGNED, {"y": MAGNITUDES}, ENGINE, seed=1, start=draws_about(-4.0), progress=False)
+    assert (result["posterior"]["x"] < 0).all()
+
+
+def test_starts_are_checked():
+    with pytest.raises(ValueError, match="`start` is of 2 data sets, but the batch has 3"):
+        ba.fit_many(SIGNED, {"y": MAGNITUDES}, ENGINE, seed=1, start=draws_about(np.ones(2)))
+    with pytest.raises(ValueError, match="no posterior draws"):
+        ba.fit_many(SIGNED, {"y": MAGNITUDES}, ENGINE, seed=1, start=xr.DataTree())

@@ -29,7 +29,8 @@ from bayesastro.precision import Precision, to_numpy, validate_precision, workin
 from bayesastro.problem import Problem
 from bayesastro.program import Data
 from bayesastro.progress import Reporter
-from bayesastro.result import build_result, start_points
+from bayesastro.result import build_result
+from bayesastro.starting import start_points
 
 __all__ = ["check_kinds", "checked_seed", "fit", "interruptions", "next_block", "run_identity"]
 

@@ -25,6 +25,7 @@ from bayesastro.precision import Precision, to_numpy, validate_precision, workin
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
 from bayesastro.progress import Reporter
+from bayesastro.starting import BatchStart
 
 __all__ = ["fit_many"]
 
@@ -38,6 +39,7 @@ def fit_many(
     engine: Engine,
     *,
     seed: int,
+    start: xr.DataTree | None = None,
     chunk: int | Literal["auto"] = "auto",
     checkpoint: str | Path | None = None,
     time_limit: float | None = None,
@@ -54,10 +56,11 @@ def fit_many(
     problem : Problem
         The program; its own data give shapes and whatever the batch does not stack.
     data : Batch or mapping
-        Data sets from :meth:`Problem.batch`; or a mapping of observed values by site name, stacked along their leading
-        axes.
+        Of :meth:`Problem.batch`; or observed values by site name, the data sets along their leading axes.
     engine : Engine
     seed : int
+    start : xarray.DataTree, optional
+        Of `fit_many`: each data set starts from its draws there, and fails where it failed. Of `fit`: all from the same.
     chunk : int or "auto"
         Data sets fitted together. ``"auto"`` begins with `FIRST_CHUNK` and halves it, saying so, when memory runs out.
     checkpoint : path, optional
@@ -84,19 +87,17 @@ def fit_many(
     """
     check_kinds("fit_many", problem, engine)
     batch = data if isinstance(data, Batch) else problem.batch(observed=data)
-    validate_precision(precision)
-    if chunk != "auto" and not (isinstance(chunk, int | np.integer) and chunk >= 1):
-        raise ValueError(f'`chunk` must be "auto" or a whole number of at least 1, but {chunk!r} came.')
-    engine.validate(batch.problem)
-    engine.check_axes(batch.problem, batch.axes)
+    _check(batch, engine, chunk, precision, start)
     engine = engine.side_by_side()
+    starts = None if start is None else BatchStart(batch, engine, start, precision)
     identity = run_identity(batch.problem.with_data(batch.take(0)), engine, checked_seed(seed), precision)
     reporter = Reporter(f"{type(engine).__name__} × {batch.size}", shown=progress)
     began = time.monotonic()
     with compile_clock() as clock, interruptions(reporter) as is_interrupted:
-        work = _Work(batch, engine, int(seed), precision, reporter)
+        work = _Work(batch, engine, int(seed), precision, reporter, starts)
         if checkpoint is not None:
-            work.attach(Checkpoint(Path(checkpoint), identity | {"batch": work.fingerprint()}))
+            begin = "prior" if starts is None else starts.fingerprint()
+            work.attach(Checkpoint(Path(checkpoint), identity | {"batch": work.fingerprint(), "start": begin}))
 
         def is_over() -> bool:
             return is_interrupted() or (time_limit is not None and time.monotonic() - began > time_limit)
@@ -110,16 +111,36 @@ def fit_many(
         finally:
             reporter.close()
         result = build_many(batch, engine, work.rows(), identity, precision)
-        seconds = time.monotonic() - began
-        result.attrs |= {"seconds_compiling": clock.seconds, "seconds_running": max(seconds - clock.seconds, 0.0)}
+        running = max(time.monotonic() - began - clock.seconds, 0.0)
+        result.attrs |= {"seconds_compiling": clock.seconds, "seconds_running": running}
     return result
+
+
+def _check(
+    batch: Batch, engine: Engine, chunk: int | Literal["auto"], precision: Precision, start: xr.DataTree | None
+) -> None:
+    validate_precision(precision)
+    if chunk != "auto" and not (isinstance(chunk, int | np.integer) and chunk >= 1):
+        raise ValueError(f'`chunk` must be "auto" or a whole number of at least 1, but {chunk!r} came.')
+    engine.validate(batch.problem)
+    engine.check_axes(batch.problem, batch.axes)
+    if engine.is_batched and start is not None:
+        raise ValueError(f"`{type(engine).__name__}` draws independently and takes no `start`. Leave it out.")
 
 
 class _Work:
     """The data sets still to do, and what the finished chunks gave."""
 
-    def __init__(self, batch: Batch, engine: Engine, seed: int, precision: Precision, reporter: Reporter) -> None:
-        self.batch, self.engine, self.seed, self.reporter = batch, engine, seed, reporter
+    def __init__(
+        self,
+        batch: Batch,
+        engine: Engine,
+        seed: int,
+        precision: Precision,
+        reporter: Reporter,
+        starts: BatchStart | None,
+    ) -> None:
+        self.batch, self.engine, self.seed, self.reporter, self.starts = batch, engine, seed, reporter, starts
         self.precision: Precision = precision
         self.done: list[Rows] = []
         self.checkpoint: Checkpoint | None = None
@@ -133,6 +154,9 @@ class _Work:
         if found is not None:
             self.done = list(found[1])
             self.reporter.say(f"going on from `{checkpoint.folder}`")
+
+    def points_of(self, numbers: np.ndarray) -> np.ndarray | None:
+        return None if self.starts is None else self.starts.of(numbers)
 
     def remaining(self) -> np.ndarray:
         finished = np.concatenate([rows["index"] for rows in self.done]) if self.done else np.zeros(0, int)
@@ -166,6 +190,7 @@ class _Work:
                     numbers,
                     min(size, self.batch.size),
                     self.precision,
+                    self.points_of(numbers),
                     self.report,
                     is_over,
                 )
@@ -185,7 +210,8 @@ class _Work:
         left = self.remaining()
         shares = max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
         size = max(1, min(size, -(-len(left) // shares)))
-        jobs = [(self.engine, self.seed, left[i : i + size], size, self.precision) for i in range(0, len(left), size)]
+        parts = [left[i : i + size] for i in range(0, len(left), size)]
+        jobs = [(self.engine, self.seed, part, size, self.precision, self.points_of(part)) for part in parts]
         for _, future in spread(client, fit_chunk, self.batch, jobs, is_over=is_over):
             self.add_from(future)
 
@@ -204,9 +230,10 @@ def _compiled(engine: Engine, views: Views, axes: tuple[Any, ...], size: int) ->
     """The engine's functions over `size` data sets."""
     in_axes = Data(axes[0], dict(axes[1]))
 
-    def init(keys: jax.Array, data: Data) -> Any:
+    def init(keys: jax.Array, data: Data, points: jax.Array | None) -> Any:
         with on_one_device():
-            return jax.vmap(lambda key, data: engine.init(views, key, data, None), in_axes=(0, in_axes))(keys, data)
+            one = functools.partial(engine.init, views)
+            return jax.vmap(one, in_axes=(0, in_axes, None if points is None else 0))(keys, data, points)
 
     def advance(keys: jax.Array, state: Any, data: Data, num_steps: jax.Array) -> Any:
         def one(key: jax.Array, state: Any, data: Data, num_steps: jax.Array) -> Any:
@@ -225,31 +252,61 @@ def fit_chunk(
     numbers: np.ndarray,
     size: int,
     precision: Precision,
+    points: np.ndarray | None = None,
     report: Callable[[float], None] | None = None,
     is_over: Callable[[], bool] | None = None,
 ) -> Rows | None:
-    """Fit the data sets of the given `numbers`, padded to `size`; None if it was stopped.
+    """Fit the data sets of the given `numbers`, padded to `size`, from `points` of each; None if it was stopped.
 
     Returns
     -------
     dict of str to array
         ``index``, ``failed``, ``coordinates``, and the engine's figures, with the data sets along the leading axis.
     """
+    has_start = np.ones(len(numbers), bool) if points is None else np.isfinite(points).all(axis=(1, 2))
+    found: Sequence[Draws | None] | None = []
+    if has_start.any():
+        kept = None if points is None else points[has_start]
+        found = _draws_of(batch, engine, seed, numbers[has_start], size, precision, kept, report, is_over)
+    if found is None:
+        return None
+    by_number = dict(zip(numbers[has_start].tolist(), found, strict=True))
+    return _as_rows(numbers, [by_number.get(int(n)) for n in numbers])
+
+
+def _draws_of(
+    batch: Batch,
+    engine: Engine,
+    seed: int,
+    numbers: np.ndarray,
+    size: int,
+    precision: Precision,
+    points: np.ndarray | None,
+    report: Callable[[float], None] | None,
+    is_over: Callable[[], bool] | None,
+) -> Sequence[Draws | None] | None:
+    """See `fit_chunk`; None for data sets without a finite start."""
     views = batch.problem.views(precision)
     with working_precision(precision):
         key = jax.random.key(seed)
         if engine.is_batched:
             keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.asarray(numbers))
-            return _as_rows(numbers, engine.fit_batch(views, keys, batch.take(numbers), batch.axes))
+            return engine.fit_batch(views, keys, batch.take(numbers), batch.axes)
         if not engine.is_traced:
-            draws = [run_alone(engine, views, jax.random.fold_in(key, int(n)), batch.take(int(n))) for n in numbers]
-            return _as_rows(numbers, draws)
-        padded = np.concatenate([numbers, np.repeat(numbers[-1:], max(0, size - len(numbers)))])
+            begins = [None] * len(numbers) if points is None else points
+            return [
+                run_alone(engine, views, jax.random.fold_in(key, int(n)), batch.take(int(n)), begin)
+                for n, begin in zip(numbers, begins, strict=True)
+            ]
+        repeats = max(0, size - len(numbers))
+        padded = np.concatenate([numbers, np.repeat(numbers[-1:], repeats)])
+        if points is not None:
+            points = np.concatenate([points, np.repeat(points[-1:], repeats, axis=0)])
         data = jax.device_put(batch.take(padded))
         keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.asarray(padded))
         axes = (batch.axes.arrays, tuple(batch.axes.observed.items()))
         init, advance = _compiled(engine, views, axes, len(padded))
-        first, blocks = init(keys, data), []
+        first, blocks = init(keys, data, points), []
         state = first
         for fraction, last in _advanced(engine, views, advance, keys, first, data, blocks):
             state = last
@@ -258,7 +315,7 @@ def fit_chunk(
             if is_over is not None and fraction < 1 and is_over():
                 return None
         states = to_numpy(state)
-    return _as_rows(numbers, [_finished(engine, views, _at(states, i), blocks, i) for i in range(len(numbers))])
+    return [_finished(engine, views, _at(states, i), blocks, i) for i in range(len(numbers))]
 
 
 def _advanced(

@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayesastro.charts import Chart
-from bayesastro.inference.engine import ChartName, Draws, Engine
+from bayesastro.inference.engine import ChartName, Draws
 from bayesastro.precision import Precision, to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
@@ -31,12 +30,8 @@ __all__ = [
     "replay_draws",
     "save",
     "site_dims",
-    "start_points",
     "summary",
 ]
-
-MAX_START_POINTS = 1024
-"""Most draws of a result that another run starts from."""
 
 REPLAY_BYTES = 2**27
 """Bound on the memory of the parameters and deterministic sites computed at once."""
@@ -104,51 +99,6 @@ def replay_draws(
 def _replayer(views: Views, chart: ChartName, deterministics: tuple[str, ...]) -> Callable[..., Any]:
     to_parameters = functools.partial(getattr(views, chart).to_parameters, deterministics=deterministics)
     return jax.jit(jax.vmap(to_parameters, in_axes=(0, None)))
-
-
-def start_points(problem: Problem, engine: Engine, start: xr.DataTree, precision: Precision) -> np.ndarray:
-    """Draws of a result in the coordinates of an engine's chart, for another run to start from.
-
-    Returns
-    -------
-    array, shape (num_points, size)
-        At most `MAX_START_POINTS`, evenly taken over chains and draws.
-
-    Raises
-    ------
-    ValueError
-        If the result lacks a latent site of the problem, has another shape of one, or has no finite draw.
-    """
-    posterior = start["posterior"].to_dataset() if "posterior" in start.children else xr.Dataset()
-    if posterior.sizes.get("chain", 0) * posterior.sizes.get("draw", 0) == 0:
-        raise ValueError("`start` has no posterior draws. Give the result of a run that got as far as drawing.")
-    theta = {}
-    for site in problem.parameters:
-        if legal_name(site.name) not in posterior:
-            raise ValueError(
-                f"`start` has no `{legal_name(site.name)}`, which the problem samples; it has "
-                f"{', '.join(f'`{name}`' for name in posterior)}. Start from a result of the same parameters."
-            )
-        draws = posterior[legal_name(site.name)].values
-        if draws.shape[2:] != site.shape:
-            raise ValueError(
-                f"`{site.name}` has shape {draws.shape[2:]} in `start`, but {site.shape} in the problem. Start from a "
-                "result of the same shapes."
-            )
-        flat = draws.reshape(-1, *site.shape)
-        theta[site.name] = flat[np.linspace(0, len(flat) - 1, min(len(flat), MAX_START_POINTS)).astype(int)]
-    chart = getattr(problem.views(precision), engine.chart)
-    with working_precision(precision):
-        points = to_numpy(_to_coordinates(chart)(theta, problem.data))
-    points = points[np.isfinite(points).all(1)]
-    if not len(points):
-        raise ValueError("No draw of `start` lies within the priors of the problem. Start from another result.")
-    return points
-
-
-@functools.lru_cache(maxsize=32)
-def _to_coordinates(chart: Chart) -> Callable[..., Any]:
-    return jax.jit(jax.vmap(chart.to_coordinates, in_axes=(0, None)))
 
 
 def legal_name(name: str) -> str:

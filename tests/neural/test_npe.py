@@ -9,6 +9,7 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 import torch
+import xarray as xr
 from linear import A, Y, program
 from numpyro.handlers import mask as masked
 
@@ -218,6 +219,8 @@ def test_what_does_not_fit_is_refused(linear, amortised):
         ba.fit(linear.problem, ba.NPE(), seed=1)
     with pytest.raises(TypeError, match=r"`NPE` has to be trained before `fit_many`"):
         ba.fit_many(linear.problem, {"y": np.zeros((2, 3))}, ba.NPE(), seed=1)
+    with pytest.raises(ValueError, match="`Amortised` draws independently and takes no `start`"):
+        ba.fit_many(linear.problem, {"y": np.zeros((2, 3))}, amortised, seed=1, start=xr.DataTree())
     with pytest.raises(ValueError, match=r"trained on another value of the argument `design`"):
         ba.fit(linear.problem.replace(2 * A), amortised, seed=1)
     longer = ba.Problem(program, np.ones((4, 2)), observed={"y": np.zeros(4)})

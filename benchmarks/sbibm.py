@@ -171,7 +171,7 @@ NUM_SIMULATIONS, NUM_SETS, NUM_DRAWS = 10_000, 3, 2000
 
 METHODS = {
     "NPE": ba.NPE(num_ensemble=5, patience=10),
-    "NLE": ba.NLE(patience=10),
+    "NLE": ba.NLE(num_ensemble=3, weight_decay=0.5, patience=10),
     "NRE": ba.NRE(patience=10),
 }
 """Settings for all tasks, none of them chosen for one."""

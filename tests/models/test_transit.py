@@ -261,7 +261,7 @@ def test_published_planets(star, published_file):
         points.time, points.flux, points.sigma, period=(period, 1e-3), t0=(t0, 0.01), density=density,
         variability="matern", gp_sigma=(3e-4, 1.0), gp_time=(1.0, 1.0), exposure=width, num_samples=5, window=0.13,
     )  # fmt: skip
-    engine = ba.NUTS(num_warmup=600, num_draws=1000, target_accept=0.9, mass_matrix="dense", max_tree_depth=7)
+    engine = ba.NUTS(num_warmup=600, num_draws=1500, target_accept=0.9, mass_matrix="dense", max_tree_depth=7)
     result = ba.fit(problem, engine, seed=1, progress=False)
     assert float(ba.summary(result)["r_hat"].max()) < 1.01
     assert_near(result["posterior"], published)

@@ -64,3 +64,45 @@ def test_a_set_network_covers_the_truth():
     table = marginals.coverage(problem, 300, seed=5)
     assert table["passed"].all(), str(table)
     assert marginals.rounds["share"].iloc[-1] < 0.5
+
+
+HEAVY = np.arange(128) % 2 == 0
+
+
+@pytest.mark.slow
+def test_a_classifier_says_whether_hosts_matter_as_evidences_do():
+    """A step in magnitude at massive hosts or none: probabilities of a network, and of nested sampling."""
+    survey = supernova_survey.Survey(limit=24.4)
+    empty = supernovae.catalogue(128, survey=survey, is_heavy=HEAVY)
+    problems = {
+        name: supernova_survey.build(empty, survey, "lambda", is_heavy=HEAVY, mass_step=name == "step")
+        for name in ("none", "step")
+    }
+    banks = {name: ba.simulate(p, 4000, seed=i, progress=False) for i, (name, p) in enumerate(problems.items(), 1)}
+    network = SetNetwork(features=("redshift", "is_heavy"), mask="found", width=24, num_factors=6)
+    settings = ba.Classifier(
+        embeddings={"fit": network},
+        num_features=16,
+        hidden=32,
+        max_epochs=20,
+        patience=6,
+        batch_size=64,
+        learning_rate=2e-3,
+        weight_decay=0.01,
+    )
+    classifier = settings.train(problems, banks, seed=1, progress=False)
+    report = ba.reliability(classifier, problems, num_simulations=1000, seed=3, progress=False)
+    assert report.verdict == "pass", str(report)
+    assert report.scores["log_score"] < report.scores["prior_log_score"] - 0.05
+    for seed, step in enumerate((-0.12, 0.0), 1):
+        catalogue = supernovae.catalogue(128, survey=survey, is_heavy=HEAVY, mass_step=step, seed=100 + seed)
+        stacked = {name: values[None] for name, values in catalogue.items()}
+        learnt = classifier.log_bayes_factor(stacked, "step", "none")[0]
+        engine = ba.NestedSampler(num_live=120, num_inner_steps=24)
+        found = {
+            name: ba.fit(p.replace(observed=catalogue), engine, seed=seed, progress=False).attrs
+            for name, p in problems.items()
+        }
+        exact = found["step"]["log_evidence"] - found["none"]["log_evidence"]
+        error = np.hypot(*(found[name]["log_evidence_err"] for name in found))
+        assert abs(learnt - exact) < 0.7 + 3 * error

@@ -9,6 +9,21 @@ from bayesastro.models.cosmology import supernova_summaries, supernova_survey
 COSMOLOGY = FlatLambdaCDM(H0=70.0, Om0=0.3, Tcmb0=0)
 TRUTH = {"Omega_m": 0.3, "M": -19.1, "alpha": 0.14, "beta": 3.0, "scatter": 0.1}
 
+LATENT_TRUTH = {
+    "Omega_m": 0.3,
+    "w0": -1.0,
+    "M": -19.1,
+    "alpha": 0.14,
+    "beta": 3.0,
+    "scatter": 0.1,
+    "x1_mean": 0.0,
+    "x1_sd": 1.0,
+    "c_mean": 0.0,
+    "c_sd": 0.08,
+    "followed": 0.9,
+}
+"""Parameters of the survey's program as `catalogue` has them."""
+
 
 def table(number=40, *, limit=None, softness=0.1, seed=1):
     """Redshifts up to 0.9; with a `limit` [mag], only those that a survey found."""

@@ -16,22 +16,7 @@ import bayesastro as ba
 from bayesastro.models.cosmology import supernova_summaries, supernova_survey
 from bayesastro.models.cosmology.selection import Tabulated
 
-SURVEY = supernova_survey.Survey()
-TRUTH = {
-    "Omega_m": 0.3,
-    "w0": -1.0,
-    "M": -19.1,
-    "alpha": 0.14,
-    "beta": 3.0,
-    "scatter": 0.1,
-    "x1_mean": 0.0,
-    "x1_sd": 1.0,
-    "c_mean": 0.0,
-    "c_sd": 0.08,
-    "followed": 0.9,
-}
-"""What `supernovae.catalogue` simulates."""
-
+SURVEY, TRUTH = supernova_survey.Survey(), supernovae.LATENT_TRUTH
 OTHER = TRUTH | {"Omega_m": 0.5, "w0": -1.4, "M": -19.3, "beta": 2.5, "x1_mean": 0.3, "c_mean": -0.03, "followed": 0.6}
 
 
@@ -155,7 +140,7 @@ def test_catalogues_are_checked(catalogue):
         supernova_survey.build(values | {"redshift": values["redshift"] + 0.8}, SURVEY)
     with pytest.raises(ValueError, match=r"`is_heavy` must have shape \(100,\)"):
         supernova_survey.build(values, SURVEY, is_heavy=np.zeros(3))
-    with pytest.raises(ValueError, match="`size` must be a multiple of 1000"):
+    with pytest.raises(ValueError, match="`size` must be at most 1000 or a multiple of it"):
         supernova_summaries.build(np.zeros((4, 10)), 1500, SURVEY)
     with pytest.raises(ValueError, match=r"`observed` must have shape \(bin, 10\)"):
         supernova_summaries.build(np.zeros((4, 3)), 1000, SURVEY)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from bayesastro.models.cosmology.supernova_survey import (
     FIDUCIAL,
@@ -49,21 +49,25 @@ def program(
     size: int,
     num_bins: int,
     dark_energy: DarkEnergy = "w",
+    mass_step: bool | None = None,
 ) -> None:
-    """The process of :func:`bayesastro.models.cosmology.supernova_survey.program`, no host a massive one, summarised.
+    """The process of :func:`bayesastro.models.cosmology.supernova_survey.program`, summarised.
 
     Parameters
     ----------
     nodes, rate, limit, softness, covariance
         See :class:`bayesastro.models.cosmology.supernova_survey.Survey`.
     size : int
-        Explosions, a multiple of 1000.
+        Explosions: up to 1000, or a multiple.
     num_bins : int
         Of redshift, with equally many explosions expected in each.
     dark_energy : {"lambda", "w", "w0wa"}
+    mass_step : bool, optional
+        Whether the second half of each thousand, in massive hosts, has another magnitude, or not; these then have bins of
+        their own, after the others. By default no host is a massive one.
     """
     cosmology = flat_universe(DISTANCE_H0, dark_energy)
-    drawn = population(False)
+    drawn = population(bool(mass_step))
     followed = numpyro.sample("followed", dist.Uniform(0.3, 1.0))
     offset = modulus(nodes, cosmology) - modulus(nodes, FIDUCIAL)
     mean, spread = drawn.moments(offset, 0.0, covariance)
@@ -72,21 +76,24 @@ def program(
     part = jnp.linspace(0.0, 1.0, NUM_CELLS + 1)
     z = jnp.interp(part, _below(nodes, rate, jnp), nodes)
     tables = jnp.stack([*(jnp.interp(z, nodes, column) for column in mean.T), jnp.interp(z, nodes, edge)])
-    tables, root, edge_width, chance = (a.astype(jnp.float32) for a in (tables, root, softness, followed))
+    tables, root, edge_width, chance = (jnp.asarray(a, jnp.float32) for a in (tables, root, softness, followed))
+    together = min(size, CHUNK)
+    heavy = jnp.arange(together) >= together // 2 if mass_step is not None else jnp.zeros(together, bool)
+    step, num_rows = jnp.asarray(drawn.mass_step, jnp.float32) * heavy, num_bins * (1 if mass_step is None else 2)
 
-    def some(sums: Array, key: Array) -> tuple[Array, None]:
+    def some(sums: Array, key: Any) -> tuple[Array, None]:
         keys = jax.random.split(key)
-        where, luck = jax.random.uniform(keys[0], (2, CHUNK), jnp.float32)
-        normals = jax.random.normal(keys[1], (4, CHUNK), jnp.float32)
+        where, luck = jax.random.uniform(keys[0], (2, together), jnp.float32)
+        normals = jax.random.normal(keys[1], (4, together), jnp.float32)
         cell = jnp.minimum((where * NUM_CELLS).astype(int), NUM_CELLS - 1)
         within = where * NUM_CELLS - cell
         at = tables[:, cell] + within * (tables[:, cell + 1] - tables[:, cell])
-        fit = at[:3] + root @ normals[:3]
+        fit = (at[:3] + root @ normals[:3]).at[0].add(step)
         is_found = (fit[0] + edge_width * normals[3] < at[3]) & (luck < chance)
-        return sums + _sums(jnp.where(is_found, fit, 0.0), is_found, where, num_bins), None
+        return sums + _sums(jnp.where(is_found, fit, 0.0), is_found, where, heavy, num_rows, num_bins), None
 
-    start = jnp.zeros((num_bins, NUM_CHANNELS), nodes.dtype)
-    sums, _ = jax.lax.scan(some, start, jax.random.split(numpyro.prng_key(), size // CHUNK))
+    start = jnp.zeros((num_rows, NUM_CHANNELS), nodes.dtype)
+    sums, _ = jax.lax.scan(some, start, jax.random.split(jnp.asarray(numpyro.prng_key()), size // together))
     numpyro.sample("summary", dist.Delta(_moments(sums)).to_event(2))
 
 
@@ -96,12 +103,12 @@ def _below(nodes: Any, rate: Any, xp: Any) -> Any:
     return mass / mass[-1]
 
 
-def _sums(fit: Array, is_found: Array, where: Array, num_bins: int) -> Array:
+def _sums(fit: Array, is_found: Array, where: Array, heavy: Array, num_rows: int, num_bins: int) -> Array:
     """By bin: the number, and the sums of what is observed and of its products; of `fit` of shape (3, n)."""
     products = [fit[i] * fit[j] for i, j in zip(*_PAIRS, strict=True)]
     columns = jnp.stack([is_found.astype(fit.dtype), *fit, *products], axis=-1)
-    place = jnp.clip((where * num_bins).astype(int), 0, num_bins - 1)
-    return (place == jnp.arange(num_bins)[:, None]).astype(fit.dtype) @ columns
+    place = jnp.clip((where * num_bins).astype(int), 0, num_bins - 1) + num_bins * heavy
+    return (place == jnp.arange(num_rows)[:, None]).astype(fit.dtype) @ columns
 
 
 def _moments(sums: Float[Array, "bin 10"]) -> Float[Array, "bin 10"]:
@@ -112,7 +119,12 @@ def _moments(sums: Float[Array, "bin 10"]) -> Float[Array, "bin 10"]:
     return jnp.concatenate([jnp.log1p(number), first, central], axis=-1)
 
 
-def summary(catalogue: Mapping[str, np.ndarray], survey: Survey, num_bins: int = 40) -> Float[np.ndarray, "bin 10"]:
+def summary(
+    catalogue: Mapping[str, np.ndarray],
+    survey: Survey,
+    num_bins: int = 40,
+    is_heavy: Bool[np.ndarray, " n"] | None = None,
+) -> Float[np.ndarray, "bin 10"]:
     """What the program observes, of a catalogue.
 
     Parameters
@@ -121,21 +133,33 @@ def summary(catalogue: Mapping[str, np.ndarray], survey: Survey, num_bins: int =
         ``found``, ``redshift`` and ``fit`` as in :func:`bayesastro.models.cosmology.supernova_survey.build`.
     survey : Survey
     num_bins : int
+    is_heavy : array of bool, shape (n,), optional
+        Whether the host of an explosion is a massive one; these have bins of their own, after the others.
 
     Returns
     -------
-    array, shape (num_bins, 10)
+    array, shape (num_bins, 10), or (2 num_bins, 10)
         By bin: log(1 + number), means of magnitude, stretch and colour, and their covariances.
     """
     is_found = np.asarray(catalogue["found"]) > 0
     z, fit = (np.asarray(catalogue[name], float)[is_found] for name in ("redshift", "fit"))
     where = np.interp(z, survey.redshift, _below(survey.redshift, survey.rate, np))
+    heavy = np.zeros(len(z), bool) if is_heavy is None else np.asarray(is_heavy)[is_found]
+    num_rows = num_bins * (1 if is_heavy is None else 2)
     with jax.enable_x64(True):
-        sums = _sums(jnp.asarray(fit.T), jnp.ones(len(z), bool), jnp.asarray(where), num_bins)
+        arrays = jnp.asarray(fit.T), jnp.ones(len(z), bool), jnp.asarray(where), jnp.asarray(heavy)
+        sums = _sums(*arrays, num_rows, num_bins)
         return np.asarray(_moments(sums))
 
 
-def build(observed: Float[np.ndarray, "bin 10"], size: int, survey: Survey, dark_energy: DarkEnergy = "w") -> Problem:
+def build(
+    observed: Float[np.ndarray, "bin 10"],
+    size: int,
+    survey: Survey,
+    dark_energy: DarkEnergy = "w",
+    *,
+    mass_step: bool | None = None,
+) -> Problem:
     """The program with the summary of a catalogue.
 
     Parameters
@@ -143,9 +167,11 @@ def build(observed: Float[np.ndarray, "bin 10"], size: int, survey: Survey, dark
     observed : array, shape (bin, 10)
         See :func:`summary`.
     size : int
-        Explosions, found or not: a multiple of 1000.
+        Explosions, found or not: up to 1000, or a multiple.
     survey : Survey
     dark_energy : {"lambda", "w", "w0wa"}
+    mass_step : bool, optional
+        See :func:`program`; with True or False the summary is one by hosts, half of them massive.
 
     Raises
     ------
@@ -153,8 +179,8 @@ def build(observed: Float[np.ndarray, "bin 10"], size: int, survey: Survey, dark
         If a setting is none of those known, or `observed` is no such summary.
     """
     check_dark_energy(dark_energy)
-    if size < CHUNK or size % CHUNK:
-        raise ValueError(f"`size` must be a multiple of {CHUNK}, but {size!r} came.")
+    if size < 1 or (size > CHUNK and size % CHUNK):
+        raise ValueError(f"`size` must be at most {CHUNK} or a multiple of it, but {size!r} came.")
     if np.ndim(observed) != 2 or np.shape(observed)[1] != NUM_CHANNELS:
         raise ValueError(
             f"`observed` must have shape (bin, {NUM_CHANNELS}), but {np.shape(observed)} came: use `summary`."
@@ -164,7 +190,8 @@ def build(observed: Float[np.ndarray, "bin 10"], size: int, survey: Survey, dark
         program,
         *(np.asarray(array, float) for array in arrays),
         size=int(size),
-        num_bins=len(observed),
+        num_bins=len(observed) // (1 if mass_step is None else 2),
         dark_energy=dark_energy,
+        mass_step=mass_step,
         observed={"summary": np.asarray(observed, float)},
     )

@@ -155,7 +155,8 @@ def program(
     magnitude = mean[:, 0] + fiducial_magnitude(nodes) + drawn.mass_step * jnp.arange(2.0)[:, None]
     seen = rate * jnp.exp(log_ndtr((limit - magnitude) / jnp.sqrt(spread[0, 0] + softness**2)))
     part = jnp.trapezoid(seen, axis=-1) / jnp.trapezoid(rate)
-    found = numpyro.sample("found", dist.Bernoulli(followed * jnp.where(is_heavy, part[1], part[0])).to_event(1)) > 0
+    found: Any = numpyro.sample("found", dist.Bernoulli(followed * jnp.where(is_heavy, part[1], part[0])).to_event(1))
+    found = found > 0
     redshift = numpyro.sample("redshift", WhereFound(Tabulated(nodes, seen, kind), found, middle).to_event(1))
     z = jnp.where(found, redshift, middle)
     moments = drawn.moments(modulus(z, cosmology) - modulus(z, FIDUCIAL), 1.0 * is_heavy, covariance)

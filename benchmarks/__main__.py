@@ -21,6 +21,7 @@ WORKLOADS = {
     "slacs": ("benchmarks.slacs_lenses", "Lenses of SLACS"),
     "geovi": ("benchmarks.geovi_fields", "GeoVI on fields"),
     "transit": ("benchmarks.transit_gp", "Transits with a Gaussian process"),
+    "supernovae": ("benchmarks.supernova_latents", "Supernovae with sampled latents"),
 }
 
 PACKAGES = ("bayesastro", "jax", "numpyro", "blackjax", "numpy")

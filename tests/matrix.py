@@ -281,6 +281,8 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "cosmology.expansion": expansion.build,
     "cosmology.expansion w0wa": lambda: expansion.build("w0wa"),
     "cosmology.hubble_diagram": lambda: hubble_diagram.build(supernovae.diagram(), "w"),
+    "cosmology.supernova_summaries": supernovae.small_summary,
+    "cosmology.supernova_survey": lambda: supernovae.small_survey(mass_step=True),
     "cosmology.tripp": lambda: tripp.build(supernovae.table()),
     "cosmology.tripp sampled": lambda: tripp.build(supernovae.table(8), latents="sampled"),
     "cosmology.tripp selected": lambda: tripp.build(supernovae.table(limit=23.0), limit=23.0, softness=0.1),

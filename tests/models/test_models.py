@@ -22,12 +22,14 @@ def test_prior_predictive_is_finite_and_of_the_size_of_the_data(name):
         assert simulated.shape == (200, *value.shape)
         assert np.isfinite(simulated).all()
         # The data lie within the bulk of what the program can generate.
-        assert np.all((simulated.min(0) < value) & (value < simulated.max(0)))
+        assert np.all((simulated.min(0) <= value) & (value <= simulated.max(0)))
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_gradient_is_finite_at_prior_draws(name):
     problem = MODELS[name]()
+    if "density" in problem.lacks:
+        pytest.skip("a program without a density")
     chart = problem.unconstrained
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(2), 50)

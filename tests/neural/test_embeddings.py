@@ -35,7 +35,7 @@ def test_networks_take_rows_of_their_shape(embedding, shape):
     torch.testing.assert_close(network(x)[1:2], network(x[1:2]), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("embedding", [SetNetwork(), Transformer()])
+@pytest.mark.parametrize("embedding", [SetNetwork(), SetNetwork(num_factors=3), Transformer()])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_sets_have_no_order_and_no_padding(embedding, channels):
     network = embedding.network(np.ones((6, channels), bool), 2, 5, 0.0).eval()
@@ -59,7 +59,12 @@ def test_dropped_entries_have_no_influence():
 
 
 def test_settings_survive_json():
-    for embedding in (Dense(width=3), CNN1D(kernel=7), ResNet(), SetNetwork(features=("time",), mask="seen")):
+    for embedding in (
+        Dense(width=3),
+        CNN1D(kernel=7),
+        ResNet(),
+        SetNetwork(features=("time",), mask="seen", num_factors=4),
+    ):
         assert embedding_of(json.loads(json.dumps(embedding.described()))) == embedding
 
 
@@ -71,5 +76,7 @@ def test_defaults_and_refusals():
         ResNet().check("flux", (40,))
     with pytest.raises(ValueError, match="`Dense` needs `width` to be a whole number of at least 1, but 0 came"):
         Dense(width=0)
+    with pytest.raises(ValueError, match="`SetNetwork` needs `num_factors` to be a whole number of at least 0"):
+        SetNetwork(num_factors=-1)
     with pytest.raises(ValueError, match="`width` that `num_heads` divides"):
         Transformer(width=10, num_heads=3).network(np.ones(4, bool), 0, 5, 0.0)

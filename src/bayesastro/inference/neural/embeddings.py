@@ -16,7 +16,7 @@ site, leaves out have no influence, so that sets of unlike lengths are padded.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
@@ -48,17 +48,22 @@ class Embedding(ABC):
         Numbers of axes that its site may have.
     shared : tuple of int
         Axes over which the entries are standardised by one mean and sd; the rest are channels.
+    least : mapping of str to int
+        The least values of whole numbers for which it is not 1.
     """
 
     ndims: ClassVar[tuple[int, ...]]
     shared: ClassVar[tuple[int, ...]] = (0,)
+    least: ClassVar[Mapping[str, int]] = {}
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.type in (int, "int") and (not isinstance(value, int | np.integer) or value < 1):
+            least = self.least.get(field.name, 1)
+            if field.type in (int, "int") and (not isinstance(value, int | np.integer) or value < least):
                 raise ValueError(
-                    f"`{type(self).__name__}` needs `{field.name}` to be a whole number of at least 1, but {value!r} came."
+                    f"`{type(self).__name__}` needs `{field.name}` to be a whole number of at least {least}, but {value!r} "
+                    "came."
                 )
 
     @property
@@ -186,14 +191,22 @@ class SetNetwork(SetEmbedding):
     mask : str, optional
         Argument or observed site that is true, or 1, at entries that count.
     width, depth : int
+    num_factors : int
+        Features of each entry of which means of products, two by two, are taken too: covariances of what an entry has, and
+        slopes, need few simulations so. 0 for none.
     """
+
+    least: ClassVar[Mapping[str, int]] = {"num_factors": 0}
 
     width: int = 64
     depth: int = 2
+    num_factors: int = 0
 
     def network(self, kept: np.ndarray, num_companions: int, num_features: int, dropout: float) -> nn.Module:
         channels = 1 if kept.ndim == 1 else kept.shape[1]
-        return layers.DeepSet(channels + num_companions, self.width, self.depth, num_features, dropout)
+        return layers.DeepSet(
+            channels + num_companions, self.width, self.depth, self.num_factors, num_features, dropout
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

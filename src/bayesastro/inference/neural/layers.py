@@ -164,16 +164,27 @@ class _Block(nn.Module):
 
 
 class DeepSet(nn.Module):
-    """The same network for every entry, then means and maxima over those that count."""
+    """The same network for every entry, then means and maxima over those that count; and means of products."""
 
-    def __init__(self, channels: int, width: int, depth: int, num_features: int, dropout: float) -> None:
+    def __init__(
+        self, channels: int, width: int, depth: int, num_factors: int, num_features: int, dropout: float
+    ) -> None:
         super().__init__()
         self.each = _layers(channels, width, depth, width, dropout)
-        self.last = _layers(2 * width + 1, width, 1, num_features, dropout)
+        self.factors = nn.Linear(channels + width, num_factors) if num_factors else None
+        self.first, self.second = np.triu_indices(num_factors)
+        num_products = len(self.first)
+        self.last = _layers(2 * width + 1 + num_products, width + num_products, 1, num_features, dropout)
 
     def forward(self, values: Tensor, companions: Tensor, mask: Tensor) -> Tensor:
-        h = self.each(torch.cat([values, companions], -1))
-        return self.last(_pooled(h, mask))
+        x = torch.cat([values, companions], -1)
+        h = self.each(x)
+        pooled = _pooled(h, mask)
+        if self.factors is not None:
+            factors = self.factors(torch.cat([x, h], -1)) * mask.to(h.dtype)[..., None]
+            products = factors.transpose(1, 2) @ factors / mask.sum(1).clamp_min(1)[:, None, None]
+            pooled = torch.cat([pooled, products[:, self.first, self.second]], -1)
+        return self.last(pooled)
 
 
 def _pooled(h: Tensor, mask: Tensor) -> Tensor:

@@ -68,8 +68,8 @@ def observed_moments(
     dispersions: tuple[ScalarLike, ScalarLike, ScalarLike],
     alpha: ScalarLike,
     beta: ScalarLike,
-    covariance: Real[ArrayLike, "n 3 3"],
-) -> tuple[Float[Array, "n 3"], Float[Array, "n 3 3"]]:
+    covariance: Real[ArrayLike, "*#n 3 3"],
+) -> tuple[Float[Array, "n 3"], Float[Array, "... 3 3"]]:
     """Mean and covariance of the observed (m_B, x₁, c), over the population and the errors.
 
     Parameters
@@ -82,8 +82,8 @@ def observed_moments(
     dispersions : (scalar, scalar, scalar)
         Standard deviations of the absolute magnitude, x₁ and c over the population.
     alpha, beta : scalar
-    covariance : array, shape (n, 3, 3)
-        Of the errors.
+    covariance : array, shape (n, 3, 3) or (3, 3)
+        Of the errors; the covariance that is returned has the same shape.
 
     References
     ----------

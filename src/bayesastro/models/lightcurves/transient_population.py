@@ -16,43 +16,48 @@ import xarray as xr
 from jaxtyping import Array, Bool, Float, Int
 
 from bayesastro.datasets.alerts import AlertLightCurve
-from bayesastro.models.lightcurves.transient import BROAD, SHAPE, ClassPrior, checked, expected
+from bayesastro.models.lightcurves.transient import BROAD, SHAPE, ClassPrior, flux_law, stack
 from bayesastro.problem import Problem
 
 __all__ = ["build", "learnt", "program"]
+
+TYPICAL_SPREAD = 0.4
+"""Of a class, in units of what any supernova may be."""
 
 
 def program(
     time: Float[Array, "s n"],
     band: Int[Array, "s n"],
     sigma: Float[Array, "s n"],
+    limit: Float[Array, "s n"],
     is_real: Bool[Array, "s n"],
     centre: Float[Array, " k"],
     width: Float[Array, " k"],
 ) -> None:
-    """Fluxes of several supernovae of a class.
+    """Fluxes of several supernovae of a class, 0 where they are not detected.
+
+    The class's standard deviations are log-normal about 0.4 widths: no class is of one mould, and without the neck of a
+    funnel the numbers of each supernova can be latents themselves, which light curves of many points need.
 
     Parameters
     ----------
     time : array, shape (s, n) [day]
         Since the first detection of each.
     band : array of int, shape (s, n)
-    sigma : array, shape (s, n) [µJy]
+    sigma, limit : arrays, shape (s, n) [µJy]
     is_real : array of bool, shape (s, n)
         False at padding.
     centre, width : arrays, shape (12,)
-        Prior of the class's mean; `width` is the scale of the half-normal prior of its standard deviations too.
+        Prior of the class's mean.
     """
     k = centre.shape[0]
     mean = jnp.asarray(numpyro.sample("mean", dist.Normal(centre, width).to_event(1)))
-    sd = jnp.asarray(numpyro.sample("sd", dist.HalfNormal(width).to_event(1)))
+    sd = jnp.asarray(numpyro.sample("sd", dist.LogNormal(jnp.log(TYPICAL_SPREAD * width), 0.5).to_event(1)))
     correlation = jnp.asarray(numpyro.sample("correlation", dist.LKJCholesky(k, concentration=2.0)))
     with numpyro.plate("supernova", time.shape[0]):
-        z = jnp.asarray(numpyro.sample("z", dist.Normal(0.0, 1.0).expand([k]).to_event(1)))
-        shape = jnp.asarray(numpyro.deterministic("shape", mean + z @ (sd[:, None] * correlation).T))
-        flux, scatter = expected(shape, time, band)
-        law = dist.Normal(flux, jnp.hypot(sigma, scatter)).mask(is_real)
-        numpyro.sample("flux", law.to_event(1))
+        law = dist.MultivariateNormal(mean, scale_tril=sd[:, None] * correlation)
+        shape = jnp.asarray(numpyro.sample("shape", law))
+        numpyro.sample("flux", flux_law(shape, time, band, sigma, limit).mask(is_real).to_event(1))
 
 
 def build(curves: Sequence[AlertLightCurve], prior: ClassPrior = BROAD) -> Problem:
@@ -71,16 +76,10 @@ def build(curves: Sequence[AlertLightCurve], prior: ClassPrior = BROAD) -> Probl
     """
     if len(curves) < 2:
         raise ValueError(f"A class is learnt from at least two light curves, but {len(curves)} came.")
-    rows = [checked(curve) for curve in curves]
-    longest = max(len(row["time"]) for row in rows)
-    padded = {
-        name: np.stack([np.pad(row[name], (0, longest - len(row[name])), mode="edge") for row in rows])
-        for name in rows[0]
-    }
-    is_real = np.arange(longest) < np.array([len(row["time"]) for row in rows])[:, None]
+    columns = stack(curves)
+    arrays = [columns[name] for name in ("time", "band", "sigma", "limit", "is_real")]
     width = np.sqrt(np.diag(prior.covariance))
-    arrays = padded["time"], padded["band"], padded["sigma"], is_real, np.asarray(prior.mean, float), width
-    return Problem(program, *arrays, observed={"flux": padded["flux"]})
+    return Problem(program, *arrays, np.asarray(prior.mean, float), width, observed={"flux": columns["flux"]})
 
 
 def learnt(result: xr.DataTree) -> ClassPrior:

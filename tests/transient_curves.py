@@ -21,7 +21,14 @@ def curve(number=20, *, seed=1, name="simulated"):
     if not is_detection.any():
         is_detection[seen.argmax()] = True
     return AlertLightCurve(
-        name=name, label="SNIa", time=58000.0 + time, band=band, flux=seen, sigma=sigma, limit=limit, is_detection=is_detection
+        name=name,
+        label="SNIa",
+        time=58000.0 + time,
+        band=band,
+        flux=seen,
+        sigma=sigma,
+        limit=limit,
+        is_detection=is_detection,
     )
 
 

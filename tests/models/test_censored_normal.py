@@ -8,7 +8,13 @@ from scipy import integrate, stats
 
 from bayesastro.models.lightcurves.censored_normal import CensoredNormal
 
-CASES = [(0.0, 5.0, 20.0, 4.0), (22.0, 5.0, 20.0, 4.0), (60.0, 30.0, 20.0, 1.0), (18.0, 3.0, 20.0, 0.01), (9e3, 20.0, 20.0, 4.0)]
+CASES = [
+    (0.0, 5.0, 20.0, 4.0),
+    (22.0, 5.0, 20.0, 4.0),
+    (60.0, 30.0, 20.0, 1.0),
+    (18.0, 3.0, 20.0, 0.01),
+    (9e3, 20.0, 20.0, 4.0),
+]
 
 
 def law(case):
@@ -24,7 +30,9 @@ def double():
 def integral(case, stop):
     """Of the density of detections up to `stop`, by quadrature over the flux."""
     loc, scale, threshold, blur = case
-    points = sorted({loc - 9 * scale, loc, loc + 9 * scale, threshold - 8 * blur, threshold, threshold + 8 * blur, stop})
+    points = sorted(
+        {loc - 9 * scale, loc, loc + 9 * scale, threshold - 8 * blur, threshold, threshold + 8 * blur, stop}
+    )
 
     def density(x):
         return float(np.exp(law(case).log_prob(np.array(x)))) if x else 0.0
@@ -68,7 +76,9 @@ def test_a_sharp_threshold_is_the_textbook_case():
     sharp = CensoredNormal(np.array(18.0), np.array(3.0), np.array(20.0), np.array(1e-9))
     assert float(sharp.log_prob(np.array(0.0))) == pytest.approx(stats.norm(18, 3).logcdf(20.0))
     assert float(sharp.log_prob(np.array(21.0))) == pytest.approx(stats.norm(18, 3).logpdf(21.0))
-    np.testing.assert_allclose(sharp.cdf(np.array([19.0, 20.5, 24.0])), stats.norm(18, 3).cdf([20.0, 20.5, 24.0]), atol=1e-6)
+    np.testing.assert_allclose(
+        sharp.cdf(np.array([19.0, 20.5, 24.0])), stats.norm(18, 3).cdf([20.0, 20.5, 24.0]), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("loc", [-1e4, 0.0, 20.0, 1e6])

@@ -22,7 +22,9 @@ def log_density(curve, shape):
     total = []
     columns = zip(curve.time - first, curve.band, curve.flux, curve.sigma, curve.limit, curve.is_detection, strict=True)
     for time, band, flux, sigma, limit, is_detection in columns:
-        own = {n: p[f"{n}_r"] + (0 if band else p[f"{n}_g_r"]) for n in ("log_flux", "log_plateau", "log_rise", "log_fall")}
+        own = {
+            n: p[f"{n}_r"] + (0 if band else p[f"{n}_g_r"]) for n in ("log_flux", "log_plateau", "log_rise", "log_fall")
+        }
         middle, plateau, rise, fall = (np.exp(own[name]) for name in own)
         slope = 1 / (1 + np.exp(-p["logit_slope_r"] - (0 if band else p["logit_slope_g_r"])))
         A, phase = middle / (1 - slope / 2), time - p["t_mid"] + np.exp(p["log_plateau_r"]) / 2
@@ -46,21 +48,27 @@ def test_density_of_one_supernova():
     assert sum(problem.log_prior({"shape": shape}).values()) == pytest.approx(prior)
 
 
-def test_a_population_is_its_supernovae_and_padding_counts_for_nothing():
+@pytest.mark.parametrize("is_centred", [False, True])
+def test_a_population_is_its_supernovae_whatever_the_coordinates(is_centred):
     curves = transient_curves.sample()
-    problem = transient_population.build(curves)
     k, n = len(SHAPE), len(curves)
+    shapes = BROAD.mean + 0.3 * RNG.normal(size=(n, k))
+    draws = shapes[:, None] + RNG.normal(size=(n, 50, k)) @ RNG.normal(size=(n, k, k)) if is_centred else None
+    problem = transient_population.build(curves, draws=draws)
+    middle, tril = (problem.covariates[name] for name in ("middle", "tril"))
     theta = {
         "mean": BROAD.mean + 0.1,
         "sd": np.full(k, 0.4),
         "correlation": np.linalg.cholesky(0.3 * np.ones((k, k)) + 0.7 * np.eye(k)),
-        "shape": BROAD.mean + 0.3 * RNG.normal(size=(n, k)),
+        "z": np.stack([np.linalg.solve(t, s - m) for t, s, m in zip(tril, shapes, middle, strict=True)]),
     }
-    expected = [log_density(curve, shape).sum() for curve, shape in zip(curves, theta["shape"], strict=True)]
-    np.testing.assert_allclose(problem.log_likelihood(theta)["flux"], expected, rtol=1e-9)
+    expected = [log_density(curve, shape).sum() for curve, shape in zip(curves, shapes, strict=True)]
+    np.testing.assert_allclose(problem.log_likelihood(theta)["flux"], expected, rtol=1e-8)
+    np.testing.assert_allclose(problem.replay(theta)["shape"], shapes)
     factor = 0.4 * theta["correlation"]
     law = stats.multivariate_normal(theta["mean"], factor @ factor.T)
-    np.testing.assert_allclose(problem.log_prior(theta)["shape"], law.logpdf(theta["shape"]).sum())
+    jacobian = np.log(np.diagonal(tril, axis1=1, axis2=2)).sum()
+    np.testing.assert_allclose(problem.log_prior(theta)["z"], law.logpdf(shapes).sum() + jacobian)
 
 
 def test_the_law_learnt_is_that_of_one_more_supernova():
@@ -110,7 +118,8 @@ def test_one_point_or_one_band_are_enough_and_order_does_not_matter():
     red = dataclasses.replace(curve, band=np.ones(20, int))
     order = RNG.permutation(20)
     mixed = dataclasses.replace(
-        curve, **{name: getattr(curve, name)[order] for name in ("time", "band", "flux", "sigma", "limit", "is_detection")}
+        curve,
+        **{name: getattr(curve, name)[order] for name in ("time", "band", "flux", "sigma", "limit", "is_detection")},
     )
     theta = {"shape": BROAD.mean}
     for some in (one, red):
@@ -141,6 +150,8 @@ def test_class_priors_are_checked():
         ClassPrior(mean=np.zeros(12), covariance=-np.eye(12))
     with pytest.raises(ValueError, match="at least two light curves, but 1 came"):
         transient_population.build([transient_curves.curve()])
+    with pytest.raises(ValueError, match=r"must have the shape \(3, draw, 12\) with more than 12 draws"):
+        transient_population.build(transient_curves.sample(), draws=np.zeros((3, 5, 12)))
 
 
 def test_draws_look_like_supernovae():

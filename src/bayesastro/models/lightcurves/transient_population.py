@@ -13,6 +13,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import xarray as xr
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int
 
 from bayesastro.datasets.alerts import AlertLightCurve
@@ -33,11 +34,14 @@ def program(
     is_real: Bool[Array, "s n"],
     centre: Float[Array, " k"],
     width: Float[Array, " k"],
+    middle: Float[Array, "s k"],
+    tril: Float[Array, "s k k"],
 ) -> None:
     """Fluxes of several supernovae of a class, 0 where they are not detected.
 
-    The class's standard deviations are log-normal about 0.4 widths: no class is of one mould, and without the neck of a
-    funnel the numbers of each supernova can be latents themselves, which light curves of many points need.
+    The class's standard deviations are log-normal about 0.4 widths: no class is of one mould, and a funnel has no neck.
+    The latents of a supernova are its numbers relative to `middle`, in units of `tril`, which change nothing but the
+    coordinates: with those of its posterior the latents are about standard normal, however many points it has.
 
     Parameters
     ----------
@@ -49,18 +53,28 @@ def program(
         False at padding.
     centre, width : arrays, shape (12,)
         Prior of the class's mean.
+    middle : array, shape (s, 12)
+    tril : array, shape (s, 12, 12)
+        Lower triangles.
     """
     k = centre.shape[0]
     mean = jnp.asarray(numpyro.sample("mean", dist.Normal(centre, width).to_event(1)))
     sd = jnp.asarray(numpyro.sample("sd", dist.LogNormal(jnp.log(TYPICAL_SPREAD * width), 0.5).to_event(1)))
     correlation = jnp.asarray(numpyro.sample("correlation", dist.LKJCholesky(k, concentration=2.0)))
     with numpyro.plate("supernova", time.shape[0]):
-        law = dist.MultivariateNormal(mean, scale_tril=sd[:, None] * correlation)
-        shape = jnp.asarray(numpyro.sample("shape", law))
+        offset = solve_triangular(tril, (mean - middle)[..., None], lower=True)[..., 0]
+        spread = solve_triangular(tril, jnp.broadcast_to(sd[:, None] * correlation, tril.shape), lower=True)
+        z = jnp.asarray(numpyro.sample("z", dist.MultivariateNormal(offset, scale_tril=spread)))
+        shape = jnp.asarray(numpyro.deterministic("shape", middle + jnp.einsum("ikl,il->ik", tril, z)))
         numpyro.sample("flux", flux_law(shape, time, band, sigma, limit).mask(is_real).to_event(1))
 
 
-def build(curves: Sequence[AlertLightCurve], prior: ClassPrior = BROAD) -> Problem:
+def build(
+    curves: Sequence[AlertLightCurve],
+    prior: ClassPrior = BROAD,
+    *,
+    draws: Float[np.ndarray, "curve draw k"] | None = None,
+) -> Problem:
     """The program with a sample of light curves, padded to the longest.
 
     Parameters
@@ -68,18 +82,30 @@ def build(curves: Sequence[AlertLightCurve], prior: ClassPrior = BROAD) -> Probl
     curves : sequence of AlertLightCurve
     prior : ClassPrior
         Its mean and standard deviations say what is known of the class.
+    draws : array, shape (curve, draw, 12), optional
+        Of the posterior of each light curve alone. Their means and covariances make the coordinates of the latents,
+        which changes how long sampling takes and not what it finds; without, `prior` does.
 
     Raises
     ------
     ValueError
-        If there are fewer than two, or one of them is not as it should be.
+        If there are fewer than two, one of them is not as it should be, or `draws` are not of all.
     """
     if len(curves) < 2:
         raise ValueError(f"A class is learnt from at least two light curves, but {len(curves)} came.")
-    columns = stack(curves)
+    columns, k, num = stack(curves), len(SHAPE), len(curves)
     arrays = [columns[name] for name in ("time", "band", "sigma", "limit", "is_real")]
-    width = np.sqrt(np.diag(prior.covariance))
-    return Problem(program, *arrays, np.asarray(prior.mean, float), width, observed={"flux": columns["flux"]})
+    centre, width = np.asarray(prior.mean, float), np.sqrt(np.diag(prior.covariance))
+    if draws is None:
+        middle, tril = np.tile(centre, (num, 1)), np.tile(np.diag(width), (num, 1, 1))
+    elif np.ndim(draws) != 3 or (len(draws), np.shape(draws)[2]) != (num, k) or np.shape(draws)[1] <= k:
+        raise ValueError(
+            f"`draws` must have the shape ({num}, draw, {k}) with more than {k} draws, but {np.shape(draws)} came."
+        )
+    else:
+        middle = np.mean(draws, axis=1)
+        tril = np.linalg.cholesky([np.cov(some.T) for some in np.asarray(draws)])
+    return Problem(program, *arrays, centre, width, middle, tril, observed={"flux": columns["flux"]})
 
 
 def learnt(result: xr.DataTree) -> ClassPrior:

@@ -21,6 +21,7 @@ WORKLOADS = {
     "slacs": ("benchmarks.slacs_lenses", "Lenses of SLACS"),
     "geovi": ("benchmarks.geovi_fields", "GeoVI on fields"),
     "transit": ("benchmarks.transit_gp", "Transits with a Gaussian process"),
+    "night": ("benchmarks.alert_night", "A night of alerts"),
 }
 
 PACKAGES = ("bayesastro", "jax", "numpyro", "blackjax", "numpy")

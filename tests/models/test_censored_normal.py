@@ -1,5 +1,7 @@
 """Censored fluxes: probabilities add up, draws follow the density, and the distribution function both."""
 
+from itertools import pairwise
+
 import jax
 import numpy as np
 import pytest
@@ -38,7 +40,7 @@ def integral(case, stop):
         return float(np.exp(law(case).log_prob(np.array(x)))) if x else 0.0
 
     ends = [p for p in points if loc - 9 * scale <= p <= stop]
-    return sum(integrate.quad(density, a, b)[0] for a, b in zip(ends[:-1], ends[1:], strict=True))
+    return sum(integrate.quad(density, a, b)[0] for a, b in pairwise(ends))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -23,6 +23,7 @@ from jax.scipy.special import logsumexp
 
 from bayesastro.batch import Batch
 from bayesastro.inference.engine import require_positive
+from bayesastro.inference.groups import KNOWN, checked_groups, members_of
 from bayesastro.inference.moves import hamiltonian_moves
 from bayesastro.inference.one_step_ahead import foreseen, likelihoods, predicted
 from bayesastro.precision import to_numpy, working_precision
@@ -33,6 +34,13 @@ __all__ = ["Sequential"]
 
 BISECTIONS = 30
 """Of the fraction of a group's likelihood that keeps enough particles: to one part in 10⁹."""
+
+
+class _Particles(NamedTuple):
+    """To start from: positions of equal weight."""
+
+    positions: Any
+    step_size: Any
 
 
 class _Population(NamedTuple):
@@ -87,7 +95,9 @@ class Sequential:
         if not 0 < self.target_ess < 1:
             raise ValueError(f"`Sequential` needs `target_ess` between 0 and 1, but {self.target_ess!r} came.")
 
-    def follow(self, problem: Problem, group: Any, *, seed: int, site: str | None = None) -> xr.Dataset:
+    def follow(
+        self, problem: Problem, group: Any, *, seed: int, site: str | None = None, start: xr.Dataset | None = None
+    ) -> xr.Dataset:
         """Take the data in one group after the other.
 
         Parameters
@@ -99,6 +109,8 @@ class Sequential:
         seed : int
         site : str, optional
             The observed site that comes in; by default the only one. Other sites are known from the beginning.
+        start : Dataset, optional
+            What an earlier call returned, from whose particles to go on. The data that it has seen have group −2.
 
         Returns
         -------
@@ -108,7 +120,8 @@ class Sequential:
             part of the probability of the value itself where it has one, so that it is uniform under the model;
             ``mean`` and ``sd`` predicted; ``atom_low`` and ``atom_high``, the predicted probabilities below, and up to
             and at, the one value with a probability of its own (`atom` of the family; both NaN without). By ``group``: ``log_evidence``, of its data given earlier ones; ``ess``, effective
-            particles after it; ``num_moves``. And ``coordinates`` of the particles at the end, of equal weight.
+            particles after it; ``num_moves``. And ``coordinates`` of the particles at the end, of equal weight, and the ``step_size`` of
+            their moves.
 
         Raises
         ------
@@ -116,14 +129,24 @@ class Sequential:
             If the problem cannot be followed, or `group` is not as it should be.
         """
         name = self._checked(problem, site)
-        numbers = _checked_groups(np.asarray(group), np.shape(problem.observed[name]), name)
+        numbers = checked_groups(np.asarray(group), np.shape(problem.observed[name]), name, start is not None)
+        particles = self._particles(start, problem, ())
         with working_precision("double"):
             run = _compiled(self, problem.views("double"), name, None)
-            members = _members(numbers[None])[0]
-            return _as_dataset(to_numpy(run(jax.random.key(seed), problem.data, jnp.asarray(numbers), members)), ())
+            members = members_of(numbers[None])[0]
+            key = jax.random.key(seed)
+            found = to_numpy(run(key, problem.data, jnp.asarray(numbers), members, particles))
+            return _as_dataset(found, (), int(numbers.max()) + 1)
 
     def follow_many(
-        self, batch: Batch, group: Any, *, seed: int, site: str | None = None, chunk: int = 64
+        self,
+        batch: Batch,
+        group: Any,
+        *,
+        seed: int,
+        site: str | None = None,
+        chunk: int = 64,
+        start: xr.Dataset | None = None,
     ) -> xr.Dataset:
         """The same for every data set of a batch, with one compiled function.
 
@@ -139,6 +162,8 @@ class Sequential:
         site : str, optional
         chunk : int
             Data sets in one call of the compiled function.
+        start : Dataset, optional
+            Of an earlier call with as many data sets.
 
         Returns
         -------
@@ -152,18 +177,35 @@ class Sequential:
         if chunk < 1:
             raise ValueError(f"`chunk` must be at least 1, but {chunk!r} came.")
         name = self._checked(batch.problem, site)
-        numbers = _checked_groups(np.asarray(group), (batch.size, *np.shape(batch.problem.observed[name])), name)
-        axes, parts, members = (batch.axes.arrays, tuple(batch.axes.observed.items())), [], _members(numbers)
+        shape = (batch.size, *np.shape(batch.problem.observed[name]))
+        numbers = checked_groups(np.asarray(group), shape, name, start is not None)
+        particles = self._particles(start, batch.problem, (batch.size,))
+        axes, parts, members = (batch.axes.arrays, tuple(batch.axes.observed.items())), [], members_of(numbers)
         with working_precision("double"):
             run = _compiled(self, batch.problem.views("double"), name, axes)
-            for start in range(0, batch.size, chunk):
-                here = np.arange(start, start + min(chunk, batch.size))
+            for first in range(0, batch.size, chunk):
+                here = np.arange(first, first + min(chunk, batch.size))
                 padded = np.minimum(here, batch.size - 1)  # the last chunk is as long as the others
                 keys = jax.vmap(lambda n: jax.random.fold_in(jax.random.key(seed), n))(jnp.asarray(padded))
-                found = to_numpy(run(keys, batch.take(padded), jnp.asarray(numbers[padded]), members[padded]))
+                begun = jax.tree.map(lambda a, padded=padded: a[padded], particles)
+                groups = jnp.asarray(numbers[padded])
+                found = to_numpy(run(keys, batch.take(padded), groups, members[padded], begun))
                 used = here < batch.size
                 parts.append(jax.tree.map(lambda a, used=used: a[used], found))
-        return _as_dataset(jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts), ("dataset",))
+        return _as_dataset(
+            jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts), ("dataset",), int(numbers.max()) + 1
+        )
+
+    def _particles(self, start: xr.Dataset | None, problem: Problem, leading: tuple[int, ...]) -> _Particles | None:
+        if start is None:
+            return None
+        shape = (*leading, self.num_particles, problem.unconstrained.size)
+        if start["coordinates"].shape != shape:
+            raise ValueError(
+                f"`start` must hold particles of shape {shape}, but they have {start['coordinates'].shape}. Follow with "
+                "the same settings and program."
+            )
+        return _Particles(start["coordinates"].to_numpy(), start["step_size"].to_numpy())
 
     def _checked(self, problem: Problem, site: str | None) -> str:
         names = list(problem.observed)
@@ -182,38 +224,12 @@ class Sequential:
         return name
 
 
-def _checked_groups(numbers: np.ndarray, shape: tuple[int, ...], site: str) -> np.ndarray:
-    if numbers.shape != shape or numbers.dtype.kind not in "iu":
-        raise ValueError(
-            f"`group` must hold a whole number for each datum of `{site}`, whose shape is {shape}, but an array of "
-            f"{numbers.dtype} of shape {numbers.shape} came."
-        )
-    if numbers.size == 0 or numbers.min() < -1 or numbers.max() < 0:
-        raise ValueError("`group` must number groups from 0, with -1 for data to leave out, and have one at least.")
-    return numbers
-
-
-def _members(numbers: np.ndarray) -> np.ndarray:
-    """Places of the data of each group, shape (dataset, group, largest group); of none, the number of data."""
-    num_sets, num_data = numbers.shape
-    sizes = np.zeros((num_sets, numbers.max() + 1), int)
-    rows, places = np.nonzero(numbers >= 0)
-    np.add.at(sizes, (rows, numbers[rows, places]), 1)
-    members = np.full((*sizes.shape, sizes.max()), num_data)
-    filled = np.zeros_like(sizes)
-    for row, place in zip(rows, places, strict=True):
-        g = numbers[row, place]
-        members[row, g, filled[row, g]] = place
-        filled[row, g] += 1
-    return members
-
-
-def _as_dataset(found: Any, leading: tuple[str, ...]) -> xr.Dataset:
-    by_datum, by_group, coordinates = found
+def _as_dataset(found: Any, leading: tuple[str, ...], num_groups: int) -> xr.Dataset:
+    by_datum, by_group, coordinates, step_size = found
     return xr.Dataset(
         {n: ((*leading, "datum"), v) for n, v in by_datum.items()}
-        | {n: ((*leading, "group"), v) for n, v in by_group.items()}
-        | {"coordinates": ((*leading, "particle", "coordinate"), coordinates)}
+        | {n: ((*leading, "group"), v[..., :num_groups]) for n, v in by_group.items()}
+        | {"coordinates": ((*leading, "particle", "coordinate"), coordinates), "step_size": (leading, step_size)}
     )
 
 
@@ -221,17 +237,20 @@ def _as_dataset(found: Any, leading: tuple[str, ...]) -> xr.Dataset:
 def _compiled(settings: Sequential, views: Views, site: str, axes: tuple[Any, ...] | None) -> Any:
     """For one data set; with `axes`, as of a batch, for several."""
 
-    def run(key: jax.Array, data: Data, group: jax.Array, members: jax.Array) -> Any:
-        return _followed(settings, views, site, key, data, group, members)
+    def run(key: jax.Array, data: Data, group: jax.Array, members: jax.Array, particles: _Particles | None) -> Any:
+        return _followed(settings, views, site, key, data, group, members, particles)
 
     if axes is None:
         return jax.jit(run)
     stacked = Data(axes[0], dict(axes[1]))
 
-    def run_many(keys: jax.Array, data: Data, groups: jax.Array, members: jax.Array) -> Any:
+    def run_many(
+        keys: jax.Array, data: Data, groups: jax.Array, members: jax.Array, particles: _Particles | None
+    ) -> Any:
         # One after the other: side by side all would be moved whenever one of them has to be, and particles fill a device.
         def one(i: jax.Array) -> Any:
-            return run(keys[i], data_set(data, stacked, i), groups[i], members[i])
+            begun = jax.tree.map(lambda a: a[i], particles)
+            return run(keys[i], data_set(data, stacked, i), groups[i], members[i], begun)
 
         return jax.lax.map(one, jnp.arange(groups.shape[0]))
 
@@ -246,10 +265,15 @@ def _followed(
     data: Data,
     group: jax.Array,
     members: jax.Array,
-) -> tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array]:
+    particles: _Particles | None,
+) -> tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array, jax.Array]:
     chart, number, num_data = views.unconstrained, settings.num_particles, group.shape[0]
     key_start, key_steps, key_end, key_ties = jax.random.split(key, 4)
-    positions = jax.vmap(chart.draw_prior, in_axes=(0, None))(jax.random.split(key_start, number), data)
+    if particles is None:
+        positions = jax.vmap(chart.draw_prior, in_axes=(0, None))(jax.random.split(key_start, number), data)
+        step_size = jnp.asarray(chart.size**-0.25, positions.dtype)
+    else:
+        positions, step_size = jnp.asarray(particles.positions), jnp.asarray(particles.step_size)
     likelihoods_of = functools.partial(likelihoods, views, site, data)
     ties = jax.random.uniform(key_ties, group.shape, positions.dtype)
 
@@ -271,14 +295,14 @@ def _followed(
 
         return jax.lax.cond(members[g, 0] < num_data, taken, passed, population, g)
 
-    start = _Population(positions, jnp.zeros(number, positions.dtype), jnp.asarray(chart.size**-0.25, positions.dtype))
+    start = _Population(positions, jnp.zeros(number, positions.dtype), step_size)
     population, (by_member, rows) = jax.lax.scan(step, start, jnp.arange(members.shape[0]))
 
     def by_datum(values: jax.Array) -> jax.Array:
         return jnp.full(num_data + 1, jnp.nan, values.dtype).at[members].set(values)[:num_data]
 
     parents = systematic(key_end, jax.nn.softmax(population.log_weight), number)
-    return jax.tree.map(by_datum, by_member), rows, population.positions[parents]
+    return jax.tree.map(by_datum, by_member), rows, population.positions[parents], population.step_size
 
 
 def _bridged(
@@ -293,7 +317,7 @@ def _bridged(
     """The population after group `g`; by degrees, with moves in between, where all at once would leave too few."""
     number = settings.num_particles
     target = settings.target_ess * number
-    earlier, now = (group >= 0) & (group < g), group == g
+    earlier, now = ((group >= 0) & (group < g)) | (group == KNOWN), group == g
 
     def log_density(fraction: jax.Array, z: jax.Array) -> jax.Array:
         rest, log_likelihood = likelihoods_of(z)

@@ -6,6 +6,7 @@ The alerts are public, and are not part of the package: cite Bellm et al. 2019 (
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -143,7 +144,7 @@ def _table(kind: str, path: str | Path) -> pd.DataFrame:
     return found
 
 
-def _flux(magnitude: pd.Series) -> pd.Series:
+def _flux(magnitude: Any) -> Any:
     return 10 ** (-0.4 * (magnitude - ZERO_POINT))
 
 

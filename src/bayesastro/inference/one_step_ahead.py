@@ -21,12 +21,10 @@ class Foreseen(NamedTuple):
     log_likelihood: jax.Array
     mean: jax.Array
     variance: jax.Array
-    below: jax.Array
+    at_value: tuple[jax.Array, jax.Array]
     """Probability of a smaller value, and of one no greater."""
-    up_to: jax.Array
-    atom_below: jax.Array
+    at_atom: tuple[jax.Array, jax.Array]
     """The same of the value that has a probability of its own."""
-    atom_up_to: jax.Array
 
 
 def likelihoods(views: Views, site: str, data: Data, z: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -50,13 +48,12 @@ def foreseen(views: Views, site: str, data: Data, places: jax.Array, z: jax.Arra
     with traced(views.structure.program, data, *chart.placed(z, data)) as trace:
         pointwise, value = _pointwise(trace, site), jnp.asarray(trace[site]["value"])
         whole = unwrapped(trace[site]["fn"])
-        moments = [jnp.broadcast_to(moment, value.shape)[places] for moment in (whole.mean, whole.variance)]
+        mean, variance = (jnp.broadcast_to(moment, value.shape)[places] for moment in (whole.mean, whole.variance))
         law, value = _at(whole, places, value.shape[0]), value[places]
-        below, up_to = _probabilities(law, value)
         atom = getattr(law, "atom", None)
         unknown = jnp.full(value.shape, jnp.nan, pointwise.dtype)
-        atoms = (unknown, unknown) if atom is None else _probabilities(law, jnp.full_like(value, atom))
-        return Foreseen(pointwise[places], *moments, below, up_to, *atoms), pointwise
+        at_atom = (unknown, unknown) if atom is None else _probabilities(law, jnp.full_like(value, atom))
+        return Foreseen(pointwise[places], mean, variance, _probabilities(law, value), at_atom), pointwise
 
 
 def _pointwise(trace: Any, site: str) -> jax.Array:
@@ -83,7 +80,8 @@ def _probabilities(law: Any, value: jax.Array) -> tuple[jax.Array, jax.Array]:
     try:
         up_to = jnp.broadcast_to(law.cdf(value), value.shape)
     except NotImplementedError:
-        return (jnp.full(value.shape, jnp.nan),) * 2
+        unknown = jnp.full(value.shape, jnp.nan)
+        return unknown, unknown
     if hasattr(law, "cdf_below"):
         return law.cdf_below(value), up_to
     return (jnp.broadcast_to(law.cdf(value - 1), value.shape) if law.is_discrete else up_to), up_to
@@ -102,7 +100,7 @@ def predicted(found: Foreseen, log_weight: jax.Array, ties: jax.Array) -> dict[s
     """
     weight = jax.nn.softmax(log_weight)
     below, up_to, atom_low, atom_high = (
-        jnp.clip(weight @ p, 0.0, 1.0) for p in (found.below, found.up_to, found.atom_below, found.atom_up_to)
+        jnp.clip(weight @ probability, 0.0, 1.0) for probability in (*found.at_value, *found.at_atom)
     )
     mean = weight @ found.mean
     variance = weight @ (found.variance + jnp.square(found.mean - mean))

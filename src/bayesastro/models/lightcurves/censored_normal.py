@@ -64,7 +64,8 @@ class CensoredNormal(dist.Distribution):
         *,
         validate_args: bool | None = None,
     ) -> None:
-        self.loc, self.scale, self.threshold, self.blur = promote_shapes(loc, scale, threshold, blur)
+        promoted: Any = promote_shapes(loc, scale, threshold, blur)
+        self.loc, self.scale, self.threshold, self.blur = promoted
         shape = jnp.broadcast_shapes(*map(jnp.shape, (loc, scale, threshold, blur)))
         super().__init__(shape, validate_args=validate_args)
 

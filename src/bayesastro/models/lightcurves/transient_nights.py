@@ -70,7 +70,8 @@ def stacks(
     for place in np.unique(places):
         numbers = np.flatnonzero(places == place)
         length = int(np.sort(np.asarray(lengths))[place]) if place < len(lengths) else int(sizes.max())
-        found.append(_stacked([curves[i] for i in numbers], [priors[i] for i in numbers], numbers, length))
+        some = numbers.tolist()
+        found.append(_stacked([curves[i] for i in some], [priors[i] for i in some], numbers, length))
     return found
 
 

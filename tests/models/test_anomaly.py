@@ -59,13 +59,22 @@ def test_what_is_left_out():
     one = followed(pit, np.zeros((2, 5)))
     one["pit"][1, 4] = np.nan
     one["log_predictive"][1, 4] = np.nan
-    time = np.array([[-3.0, 0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0, np.nan]])
+    time = np.array([[-3.0, -1.0, 1.0, 2.0, 3.0], [-1.0, 1.0, 2.0, 3.0, np.nan]])
     score = anomaly(one, time)
     assert np.isnan(score["score"].to_numpy()[0, :2]).all()
     assert np.isnan(score["residual"].to_numpy()).sum() == 4
     z = stats.norm.ppf(pit[0, 2:])
     np.testing.assert_allclose(score["mean_square"][0, 2:], np.cumsum(z**2) / [1, 2, 3])
     np.testing.assert_allclose(score["final_score"][1], score["score"][1, 3])
+
+
+def test_of_the_first_detection_its_flux_is_scored_and_not_that_it_is_detected():
+    one = followed(np.array([[0.2, 0.96, 0.3]]), np.array([[0.5, 0.9, 0.1]]))
+    score = anomaly(one, [[-1.0, 0.0, 1.0]])
+    np.testing.assert_allclose(score["residual"][0, 1:], stats.norm.ppf([0.6, 0.3]))
+    assert float(score["variance"][0, 1]) == pytest.approx(2.0)
+    same = followed(np.array([[0.2, 0.05, 0.3]]), np.array([[0.5, 0.9, 0.1]]))
+    assert float(anomaly(same, [[-1.0, 0.0, 1.0]])["variance"][0, 1]) < 2.0
 
 
 def test_wrong_arguments_are_refused():

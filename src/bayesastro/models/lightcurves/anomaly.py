@@ -17,7 +17,6 @@ Muthukrishna et al. 2022, MNRAS 517, 393 (arXiv:2111.00036): scores from χ² of
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 from scipy.stats import norm
@@ -38,15 +37,16 @@ def anomaly(followed: xr.Dataset, time: ArrayLike, *, since: float = 0.0) -> xr.
     time : array, shape (..., datum)
         In order; NaN at padding.
     since : float
-        Data up to then inform but are not scored: times count from the first detection, which cannot surprise.
+        Time of the first detection, from which times count. Data before inform but are not scored, for that they are not
+        detected says no more than what the time counts from; of the first detection its flux is scored, and not that it
+        is detected.
 
     Returns
     -------
     Dataset
         By ``datum``: ``time``; ``residual``, standard normal under the model; ``surprise`` h and its ``variance`` v;
-        ``score`` of the data so far, in standard deviations; ``mean_square`` of the residuals so far, 1 in the mean,
-        where data count in proportion to v. The last two are NaN before there is anything to score. And ``final_score``,
-        ``final_mean_square`` after all data.
+        ``score`` of the data so far, in standard deviations; ``mean_square``, the mean of h so far, 1 under the model. The
+        last two are NaN before there is anything to score. And ``final_score``, ``final_mean_square`` after all data.
 
     Raises
     ------
@@ -58,17 +58,18 @@ def anomaly(followed: xr.Dataset, time: ArrayLike, *, since: float = 0.0) -> xr.
         raise ValueError(
             f"`time` must have the shape of the data followed, {followed['pit'].shape}, but {times.shape} came."
         )
-    counted = np.isfinite(times) & (times > since) & np.isfinite(followed["log_predictive"].to_numpy())
+    counted = np.isfinite(times) & (times >= since) & np.isfinite(followed["log_predictive"].to_numpy())
     if not np.isfinite(followed["pit"].to_numpy()[counted]).all():
         raise ValueError("A score needs predicted probabilities, but the data's family has no distribution function.")
-    surprise, variance = _surprise(followed)
+    pit, low, high = _given_detection(followed, times == since)
+    surprise, variance = _surprise(pit, low, high)
     surprise, variance = np.where(counted, surprise, 1.0), np.where(counted, variance, 0.0)
     dof, excess = 0.5 * np.cumsum(variance, axis=-1), np.cumsum(surprise - 1.0, axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean_square = np.where(dof > 0, 1.0 + excess / dof, np.nan)
         spread = 2.0 / (9.0 * dof)
-        score = (np.cbrt(np.maximum(mean_square, 0.0)) - (1.0 - spread)) / np.sqrt(spread)
-    residual = ndtri(np.clip(followed["pit"].to_numpy(), SMALLEST, 1.0 - SMALLEST))
+        score = (np.cbrt(np.maximum(1.0 + excess / dof, 0.0)) - (1.0 - spread)) / np.sqrt(spread)
+        mean_square = np.where(dof > 0, 1.0 + excess / np.cumsum(counted, axis=-1), np.nan)
+    residual = ndtri(np.clip(pit, SMALLEST, 1.0 - SMALLEST))
     dims = followed["pit"].dims
     columns = {
         "time": times,
@@ -82,10 +83,18 @@ def anomaly(followed: xr.Dataset, time: ArrayLike, *, since: float = 0.0) -> xr.
     return xr.Dataset({name: (dims, column) for name, column in columns.items()} | final)
 
 
-def _surprise(followed: xr.Dataset) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
-    """Of each datum the mean square of its normal residual, and the variance of that before the datum was known."""
+def _given_detection(followed: xr.Dataset, is_first: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Transforms, and the interval of what is not detected; of the first detection given that it is detected."""
     pit, low, high = (followed[name].to_numpy() for name in ("pit", "atom_low", "atom_high"))
     low, high = (np.clip(np.where(np.isnan(p), 0.0, p), 0.0, 1.0) for p in (low, high))
+    is_first = is_first & (pit > high)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pit = np.where(is_first, (pit - high) / (1.0 - high), pit)
+    return pit, np.where(is_first, 0.0, low), np.where(is_first, 0.0, high)
+
+
+def _surprise(pit: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each datum the mean square of its normal residual, and the variance of that before the datum was known."""
     square = np.square(ndtri(np.clip(pit, SMALLEST, 1.0 - SMALLEST)))
     a, b = (ndtri(np.clip(p, SMALLEST, 1.0 - SMALLEST)) for p in (low, high))
     mass = high - low

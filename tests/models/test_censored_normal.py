@@ -11,11 +11,11 @@ from scipy import integrate, stats
 from bayesastro.models.lightcurves.censored_normal import CensoredNormal
 
 CASES = [
-    (0.0, 5.0, 20.0, 4.0),
-    (22.0, 5.0, 20.0, 4.0),
-    (60.0, 30.0, 20.0, 1.0),
-    (18.0, 3.0, 20.0, 0.01),
-    (9e3, 20.0, 20.0, 4.0),
+    (0.0, 5.0, 20.0, 4.0, 0.0),
+    (22.0, 5.0, 20.0, 4.0, 0.1),
+    (60.0, 30.0, 20.0, 1.0, 0.02),
+    (18.0, 3.0, 20.0, 0.01, 0.0),
+    (9e3, 20.0, 20.0, 4.0, 0.05),
 ]
 
 
@@ -31,7 +31,7 @@ def double():
 
 def integral(case, stop):
     """Of the density of detections up to `stop`, by quadrature over the flux."""
-    loc, scale, threshold, blur = case
+    loc, scale, threshold, blur, _ = case
     points = sorted(
         {loc - 9 * scale, loc, loc + 9 * scale, threshold - 8 * blur, threshold, threshold + 8 * blur, stop}
     )
@@ -85,9 +85,10 @@ def test_a_sharp_threshold_is_the_textbook_case():
 
 @pytest.mark.parametrize("loc", [-1e4, 0.0, 20.0, 1e6])
 @pytest.mark.parametrize("value", [0.0, 21.0])
-def test_gradients_are_finite(loc, value):
+@pytest.mark.parametrize("lost", [0.0, 0.05])
+def test_gradients_are_finite(loc, value, lost):
     def density(loc, scale):
-        return CensoredNormal(loc, scale, np.array(20.0), np.array(4.0)).log_prob(np.array(value))
+        return CensoredNormal(loc, scale, np.array(20.0), np.array(4.0), lost).log_prob(np.array(value))
 
     assert np.isfinite(jax.grad(density, argnums=(0, 1))(loc, 5.0)).all()
 

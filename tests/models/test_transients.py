@@ -33,9 +33,9 @@ def log_density(curve, shape):
         mean, sd = A / (1 + np.exp(-phase / rise)) * bracket, np.hypot(sigma, middle * np.exp(p["log_scatter"]))
         threshold, blur = 0.75 * limit, 0.18 * limit
         if is_detection:
-            total.append(stats.norm(mean, sd).logpdf(flux) + stats.norm(threshold, blur).logcdf(flux))
+            total.append(np.log(0.95) + stats.norm(mean, sd).logpdf(flux) + stats.norm(threshold, blur).logcdf(flux))
         else:
-            total.append(stats.norm(mean, np.hypot(sd, blur)).logcdf(threshold))
+            total.append(np.log(0.05 + 0.95 * stats.norm(mean, np.hypot(sd, blur)).cdf(threshold)))
     return np.array(total)
 
 

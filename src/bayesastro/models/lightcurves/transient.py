@@ -37,12 +37,14 @@ SHAPE = ("t_mid", *(f"{name}_r" for name in _BAND), *(f"{name}_g_r" for name in 
 and the slope's logit; for each of these how much more it is in g; and the logarithm of the intrinsic scatter in units of
 that flux."""
 
-DETECTED_FROM, DETECTION_BLUR = 0.75, 0.18
-"""Flux of which half are detected, and the spread of the detection statistic about it, in units of the limiting flux.
+DETECTED_FROM, DETECTION_BLUR, LOST = 0.75, 0.18, 0.05
+"""Flux of which half are detected, and the spread of the detection statistic about it, in units of the limiting flux; and
+the part of detections that is lost whatever their flux.
 
 Alerts need a matched filter's significance of five. Of the 784 alerts of Sánchez-Sáez et al.'s thirty supernovae, those
 with a significance below 15 and an error below 0.3 limits (318) have five times flux over significance at 0.76 limits in
-the median, and half the range from the 16th to the 84th percentile is 0.18."""
+the median, and half the range from the 16th to the 84th percentile is 0.18. Of exposures between two detections of the
+same band within four days, both above two limits, 6 of 123 of the Ia among them have no detection."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,7 +136,7 @@ def flux_law(
         Error, and limiting flux of five standard deviations of the background.
     """
     flux, scatter = expected(shape, time, band)
-    return CensoredNormal(flux, jnp.hypot(sigma, scatter), DETECTED_FROM * limit, DETECTION_BLUR * limit)
+    return CensoredNormal(flux, jnp.hypot(sigma, scatter), DETECTED_FROM * limit, DETECTION_BLUR * limit, LOST)
 
 
 def program(

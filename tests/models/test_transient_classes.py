@@ -137,7 +137,7 @@ def test_predictions_and_scores_are_calibrated(exposures):
     flux = problem.simulate(150, key=jax.random.key(3)).observables["flux"]
     batch = problem.batch(observed={"flux": flux})
     place = np.tile(np.arange(24), (150, 1))
-    found = Sequential(num_particles=500).follow_many(batch, place, seed=2, chunk=1)
+    found = Sequential(num_particles=300, num_moves=1).follow_many(batch, place, seed=2, chunk=1)
     pit = found["pit"].to_numpy()
     assert stats.kstest(pit.ravel(), "uniform").pvalue > 1e-3
     for half in (pit[:, :12], pit[:, 12:]):

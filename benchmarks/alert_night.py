@@ -83,7 +83,7 @@ def run() -> str:
     row("`Sequential`, one more datum", seconds, found["coordinates"].to_numpy())
     engines = {
         "`fit_many`, `NUTS`, 500 + 500": NUTS(num_chains=1, num_warmup=500, num_draws=500),
-        "`fit_many`, `SMC`, 2 × 200": SMC(num_islands=2, num_particles=200),
+        "`fit_many`, `SMC`, 4 × 100": SMC(num_islands=4, num_particles=100),
         "`fit_many`, `Pathfinder`": Pathfinder(),
     }
     for name, engine in engines.items():

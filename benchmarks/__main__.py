@@ -22,6 +22,7 @@ WORKLOADS = {
     "geovi": ("benchmarks.geovi_fields", "GeoVI on fields"),
     "transit": ("benchmarks.transit_gp", "Transits with a Gaussian process"),
     "supernovae": ("benchmarks.supernova_latents", "Supernovae with sampled latents"),
+    "night": ("benchmarks.alert_night", "A night of alerts"),
 }
 
 PACKAGES = ("bayesastro", "jax", "numpyro", "blackjax", "numpy")

@@ -20,7 +20,13 @@ NAMES = [".".join(m.parts[:-1] if m.name == "__init__" else m.parts) for m in MO
 MAY_IMPORT = {
     "bayesastro.simulators": {"bayesastro.simulators"},
     "bayesastro.datasets": {"bayesastro.datasets"},
-    "bayesastro.models": {"bayesastro.models", "bayesastro.simulators", "bayesastro.datasets", "bayesastro.problem"},
+    "bayesastro.models": {
+        "bayesastro.models",
+        "bayesastro.simulators",
+        "bayesastro.datasets",
+        "bayesastro.problem",
+        "bayesastro.batch",
+    },
     "bayesastro.inference": {
         "bayesastro.inference",
         "bayesastro.batch",

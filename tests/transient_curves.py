@@ -16,11 +16,19 @@ def curve(number=20, *, seed=1, name="simulated"):
         flux, scatter = (np.asarray(a) for a in expected(shape, time, band))
     sigma = np.full(number, 5.0)
     seen = flux + np.hypot(sigma, scatter) * rng.normal(size=number)
-    is_detection = seen > 5 * sigma
+    limit = 5 * sigma
+    is_detection = seen > limit
     if not is_detection.any():
         is_detection[seen.argmax()] = True
     return AlertLightCurve(
-        name=name, label="SNIa", time=58000.0 + time, band=band, flux=seen, sigma=sigma, is_detection=is_detection
+        name=name,
+        label="SNIa",
+        time=58000.0 + time,
+        band=band,
+        flux=seen,
+        sigma=sigma,
+        limit=limit,
+        is_detection=is_detection,
     )
 
 

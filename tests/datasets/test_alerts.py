@@ -16,7 +16,7 @@ def test_thirty_supernovae(published_file):
         published_file(FOLDER + "30_sne_labels.csv"),
     )
     assert len(curves) == 30
-    assert sum(int(c.is_detection.sum()) for c in curves) == 784
+    assert sum(int(c.is_detection.sum()) for c in curves) == 784 - 22  # as many come twice
     assert sum(c.label == "SNIa" for c in curves) == 19
     for curve in curves:
         assert (np.diff(curve.time) >= 0).all()
@@ -40,6 +40,7 @@ def alerts(tmp_path):
             "magpsf": [18.9, 18.9, 21.4],
             "sigmapsf": [0.1, 0.1, 0.2],
             "isdiffpos": ["t", "f", "1"],
+            "diffmaglim": [20.0, 20.0, 21.4],
         }
     )
     path = tmp_path / "alerts.csv"
@@ -54,6 +55,15 @@ def test_fluxes_in_order_of_time(alerts):
     np.testing.assert_allclose(b.flux, [-100.0, 100.0])
     np.testing.assert_allclose(a.flux, [10.0])
     np.testing.assert_array_equal(b.band, [1, 0])
+    np.testing.assert_allclose(a.limit, [10.0])
+
+
+def test_an_exposure_counts_once(alerts):
+    table, path = alerts
+    pd.concat([table, table.assign(magpsf=18.0)]).to_csv(path, index=False)
+    a, b = read_alerce(path)
+    np.testing.assert_allclose(b.flux, [-100.0, 100.0])
+    np.testing.assert_allclose(a.flux, [10.0])
 
 
 def test_wrong_tables_are_refused(alerts, tmp_path):
@@ -63,7 +73,7 @@ def test_wrong_tables_are_refused(alerts, tmp_path):
         read_alerce(path)
     table.assign(sigmapsf=[0.1, 0.0, 0.2]).to_csv(path, index=False)
     with pytest.raises(
-        ValueError, match=r"1 alert\(s\), the first of `b`, have no finite magnitude and positive error"
+        ValueError, match=r"1 alert\(s\), the first of `b`, have no finite magnitude, limit and positive error"
     ):
         read_alerce(path)
     with pytest.raises(FileNotFoundError):

@@ -85,6 +85,41 @@ def test_many_data_sets_come_out_as_one_by_one(problem):
         assert (found["log_evidence"][i, size:] == 0).all()
 
 
+def test_going_on_is_as_never_having_stopped(problem):
+    settings = Sequential(num_particles=1000)
+    place = np.arange(N)
+    first = settings.follow(problem, np.where(place < 8, place, -1), seed=6)
+    second = settings.follow(problem, np.where(place < 8, -2, place - 8), seed=7, start=first)
+    mean, sd, log_evidence, centre, covariance = exact(place)
+    np.testing.assert_allclose(second["mean"][8:], mean[8:], atol=0.3 * sd[8:].max())
+    assert abs(float(second["log_evidence"].sum()) - log_evidence[8:].sum()) < 0.5
+    assert (np.abs(second["coordinates"].mean("particle") - centre) < 5 * np.sqrt(np.diag(covariance) / 500)).all()
+    batch = problem.batch(observed={"y": np.stack([Y, Y])})
+    many = settings.follow_many(batch, np.tile(np.where(place < 8, place, -1), (2, 1)), seed=6)
+    more = settings.follow_many(batch, np.tile(np.where(place < 8, -2, place - 8), (2, 1)), seed=7, start=many)
+    np.testing.assert_allclose(more["mean"][:, 8:], np.tile(mean[8:], (2, 1)), atol=0.3 * sd[8:].max())
+    with pytest.raises(ValueError, match="must hold particles of shape"):
+        Sequential(num_particles=100).follow(problem, place, seed=1, start=first)
+
+
+def test_a_value_of_its_own_probability_has_a_uniform_part_of_it():
+    """A count, predicted from the prior alone: its probability is spread over (F(k - 1), F(k))."""
+
+    def counts(shape):
+        rate = numpyro.sample("rate", dist.LogNormal(0.0, 1e-6))
+        with numpyro.plate("count", shape.shape[0]):
+            numpyro.sample("k", dist.Poisson(2.0 * rate * shape))
+
+    seen = RNG.poisson(2.0, 400)
+    found = Sequential(num_particles=20).follow(
+        ba.Problem(counts, np.ones(400), observed={"k": seen}), np.zeros(400, int), seed=2
+    )
+    low, high = stats.poisson(2.0).cdf(seen - 1), stats.poisson(2.0).cdf(seen)
+    assert ((found["pit"] > low - 1e-4) & (found["pit"] < high + 1e-4)).all()
+    assert stats.kstest((found["pit"] - low) / (high - low), "uniform").pvalue > 1e-4
+    assert np.isnan(found["atom_low"]).all()
+
+
 def test_groups_without_data_change_nothing(problem):
     group = np.arange(N) + 5 * (np.arange(N) > 5)
     found = Sequential(num_particles=200).follow(problem, group, seed=1)
@@ -108,7 +143,7 @@ def test_the_same_seed_gives_the_same_and_new_data_compile_nothing(problem):
         (np.arange(N - 1), "a whole number for each datum of `y`, whose shape is"),
         (np.arange(N) / 2, "a whole number for each datum"),
         (np.full(N, -1), "have one at least"),
-        (np.arange(N) - 2, "number groups from 0"),
+        (np.arange(N) - 3, "number groups from 0"),
     ],
 )
 def test_wrong_groups_are_refused(problem, group, message):

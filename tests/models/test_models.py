@@ -21,7 +21,7 @@ def test_prior_predictive_is_finite_and_of_the_size_of_the_data(name):
         simulated = draws.observables[site]
         assert simulated.shape == (200, *value.shape)
         assert np.isfinite(simulated).all()
-        # The data lie within the bulk of what the program can generate.
+        # The data lie within what the program generates; at its edge where nothing was detected.
         assert np.all((simulated.min(0) <= value) & (value <= simulated.max(0)))
 
 

@@ -16,20 +16,26 @@ RNG = np.random.default_rng(3)
 
 
 def log_density(curve, shape):
-    """Of the fluxes, one by one and by hand."""
+    """Of the fluxes, or of nothing detected, one by one and by hand."""
     p = dict(zip(SHAPE, shape, strict=True))
     first = curve.time[curve.is_detection].min()
     total = []
-    for time, band, flux, sigma in zip(curve.time - first, curve.band, curve.flux, curve.sigma, strict=True):
-        A, plateau, rise, fall = (
-            np.exp(p[f"log_{name}_{'gr'[band]}"]) for name in ("amplitude", "plateau", "rise", "fall")
-        )
-        slope = 1 / (1 + np.exp(-p[f"logit_slope_{'gr'[band]}"]))
-        phase = time - p["t0"]
+    columns = zip(curve.time - first, curve.band, curve.flux, curve.sigma, curve.limit, curve.is_detection, strict=True)
+    for time, band, flux, sigma, limit, is_detection in columns:
+        own = {
+            n: p[f"{n}_r"] + (0 if band else p[f"{n}_g_r"]) for n in ("log_flux", "log_plateau", "log_rise", "log_fall")
+        }
+        middle, plateau, rise, fall = (np.exp(own[name]) for name in own)
+        slope = 1 / (1 + np.exp(-p["logit_slope_r"] - (0 if band else p["logit_slope_g_r"])))
+        A, phase = middle / (1 - slope / 2), time - p["t_mid"] + np.exp(p["log_plateau_r"]) / 2
         s = 1 / (1 + np.exp(-(phase - plateau) / 3))
         bracket = (1 - slope) * np.exp(-max(phase - plateau, 0) / fall) * s + (1 - slope * phase / plateau) * (1 - s)
-        mean, sd = A / (1 + np.exp(-phase / rise)) * bracket, np.hypot(sigma, A * np.exp(p["log_scatter"]))
-        total.append(stats.norm(mean, sd).logpdf(flux))
+        mean, sd = A / (1 + np.exp(-phase / rise)) * bracket, np.hypot(sigma, middle * np.exp(p["log_scatter"]))
+        threshold, blur = 0.75 * limit, 0.18 * limit
+        if is_detection:
+            total.append(np.log(0.95) + stats.norm(mean, sd).logpdf(flux) + stats.norm(threshold, blur).logcdf(flux))
+        else:
+            total.append(np.log(0.05 + 0.95 * stats.norm(mean, np.hypot(sd, blur)).cdf(threshold)))
     return np.array(total)
 
 
@@ -42,20 +48,27 @@ def test_density_of_one_supernova():
     assert sum(problem.log_prior({"shape": shape}).values()) == pytest.approx(prior)
 
 
-def test_a_population_is_its_supernovae_and_padding_counts_for_nothing():
+@pytest.mark.parametrize("is_centred", [False, True])
+def test_a_population_is_its_supernovae_whatever_the_coordinates(is_centred):
     curves = transient_curves.sample()
-    problem = transient_population.build(curves)
     k, n = len(SHAPE), len(curves)
+    shapes = BROAD.mean + 0.3 * RNG.normal(size=(n, k))
+    draws = shapes[:, None] + RNG.normal(size=(n, 50, k)) @ RNG.normal(size=(n, k, k)) if is_centred else None
+    problem = transient_population.build(curves, draws=draws)
+    middle, tril = (problem.covariates[name] for name in ("middle", "tril"))
     theta = {
         "mean": BROAD.mean + 0.1,
         "sd": np.full(k, 0.4),
         "correlation": np.linalg.cholesky(0.3 * np.ones((k, k)) + 0.7 * np.eye(k)),
-        "z": RNG.normal(size=(n, k)),
+        "z": np.stack([np.linalg.solve(t, s - m) for t, s, m in zip(tril, shapes, middle, strict=True)]),
     }
-    shapes = theta["mean"] + theta["z"] @ (0.4 * theta["correlation"]).T
     expected = [log_density(curve, shape).sum() for curve, shape in zip(curves, shapes, strict=True)]
-    np.testing.assert_allclose(problem.log_likelihood(theta)["flux"], expected, rtol=1e-9)
+    np.testing.assert_allclose(problem.log_likelihood(theta)["flux"], expected, rtol=1e-8)
     np.testing.assert_allclose(problem.replay(theta)["shape"], shapes)
+    factor = 0.4 * theta["correlation"]
+    law = stats.multivariate_normal(theta["mean"], factor @ factor.T)
+    jacobian = np.log(np.diagonal(tril, axis1=1, axis2=2)).sum()
+    np.testing.assert_allclose(problem.log_prior(theta)["z"], law.logpdf(shapes).sum() + jacobian)
 
 
 def test_the_law_learnt_is_that_of_one_more_supernova():
@@ -85,6 +98,7 @@ def test_the_law_learnt_is_that_of_one_more_supernova():
         ({"is_detection": np.zeros(20, bool)}, "`simulated` has no detection"),
         ({"sigma": np.zeros(20)}, "`sigma` of `simulated` has values that are not above 0"),
         ({"flux": np.full(20, np.nan)}, "`flux` of `simulated` must hold 20 finite numbers"),
+        ({"limit": np.zeros(20)}, "`limit` of `simulated` has values that are not above 0"),
         ({"band": np.full(20, 2)}, "must hold 0 for g or 1 for r"),
     ],
 )
@@ -98,13 +112,14 @@ def test_one_point_or_one_band_are_enough_and_order_does_not_matter():
     curve = transient_curves.curve()
     one = dataclasses.replace(
         curve,
-        **{name: getattr(curve, name)[-1:] for name in ("time", "band", "flux", "sigma")},
+        **{name: getattr(curve, name)[curve.is_detection][:1] for name in ("time", "band", "flux", "sigma", "limit")},
         is_detection=np.ones(1, bool),
     )
     red = dataclasses.replace(curve, band=np.ones(20, int))
     order = RNG.permutation(20)
     mixed = dataclasses.replace(
-        curve, **{name: getattr(curve, name)[order] for name in ("time", "band", "flux", "sigma", "is_detection")}
+        curve,
+        **{name: getattr(curve, name)[order] for name in ("time", "band", "flux", "sigma", "limit", "is_detection")},
     )
     theta = {"shape": BROAD.mean}
     for some in (one, red):
@@ -114,6 +129,20 @@ def test_one_point_or_one_band_are_enough_and_order_does_not_matter():
     )
 
 
+def test_what_is_fainter_than_the_reference_counts_as_not_detected():
+    curve = transient_curves.curve()
+    at = np.flatnonzero(curve.is_detection)[-1]
+    flux, seen = curve.flux.copy(), curve.is_detection.copy()
+    flux[at], seen[at] = -flux[at], False
+    one, other = dataclasses.replace(curve, flux=flux), dataclasses.replace(curve, flux=flux, is_detection=seen)
+    theta = {"shape": BROAD.mean}
+    found = transient.build(one).log_likelihood(theta)["flux"]
+    np.testing.assert_allclose(found, transient.build(other).log_likelihood(theta)["flux"])
+    np.testing.assert_allclose(found, log_density(other, BROAD.mean))
+    with pytest.raises(ValueError, match="`simulated` has no detection"):
+        transient.build(dataclasses.replace(curve, flux=-np.abs(curve.flux)))
+
+
 def test_class_priors_are_checked():
     with pytest.raises(ValueError, match=r"mean of shape \(12,\)"):
         ClassPrior(mean=np.zeros(3), covariance=np.eye(3))
@@ -121,6 +150,8 @@ def test_class_priors_are_checked():
         ClassPrior(mean=np.zeros(12), covariance=-np.eye(12))
     with pytest.raises(ValueError, match="at least two light curves, but 1 came"):
         transient_population.build([transient_curves.curve()])
+    with pytest.raises(ValueError, match=r"must have the shape \(3, draw, 12\) with more than 12 draws"):
+        transient_population.build(transient_curves.sample(), draws=np.zeros((3, 5, 12)))
 
 
 def test_draws_look_like_supernovae():

@@ -6,6 +6,7 @@ The alerts are public, and are not part of the package: cite Bellm et al. 2019 (
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ LIMIT_SIGMA = 5.0
 """Standard deviations above which a limiting magnitude of ZTF is (Masci et al. 2019, arXiv:1902.01872, section 6.5)."""
 
 _NEEDED = {
-    "detections": ("objectId", "mjd", "fid", "magpsf", "sigmapsf", "isdiffpos"),
+    "detections": ("objectId", "mjd", "fid", "magpsf", "sigmapsf", "isdiffpos", "diffmaglim"),
     "non_detections": ("objectId", "jd", "fid", "diffmaglim"),
     "labels": ("objectId", "classALeRCE"),
 }
@@ -44,6 +45,9 @@ class AlertLightCurve:
         Index into `BANDS`.
     flux, sigma : (n,) arrays [µJy]
         Zero, with a fifth of the limiting flux as its error, where nothing was detected.
+    limit : (n,) array [µJy]
+        Limiting flux, of five standard deviations of the background. Alerts are cut by the significance of a matched
+        filter, so that detections may lie below.
     is_detection : (n,) array of bool
     """
 
@@ -53,6 +57,7 @@ class AlertLightCurve:
     band: Int[np.ndarray, " n"]
     flux: Float[np.ndarray, " n"]
     sigma: Float[np.ndarray, " n"]
+    limit: Float[np.ndarray, " n"]
     is_detection: Bool[np.ndarray, " n"]
 
 
@@ -64,7 +69,8 @@ def read_alerce(
     Parameters
     ----------
     detections : path
-        Table with the columns objectId, mjd, fid, magpsf, sigmapsf, isdiffpos; other bands than g and r are left out.
+        Table with the columns objectId, mjd, fid, magpsf, sigmapsf, isdiffpos, diffmaglim; other bands than g and r are
+        left out, and of several alerts from one exposure in a band the first is kept.
     non_detections : path, optional
         Table with objectId, jd, fid, diffmaglim.
     labels : path, optional
@@ -76,8 +82,8 @@ def read_alerce(
     ValueError
         If a column is missing, a value needed is not finite, or an error is not positive.
     """
-    seen = _table("detections", detections)
-    flux = 10 ** (-0.4 * (seen["magpsf"] - ZERO_POINT))
+    seen = _table("detections", detections).drop_duplicates(["objectId", "mjd", "fid"])
+    flux = _flux(seen["magpsf"])
     parts = [
         pd.DataFrame(
             {
@@ -86,12 +92,14 @@ def read_alerce(
                 "fid": seen["fid"],
                 "flux": np.where(_is_positive(seen["isdiffpos"].to_numpy()), flux, -flux),
                 "sigma": flux * seen["sigmapsf"] * 0.4 * np.log(10),
+                "limit": _flux(seen["diffmaglim"]),
                 "is_detection": True,
             }
         )
     ]
     if non_detections is not None:
         limits = _table("non_detections", non_detections)
+        limit = _flux(limits["diffmaglim"])
         parts.append(
             pd.DataFrame(
                 {
@@ -99,18 +107,19 @@ def read_alerce(
                     "time": limits["jd"] - 2400000.5,
                     "fid": limits["fid"],
                     "flux": 0.0,
-                    "sigma": 10 ** (-0.4 * (limits["diffmaglim"] - ZERO_POINT)) / LIMIT_SIGMA,
+                    "sigma": limit / LIMIT_SIGMA,
+                    "limit": limit,
                     "is_detection": False,
                 }
             )
         )
     known = {} if labels is None else dict(_table("labels", labels)[list(_NEEDED["labels"])].to_numpy())
     rows = pd.concat(parts).sort_values(["name", "time"], kind="stable").query("fid in (1, 2)")
-    numbers = rows[["time", "flux", "sigma"]].to_numpy(float)
+    numbers = rows[["time", "flux", "sigma", "limit"]].to_numpy(float)
     wrong = np.flatnonzero(~np.isfinite(numbers).all(axis=1) | ~(numbers[:, 2] > 0))
     if len(wrong):
         raise ValueError(
-            f"{len(wrong)} alert(s), the first of `{rows['name'].iloc[wrong[0]]}`, have no finite magnitude and "
+            f"{len(wrong)} alert(s), the first of `{rows['name'].iloc[wrong[0]]}`, have no finite magnitude, limit and "
             "positive error. Remove these rows."
         )
     return [
@@ -121,6 +130,7 @@ def read_alerce(
             band=some["fid"].to_numpy(int) - 1,
             flux=some["flux"].to_numpy(float),
             sigma=some["sigma"].to_numpy(float),
+            limit=some["limit"].to_numpy(float),
             is_detection=some["is_detection"].to_numpy(bool),
         )
         for name, some in rows.groupby("name", sort=True)
@@ -132,6 +142,10 @@ def _table(kind: str, path: str | Path) -> pd.DataFrame:
     if missing := [name for name in _NEEDED[kind] if name not in found.columns]:
         raise ValueError(f"`{path}` must have the columns {list(_NEEDED[kind])}, but {missing} are missing.")
     return found
+
+
+def _flux(magnitude: Any) -> Any:
+    return 10 ** (-0.4 * (magnitude - ZERO_POINT))
 
 
 def _is_positive(column: np.ndarray) -> np.ndarray:

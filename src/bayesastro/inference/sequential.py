@@ -22,13 +22,13 @@ from blackjax.smc.resampling import systematic
 from jax.scipy.special import logsumexp
 
 from bayesastro.batch import Batch
-from bayesastro.charts import site_log_prob
-from bayesastro.families import unwrapped
 from bayesastro.inference.engine import require_positive
+from bayesastro.inference.groups import KNOWN, checked_groups, members_of
 from bayesastro.inference.moves import hamiltonian_moves
+from bayesastro.inference.one_step_ahead import foreseen, likelihoods, predicted
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem, Views
-from bayesastro.program import Data, data_set, traced
+from bayesastro.program import Data, data_set
 
 __all__ = ["Sequential"]
 
@@ -36,14 +36,11 @@ BISECTIONS = 30
 """Of the fraction of a group's likelihood that keeps enough particles: to one part in 10⁹."""
 
 
-class _Terms(NamedTuple):
-    """Of one particle: everything but the site, and the site datum by datum."""
+class _Particles(NamedTuple):
+    """To start from: positions of equal weight."""
 
-    rest: jax.Array
-    log_likelihood: jax.Array
-    mean: jax.Array
-    variance: jax.Array
-    cdf: jax.Array
+    positions: Any
+    step_size: Any
 
 
 class _Population(NamedTuple):
@@ -98,7 +95,9 @@ class Sequential:
         if not 0 < self.target_ess < 1:
             raise ValueError(f"`Sequential` needs `target_ess` between 0 and 1, but {self.target_ess!r} came.")
 
-    def follow(self, problem: Problem, group: Any, *, seed: int, site: str | None = None) -> xr.Dataset:
+    def follow(
+        self, problem: Problem, group: Any, *, seed: int, site: str | None = None, start: xr.Dataset | None = None
+    ) -> xr.Dataset:
         """Take the data in one group after the other.
 
         Parameters
@@ -110,14 +109,19 @@ class Sequential:
         seed : int
         site : str, optional
             The observed site that comes in; by default the only one. Other sites are known from the beginning.
+        start : Dataset, optional
+            What an earlier call returned, from whose particles to go on. The data that it has seen have group −2.
 
         Returns
         -------
         Dataset
             By ``datum``: ``log_predictive``, log-density of the datum given those of earlier groups; ``pit``, the
-            probability predicted of a smaller one (NaN where the family has no distribution function); ``mean`` and
-            ``sd`` predicted. By ``group``: ``log_evidence``, of its data given earlier ones; ``ess``, effective
-            particles after it; ``num_moves``. And ``coordinates`` of the particles at the end, of equal weight.
+            probability predicted of a smaller one (NaN where the family has no distribution function), with a uniform
+            part of the probability of the value itself where it has one, so that it is uniform under the model;
+            ``mean`` and ``sd`` predicted; ``atom_low`` and ``atom_high``, the predicted probabilities below, and up to
+            and at, the one value with a probability of its own (`atom` of the family; both NaN without). By ``group``: ``log_evidence``, of its data given earlier ones; ``ess``, effective
+            particles after it; ``num_moves``. And ``coordinates`` of the particles at the end, of equal weight, and the ``step_size`` of
+            their moves.
 
         Raises
         ------
@@ -125,13 +129,24 @@ class Sequential:
             If the problem cannot be followed, or `group` is not as it should be.
         """
         name = self._checked(problem, site)
-        numbers = _checked_groups(np.asarray(group), np.shape(problem.observed[name]), name)
+        numbers = checked_groups(np.asarray(group), np.shape(problem.observed[name]), name, start is not None)
+        particles = self._particles(start, problem, ())
         with working_precision("double"):
-            run = _compiled(self, problem.views("double"), name, int(numbers.max()) + 1, None)
-            return _as_dataset(to_numpy(run(jax.random.key(seed), problem.data, jnp.asarray(numbers))), ())
+            run = _compiled(self, problem.views("double"), name, None)
+            members = members_of(numbers[None])[0]
+            key = jax.random.key(seed)
+            found = to_numpy(run(key, problem.data, jnp.asarray(numbers), members, particles))
+            return _as_dataset(found, (), int(numbers.max()) + 1)
 
     def follow_many(
-        self, batch: Batch, group: Any, *, seed: int, site: str | None = None, chunk: int = 64
+        self,
+        batch: Batch,
+        group: Any,
+        *,
+        seed: int,
+        site: str | None = None,
+        chunk: int = 64,
+        start: xr.Dataset | None = None,
     ) -> xr.Dataset:
         """The same for every data set of a batch, with one compiled function.
 
@@ -147,6 +162,8 @@ class Sequential:
         site : str, optional
         chunk : int
             Data sets in one call of the compiled function.
+        start : Dataset, optional
+            Of an earlier call with as many data sets.
 
         Returns
         -------
@@ -160,18 +177,35 @@ class Sequential:
         if chunk < 1:
             raise ValueError(f"`chunk` must be at least 1, but {chunk!r} came.")
         name = self._checked(batch.problem, site)
-        numbers = _checked_groups(np.asarray(group), (batch.size, *np.shape(batch.problem.observed[name])), name)
-        axes, parts = (batch.axes.arrays, tuple(batch.axes.observed.items())), []
+        shape = (batch.size, *np.shape(batch.problem.observed[name]))
+        numbers = checked_groups(np.asarray(group), shape, name, start is not None)
+        particles = self._particles(start, batch.problem, (batch.size,))
+        axes, parts, members = (batch.axes.arrays, tuple(batch.axes.observed.items())), [], members_of(numbers)
         with working_precision("double"):
-            run = _compiled(self, batch.problem.views("double"), name, int(numbers.max()) + 1, axes)
-            for start in range(0, batch.size, chunk):
-                here = np.arange(start, start + min(chunk, batch.size))
+            run = _compiled(self, batch.problem.views("double"), name, axes)
+            for first in range(0, batch.size, chunk):
+                here = np.arange(first, first + min(chunk, batch.size))
                 padded = np.minimum(here, batch.size - 1)  # the last chunk is as long as the others
                 keys = jax.vmap(lambda n: jax.random.fold_in(jax.random.key(seed), n))(jnp.asarray(padded))
-                found = to_numpy(run(keys, batch.take(padded), jnp.asarray(numbers[padded])))
+                begun = jax.tree.map(lambda a, padded=padded: a[padded], particles)
+                groups = jnp.asarray(numbers[padded])
+                found = to_numpy(run(keys, batch.take(padded), groups, members[padded], begun))
                 used = here < batch.size
                 parts.append(jax.tree.map(lambda a, used=used: a[used], found))
-        return _as_dataset(jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts), ("dataset",))
+        return _as_dataset(
+            jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts), ("dataset",), int(numbers.max()) + 1
+        )
+
+    def _particles(self, start: xr.Dataset | None, problem: Problem, leading: tuple[int, ...]) -> _Particles | None:
+        if start is None:
+            return None
+        shape = (*leading, self.num_particles, problem.unconstrained.size)
+        if start["coordinates"].shape != shape:
+            raise ValueError(
+                f"`start` must hold particles of shape {shape}, but they have {start['coordinates'].shape}. Follow with "
+                "the same settings and program."
+            )
+        return _Particles(start["coordinates"].to_numpy(), start["step_size"].to_numpy())
 
     def _checked(self, problem: Problem, site: str | None) -> str:
         names = list(problem.observed)
@@ -190,85 +224,105 @@ class Sequential:
         return name
 
 
-def _checked_groups(numbers: np.ndarray, shape: tuple[int, ...], site: str) -> np.ndarray:
-    if numbers.shape != shape or numbers.dtype.kind not in "iu":
-        raise ValueError(
-            f"`group` must hold a whole number for each datum of `{site}`, whose shape is {shape}, but an array of "
-            f"{numbers.dtype} of shape {numbers.shape} came."
-        )
-    if numbers.size == 0 or numbers.min() < -1 or numbers.max() < 0:
-        raise ValueError("`group` must number groups from 0, with -1 for data to leave out, and have one at least.")
-    return numbers
-
-
-def _as_dataset(found: Any, leading: tuple[str, ...]) -> xr.Dataset:
-    by_datum, by_group, coordinates = found
+def _as_dataset(found: Any, leading: tuple[str, ...], num_groups: int) -> xr.Dataset:
+    by_datum, by_group, coordinates, step_size = found
     return xr.Dataset(
         {n: ((*leading, "datum"), v) for n, v in by_datum.items()}
-        | {n: ((*leading, "group"), v) for n, v in by_group.items()}
-        | {"coordinates": ((*leading, "particle", "coordinate"), coordinates)}
+        | {n: ((*leading, "group"), v[..., :num_groups]) for n, v in by_group.items()}
+        | {"coordinates": ((*leading, "particle", "coordinate"), coordinates), "step_size": (leading, step_size)}
     )
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(settings: Sequential, views: Views, site: str, num_groups: int, axes: tuple[Any, ...] | None) -> Any:
+def _compiled(settings: Sequential, views: Views, site: str, axes: tuple[Any, ...] | None) -> Any:
     """For one data set; with `axes`, as of a batch, for several."""
 
-    def run(key: jax.Array, data: Data, group: jax.Array) -> Any:
-        return _followed(settings, views, site, num_groups, key, data, group)
+    def run(key: jax.Array, data: Data, group: jax.Array, members: jax.Array, particles: _Particles | None) -> Any:
+        return _followed(settings, views, site, key, data, group, members, particles)
 
     if axes is None:
         return jax.jit(run)
     stacked = Data(axes[0], dict(axes[1]))
 
-    def run_many(keys: jax.Array, data: Data, groups: jax.Array) -> Any:
+    def run_many(
+        keys: jax.Array, data: Data, groups: jax.Array, members: jax.Array, particles: _Particles | None
+    ) -> Any:
         # One after the other: side by side all would be moved whenever one of them has to be, and particles fill a device.
-        return jax.lax.map(lambda i: run(keys[i], data_set(data, stacked, i), groups[i]), jnp.arange(groups.shape[0]))
+        def one(i: jax.Array) -> Any:
+            begun = jax.tree.map(lambda a: a[i], particles)
+            return run(keys[i], data_set(data, stacked, i), groups[i], members[i], begun)
+
+        return jax.lax.map(one, jnp.arange(groups.shape[0]))
 
     return jax.jit(run_many)
 
 
 def _followed(
-    settings: Sequential, views: Views, site: str, num_groups: int, key: jax.Array, data: Data, group: jax.Array
-) -> tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array]:
-    chart, number = views.unconstrained, settings.num_particles
-    key_start, key_steps, key_end = jax.random.split(key, 3)
-    positions = jax.vmap(chart.draw_prior, in_axes=(0, None))(jax.random.split(key_start, number), data)
-    terms_of = functools.partial(_terms, views, site, data)
+    settings: Sequential,
+    views: Views,
+    site: str,
+    key: jax.Array,
+    data: Data,
+    group: jax.Array,
+    members: jax.Array,
+    particles: _Particles | None,
+) -> tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array, jax.Array]:
+    chart, number, num_data = views.unconstrained, settings.num_particles, group.shape[0]
+    key_start, key_steps, key_end, key_ties = jax.random.split(key, 4)
+    if particles is None:
+        positions = jax.vmap(chart.draw_prior, in_axes=(0, None))(jax.random.split(key_start, number), data)
+        step_size = jnp.asarray(chart.size**-0.25, positions.dtype)
+    else:
+        positions, step_size = jnp.asarray(particles.positions), jnp.asarray(particles.step_size)
+    likelihoods_of = functools.partial(likelihoods, views, site, data)
+    ties = jax.random.uniform(key_ties, group.shape, positions.dtype)
 
-    def step(population: _Population, g: jax.Array) -> tuple[_Population, Any]:
-        terms = jax.vmap(terms_of)(population.positions)
-        predicted = _predicted(population.log_weight, terms)
-        bridge = _bridged(settings, terms_of, group, g, jax.random.fold_in(key_steps, g), population, terms)
+    def taken(population: _Population, g: jax.Array) -> tuple[_Population, Any]:
+        now = jnp.minimum(members[g], num_data - 1)
+        found, likelihood = jax.vmap(functools.partial(foreseen, views, site, data, now))(population.positions)
+        by_member = predicted(found, population.log_weight, ties[now])
+        bridge = _bridged(settings, likelihoods_of, group, g, jax.random.fold_in(key_steps, g), population, likelihood)
         ess = _ess(bridge.population.log_weight)
         row = {"log_evidence": bridge.log_evidence, "ess": ess, "num_moves": bridge.num_moves}
-        return bridge.population, (jax.tree.map(lambda a: jnp.where(group == g, a, 0.0), predicted), row)
+        return bridge.population, (by_member, row)
 
-    start = _Population(positions, jnp.zeros(number, positions.dtype), jnp.asarray(chart.size**-0.25, positions.dtype))
-    population, (predicted, rows) = jax.lax.scan(step, start, jnp.arange(num_groups))
-    by_datum = jax.tree.map(lambda a: jnp.where(group >= 0, a.sum(0), jnp.nan), predicted)
+    def step(population: _Population, g: jax.Array) -> tuple[_Population, Any]:
+        shapes = jax.eval_shape(taken, population, g)[1]
+
+        def passed(population: _Population, _: jax.Array) -> tuple[_Population, Any]:
+            by_member, row = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
+            return population, (by_member, row | {"ess": _ess(population.log_weight)})
+
+        return jax.lax.cond(members[g, 0] < num_data, taken, passed, population, g)
+
+    start = _Population(positions, jnp.zeros(number, positions.dtype), step_size)
+    population, (by_member, rows) = jax.lax.scan(step, start, jnp.arange(members.shape[0]))
+
+    def by_datum(values: jax.Array) -> jax.Array:
+        return jnp.full(num_data + 1, jnp.nan, values.dtype).at[members].set(values)[:num_data]
+
     parents = systematic(key_end, jax.nn.softmax(population.log_weight), number)
-    return by_datum, rows, population.positions[parents]
+    return jax.tree.map(by_datum, by_member), rows, population.positions[parents], population.step_size
 
 
 def _bridged(
     settings: Sequential,
-    terms_of: Any,
+    likelihoods_of: Any,
     group: jax.Array,
     g: jax.Array,
     key: jax.Array,
     population: _Population,
-    terms: _Terms,
+    found: jax.Array,
 ) -> _Bridge:
     """The population after group `g`; by degrees, with moves in between, where all at once would leave too few."""
     number = settings.num_particles
     target = settings.target_ess * number
-    earlier, now = (group >= 0) & (group < g), group == g
+    earlier, now = ((group >= 0) & (group < g)) | (group == KNOWN), group == g
 
     def log_density(fraction: jax.Array, z: jax.Array) -> jax.Array:
-        terms = terms_of(z)
+        rest, log_likelihood = likelihoods_of(z)
         counted = jnp.where(earlier, 1.0, jnp.where(now, fraction, 0.0))
-        return terms.rest + jnp.sum(jnp.where(counted > 0, counted * terms.log_likelihood, 0.0))
+        return rest + jnp.sum(jnp.where(counted > 0, counted * log_likelihood, 0.0))
 
     def moved(key: jax.Array, fraction: jax.Array, population: _Population) -> _Population:
         key_parents, key_order, key_moves = jax.random.split(key, 3)
@@ -285,8 +339,8 @@ def _bridged(
         )
         return _Population(found.positions.reshape(number, -1), jnp.zeros_like(population.log_weight), found.step_size)
 
-    def gain_of(terms: _Terms) -> jax.Array:
-        gain = jnp.sum(jnp.where(now, terms.log_likelihood, 0.0), axis=1)
+    def gain_of(log_likelihood: jax.Array) -> jax.Array:
+        gain = jnp.sum(jnp.where(now, log_likelihood, 0.0), axis=1)
         return jnp.where(jnp.isnan(gain), -jnp.inf, gain)
 
     def goes_on(bridge: _Bridge) -> jax.Array:
@@ -303,13 +357,13 @@ def _bridged(
 
         def refreshed(population: _Population, _: jax.Array) -> tuple[_Population, jax.Array]:
             population = moved(jax.random.fold_in(key, bridge.num_moves), fraction, population)
-            return population, gain_of(jax.vmap(terms_of)(population.positions))
+            return population, gain_of(jax.vmap(likelihoods_of)(population.positions)[1])
 
         population, gain = jax.lax.cond(is_thin, refreshed, lambda *kept: kept, population, bridge.gain)
         return _Bridge(population, gain, fraction, log_evidence, bridge.num_moves + is_thin)
 
     zero = jnp.zeros((), population.log_weight.dtype)
-    return jax.lax.while_loop(goes_on, step, _Bridge(population, gain_of(terms), zero, zero, jnp.zeros((), int)))
+    return jax.lax.while_loop(goes_on, step, _Bridge(population, gain_of(found), zero, zero, jnp.zeros((), int)))
 
 
 def _largest_part(log_weight: jax.Array, gain: jax.Array, left: jax.Array, target: jax.Array | float) -> jax.Array:
@@ -331,38 +385,3 @@ def _largest_part(log_weight: jax.Array, gain: jax.Array, left: jax.Array, targe
 
 def _ess(log_weight: jax.Array) -> jax.Array:
     return jnp.exp(2.0 * logsumexp(log_weight) - logsumexp(2.0 * log_weight))
-
-
-def _predicted(log_weight: jax.Array, terms: _Terms) -> dict[str, jax.Array]:
-    """What the population says of every datum."""
-    weight = jax.nn.softmax(log_weight)
-    mean = weight @ terms.mean
-    variance = weight @ (terms.variance + jnp.square(terms.mean - mean))
-    log_predictive = logsumexp(log_weight[:, None] + terms.log_likelihood, axis=0) - logsumexp(log_weight)
-    return {"log_predictive": log_predictive, "pit": weight @ terms.cdf, "mean": mean, "sd": jnp.sqrt(variance)}
-
-
-def _terms(views: Views, site: str, data: Data, z: jax.Array) -> _Terms:
-    chart = views.unconstrained
-    with traced(views.structure.program, data, *chart.placed(z, data)) as trace:
-        found = trace[site]
-        pointwise = site_log_prob(found)
-        if jnp.shape(pointwise) != jnp.shape(found["value"]):
-            raise ValueError(
-                f"`Sequential` needs a likelihood of each datum for itself, but `{site}` has one of shape "
-                f"{jnp.shape(pointwise)} for data of shape {jnp.shape(found['value'])}."
-            )
-        log_prior, total = chart.terms_of(trace, z, data)
-        law = unwrapped(found["fn"])
-        shape = jnp.shape(found["value"])
-        try:
-            cdf = jnp.broadcast_to(law.cdf(found["value"]), shape)
-        except NotImplementedError:
-            cdf = jnp.full(shape, jnp.nan, pointwise.dtype)
-        return _Terms(
-            rest=log_prior + total - pointwise.sum(),
-            log_likelihood=pointwise,
-            mean=jnp.broadcast_to(law.mean, shape),
-            variance=jnp.broadcast_to(law.variance, shape),
-            cdf=cdf,
-        )

@@ -1,14 +1,17 @@
 """A supernova in two bands by the six-parameter form, with the prior of its class.
 
 What a class looks like is the mean and covariance of twelve numbers, the same for every object; see
-:mod:`bayesastro.models.lightcurves.transient_population`, which learns them.
+:mod:`bayesastro.models.lightcurves.transient_population`, which learns them. The numbers are such that light curves
+pin them down one by one: time and flux at the middle of the plateau rather than at the rise, and band g relative to r.
 
 References
 ----------
 Villar et al. 2019, ApJ 884, 83 (arXiv:1905.07422); Muthukrishna et al. 2022, MNRAS 517, 393 (arXiv:2111.00036): class
-priors, and intrinsic scatter in proportion to the amplitude.
+priors, and intrinsic scatter in proportion to the amplitude; de Soto et al. 2024, ApJ 974, 169 (arXiv:2403.07975): one
+band relative to the other.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,22 +24,27 @@ from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import ArrayLike
 
 from bayesastro.datasets.alerts import AlertLightCurve
+from bayesastro.models.lightcurves.censored_normal import CensoredNormal
 from bayesastro.problem import Problem
 from bayesastro.simulators.lightcurves.transients import supernova
 
-__all__ = ["BROAD", "SHAPE", "ClassPrior", "LightCurve", "build", "expected", "program"]
+__all__ = ["BROAD", "SHAPE", "ClassPrior", "LightCurve", "build", "checked", "expected", "flux_law", "program", "stack"]
 
-SHAPE = (
-    "t0",
-    *(
-        f"{name}_{band}"
-        for band in "gr"
-        for name in ("log_amplitude", "log_plateau", "logit_slope", "log_rise", "log_fall")
-    ),
-    "log_scatter",
-)
-"""The twelve: time of the rise [day]; in each band logarithms of amplitude [µJy], plateau, rise and fall [day], and the
-slope's logit; and the logarithm of the intrinsic scatter in units of the amplitude."""
+_BAND = ("log_flux", "log_plateau", "logit_slope", "log_rise", "log_fall")
+
+SHAPE = ("t_mid", *(f"{name}_r" for name in _BAND), *(f"{name}_g_r" for name in _BAND), "log_scatter")
+"""The twelve: middle of the plateau in r [day]; in r logarithms of the flux there [µJy], of plateau, rise and fall [day],
+and the slope's logit; for each of these how much more it is in g; and the logarithm of the intrinsic scatter in units of
+that flux."""
+
+DETECTED_FROM, DETECTION_BLUR, LOST = 0.75, 0.18, 0.05
+"""Flux of which half are detected, and the spread of the detection statistic about it, in units of the limiting flux; and
+the part of detections that is lost whatever their flux.
+
+Alerts need a matched filter's significance of five. Of the 784 alerts of Sánchez-Sáez et al.'s thirty supernovae, those
+with a significance below 15 and an error below 0.3 limits (318) have five times flux over significance at 0.76 limits in
+the median, and half the range from the 16th to the 84th percentile is 0.18. Of exposures between two detections of the
+same band within four days, both above two limits, 6 of 123 of the Ia among them have no detection."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,9 +77,9 @@ class ClassPrior:
 
 
 def _broad() -> ClassPrior:
-    band = [4.5, np.log(25.0), -0.5, np.log(4.0), np.log(30.0)]
-    sd = [1.2, 0.8, 1.5, 0.8, 0.7]
-    mean, spread = np.array([0.0, *band, *band, np.log(0.03)]), np.array([8.0, *sd, *sd, 0.8])
+    red, red_sd = [4.5, np.log(25.0), -1.0, np.log(4.0), np.log(30.0)], [1.2, 0.8, 1.2, 0.8, 0.7]
+    green, green_sd = [0.0, -0.1, 0.0, -0.1, -0.3], [0.5, 0.4, 1.0, 0.4, 0.4]
+    mean, spread = np.array([10.0, *red, *green, np.log(0.03)]), np.array([12.0, *red_sd, *green_sd, 0.8])
     return ClassPrior(mean=mean, covariance=np.diag(spread**2))
 
 
@@ -99,34 +107,55 @@ def expected(
     band : array of int, shape (..., n)
         0 for g, 1 for r.
     """
-    t0, log_scatter = shape[..., :1], shape[..., -1:]
-    by_band = shape[..., 1:-1].reshape(*shape.shape[:-1], 2, 5)
-    log_amplitude, log_plateau, logit_slope, log_rise, log_fall = (
+    t_mid, red, green = shape[..., :1], shape[..., 1:6], shape[..., 6:11]
+    by_band = jnp.stack([red + green, red], axis=-2)
+    log_flux, log_plateau, logit_slope, log_rise, log_fall = (
         jnp.take_along_axis(by_band[..., i], band, axis=-1) for i in range(5)
     )
-    amplitude = jnp.exp(log_amplitude)
-    flux = supernova(
-        time, amplitude, t0, jnp.exp(log_plateau), jax.nn.sigmoid(logit_slope), jnp.exp(log_rise), jnp.exp(log_fall)
-    )
-    return LightCurve(flux, amplitude * jnp.exp(log_scatter))
+    t0 = t_mid - 0.5 * jnp.exp(red[..., 1:2])
+    slope, middle = jax.nn.sigmoid(logit_slope), jnp.exp(log_flux)
+    amplitude = middle / (1.0 - 0.5 * slope)
+    flux = supernova(time, amplitude, t0, jnp.exp(log_plateau), slope, jnp.exp(log_rise), jnp.exp(log_fall))
+    return LightCurve(flux, middle * jnp.exp(shape[..., -1:]))
+
+
+def flux_law(
+    shape: Float[Array, "*objects k"],
+    time: Float[Array, "*objects n"],
+    band: Int[Array, "*objects n"],
+    sigma: Float[Array, "*objects n"],
+    limit: Float[Array, "*objects n"],
+) -> CensoredNormal:
+    """What an image gives: a flux, or 0 where nothing is detected.
+
+    Parameters
+    ----------
+    shape, time, band
+        As for :func:`expected`.
+    sigma, limit : arrays, shape (..., n) [µJy]
+        Error, and limiting flux of five standard deviations of the background.
+    """
+    flux, scatter = expected(shape, time, band)
+    return CensoredNormal(flux, jnp.hypot(sigma, scatter), DETECTED_FROM * limit, DETECTION_BLUR * limit, LOST)
 
 
 def program(
     time: Float[Array, " n"],
     band: Int[Array, " n"],
     sigma: Float[Array, " n"],
+    limit: Float[Array, " n"],
     is_real: Bool[Array, " n"],
     mean: Float[Array, " k"],
     tril: Float[Array, "k k"],
 ) -> None:
-    """Fluxes of one supernova.
+    """Fluxes of one supernova, 0 where it is not detected.
 
     Parameters
     ----------
     time : array, shape (n,) [day]
         Since the first detection.
     band : array of int, shape (n,)
-    sigma : array, shape (n,) [µJy]
+    sigma, limit : arrays, shape (n,) [µJy]
     is_real : array of bool, shape (n,)
         False at padding.
     mean : array, shape (12,)
@@ -134,9 +163,8 @@ def program(
         Cholesky factor of the class's covariance, lower triangle.
     """
     shape = jnp.asarray(numpyro.sample("shape", dist.MultivariateNormal(mean, scale_tril=tril)))
-    flux, scatter = expected(shape, time, band)
     with numpyro.plate("alert", time.shape[0]):
-        numpyro.sample("flux", dist.Normal(flux, jnp.hypot(sigma, scatter)).mask(is_real))
+        numpyro.sample("flux", flux_law(shape, time, band, sigma, limit).mask(is_real))
 
 
 def build(curve: AlertLightCurve, prior: ClassPrior = BROAD) -> Problem:
@@ -153,40 +181,61 @@ def build(curve: AlertLightCurve, prior: ClassPrior = BROAD) -> Problem:
     ValueError
         If nothing was detected, or an array is not as it should be.
     """
-    columns = checked(curve)
-    return Problem(
-        program,
-        columns["time"],
-        columns["band"],
-        columns["sigma"],
-        np.ones(len(columns["time"]), bool),
-        np.asarray(prior.mean, float),
-        np.linalg.cholesky(prior.covariance),
-        observed={"flux": columns["flux"]},
-    )
+    return _problem(stack([curve]), 0, prior)
+
+
+def _problem(columns: dict[str, np.ndarray], i: int, prior: ClassPrior) -> Problem:
+    arguments = [columns[name][i] for name in ("time", "band", "sigma", "limit", "is_real")]
+    law = np.asarray(prior.mean, float), np.linalg.cholesky(prior.covariance)
+    return Problem(program, *arguments, *law, observed={"flux": columns["flux"][i]})
+
+
+def stack(curves: Sequence[AlertLightCurve]) -> dict[str, np.ndarray]:
+    """Columns of several light curves as :func:`checked` has them, padded to the longest; and ``is_real``.
+
+    Returns
+    -------
+    dict of str to array, shape (curve, n)
+    """
+    rows = [checked(curve) for curve in curves]
+    longest = max(len(row["time"]) for row in rows)
+    padded = {
+        name: np.stack([np.pad(row[name], (0, longest - len(row[name])), mode="edge") for row in rows])
+        for name in rows[0]
+    }
+    return padded | {"is_real": np.arange(longest) < np.array([len(row["time"]) for row in rows])[:, None]}
 
 
 def checked(curve: AlertLightCurve) -> dict[str, np.ndarray]:
-    """Times since the first detection, bands, fluxes and errors, in order of time.
+    """Times since the first detection, bands, fluxes, errors and limits, in order of time.
+
+    The flux is 0 where nothing was detected, and where the source is fainter than on the reference image: the program's
+    detections are of positive fluxes.
 
     Raises
     ------
     ValueError
-        If nothing was detected, an array has another length or is not finite, an error is not positive, or a band is
-        unknown.
+        If nothing was detected, an array has another length or is not finite, an error or limit is not positive, or a
+        band is unknown.
     """
     time = np.asarray(curve.time, float)
-    if not np.any(curve.is_detection):
+    is_seen = np.asarray(curve.is_detection, bool) & ~(np.asarray(curve.flux) <= 0)
+    if not np.any(is_seen):
         raise ValueError(f"`{curve.name}` has no detection, from the first of which times count. Leave it out.")
     order = np.argsort(time, kind="stable")
-    columns: dict[str, ArrayLike] = {"time": time, "band": curve.band, "flux": curve.flux, "sigma": curve.sigma}
+    columns: dict[str, ArrayLike] = {
+        "time": time,
+        "band": curve.band,
+        "flux": curve.flux,
+        "sigma": curve.sigma,
+        "limit": curve.limit,
+    }
     for name, column in columns.items():
         if np.shape(column) != time.shape or not np.isfinite(column).all():
             raise ValueError(f"`{name}` of `{curve.name}` must hold {time.size} finite numbers, one for each time.")
-    if not (np.asarray(curve.sigma) > 0).all():
-        raise ValueError(f"`sigma` of `{curve.name}` has values that are not above 0. Remove these points.")
+        if name in ("sigma", "limit") and not (np.asarray(column) > 0).all():
+            raise ValueError(f"`{name}` of `{curve.name}` has values that are not above 0. Remove these points.")
     if not np.isin(curve.band, (0, 1)).all():
         raise ValueError(f"`band` of `{curve.name}` must hold 0 for g or 1 for r.")
-    first = time[np.asarray(curve.is_detection)].min()
-    found = {name: np.asarray(column)[order] for name, column in columns.items()}
-    return found | {"time": found["time"] - first}
+    columns |= {"time": time - time[is_seen].min(), "flux": np.where(is_seen, curve.flux, 0.0)}
+    return {name: np.asarray(column)[order] for name, column in columns.items()}

@@ -13,49 +13,68 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import xarray as xr
+from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Bool, Float, Int
 
 from bayesastro.datasets.alerts import AlertLightCurve
-from bayesastro.models.lightcurves.transient import BROAD, SHAPE, ClassPrior, checked, expected
+from bayesastro.models.lightcurves.transient import BROAD, SHAPE, ClassPrior, flux_law, stack
 from bayesastro.problem import Problem
 
 __all__ = ["build", "learnt", "program"]
+
+TYPICAL_SPREAD = 0.4
+"""Of a class, in units of what any supernova may be."""
 
 
 def program(
     time: Float[Array, "s n"],
     band: Int[Array, "s n"],
     sigma: Float[Array, "s n"],
+    limit: Float[Array, "s n"],
     is_real: Bool[Array, "s n"],
     centre: Float[Array, " k"],
     width: Float[Array, " k"],
+    middle: Float[Array, "s k"],
+    tril: Float[Array, "s k k"],
 ) -> None:
-    """Fluxes of several supernovae of a class.
+    """Fluxes of several supernovae of a class, 0 where they are not detected.
+
+    The class's standard deviations are log-normal about 0.4 widths: no class is of one mould, and a funnel has no neck.
+    The latents of a supernova are its numbers relative to `middle`, in units of `tril`, which change nothing but the
+    coordinates: with those of its posterior the latents are about standard normal, however many points it has.
 
     Parameters
     ----------
     time : array, shape (s, n) [day]
         Since the first detection of each.
     band : array of int, shape (s, n)
-    sigma : array, shape (s, n) [µJy]
+    sigma, limit : arrays, shape (s, n) [µJy]
     is_real : array of bool, shape (s, n)
         False at padding.
     centre, width : arrays, shape (12,)
-        Prior of the class's mean; `width` is the scale of the half-normal prior of its standard deviations too.
+        Prior of the class's mean.
+    middle : array, shape (s, 12)
+    tril : array, shape (s, 12, 12)
+        Lower triangles.
     """
     k = centre.shape[0]
     mean = jnp.asarray(numpyro.sample("mean", dist.Normal(centre, width).to_event(1)))
-    sd = jnp.asarray(numpyro.sample("sd", dist.HalfNormal(width).to_event(1)))
+    sd = jnp.asarray(numpyro.sample("sd", dist.LogNormal(jnp.log(TYPICAL_SPREAD * width), 0.5).to_event(1)))
     correlation = jnp.asarray(numpyro.sample("correlation", dist.LKJCholesky(k, concentration=2.0)))
     with numpyro.plate("supernova", time.shape[0]):
-        z = jnp.asarray(numpyro.sample("z", dist.Normal(0.0, 1.0).expand([k]).to_event(1)))
-        shape = jnp.asarray(numpyro.deterministic("shape", mean + z @ (sd[:, None] * correlation).T))
-        flux, scatter = expected(shape, time, band)
-        law = dist.Normal(flux, jnp.hypot(sigma, scatter)).mask(is_real)
-        numpyro.sample("flux", law.to_event(1))
+        offset = solve_triangular(tril, (mean - middle)[..., None], lower=True)[..., 0]
+        spread = solve_triangular(tril, jnp.broadcast_to(sd[:, None] * correlation, tril.shape), lower=True)
+        z = jnp.asarray(numpyro.sample("z", dist.MultivariateNormal(offset, scale_tril=spread)))
+        shape = jnp.asarray(numpyro.deterministic("shape", middle + jnp.einsum("ikl,il->ik", tril, z)))
+        numpyro.sample("flux", flux_law(shape, time, band, sigma, limit).mask(is_real).to_event(1))
 
 
-def build(curves: Sequence[AlertLightCurve], prior: ClassPrior = BROAD) -> Problem:
+def build(
+    curves: Sequence[AlertLightCurve],
+    prior: ClassPrior = BROAD,
+    *,
+    draws: Float[np.ndarray, "curve draw k"] | None = None,
+) -> Problem:
     """The program with a sample of light curves, padded to the longest.
 
     Parameters
@@ -63,24 +82,30 @@ def build(curves: Sequence[AlertLightCurve], prior: ClassPrior = BROAD) -> Probl
     curves : sequence of AlertLightCurve
     prior : ClassPrior
         Its mean and standard deviations say what is known of the class.
+    draws : array, shape (curve, draw, 12), optional
+        Of the posterior of each light curve alone. Their means and covariances make the coordinates of the latents,
+        which changes how long sampling takes and not what it finds; without, `prior` does.
 
     Raises
     ------
     ValueError
-        If there are fewer than two, or one of them is not as it should be.
+        If there are fewer than two, one of them is not as it should be, or `draws` are not of all.
     """
     if len(curves) < 2:
         raise ValueError(f"A class is learnt from at least two light curves, but {len(curves)} came.")
-    rows = [checked(curve) for curve in curves]
-    longest = max(len(row["time"]) for row in rows)
-    padded = {
-        name: np.stack([np.pad(row[name], (0, longest - len(row[name])), mode="edge") for row in rows])
-        for name in rows[0]
-    }
-    is_real = np.arange(longest) < np.array([len(row["time"]) for row in rows])[:, None]
-    width = np.sqrt(np.diag(prior.covariance))
-    arrays = padded["time"], padded["band"], padded["sigma"], is_real, np.asarray(prior.mean, float), width
-    return Problem(program, *arrays, observed={"flux": padded["flux"]})
+    columns, k, num = stack(curves), len(SHAPE), len(curves)
+    arrays = [columns[name] for name in ("time", "band", "sigma", "limit", "is_real")]
+    centre, width = np.asarray(prior.mean, float), np.sqrt(np.diag(prior.covariance))
+    if draws is None:
+        middle, tril = np.tile(centre, (num, 1)), np.tile(np.diag(width), (num, 1, 1))
+    elif np.ndim(draws) != 3 or (len(draws), np.shape(draws)[2]) != (num, k) or np.shape(draws)[1] <= k:
+        raise ValueError(
+            f"`draws` must have the shape ({num}, draw, {k}) with more than {k} draws, but {np.shape(draws)} came."
+        )
+    else:
+        middle = np.mean(draws, axis=1)
+        tril = np.linalg.cholesky([np.cov(some.T) for some in np.asarray(draws)])
+    return Problem(program, *arrays, centre, width, middle, tril, observed={"flux": columns["flux"]})
 
 
 def learnt(result: xr.DataTree) -> ClassPrior:

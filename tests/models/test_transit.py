@@ -213,20 +213,21 @@ def test_bad_velocities_are_refused():
             transit_rv.build(time, flux, sigma, time[:2], [1.0, 2.0], rv_sigma, instrument, **transits.EPHEMERIS)
 
 
+SAMPLER = ba.NUTS(num_chains=2, num_warmup=400, num_draws=300, target_accept=0.9, mass_matrix="dense")
+
+
 @pytest.mark.slow
 def test_transits_are_calibrated():
     """Forty points of one transit of a star known to 30 %, white noise."""
     problem = transits.problem(40)
-    engine = ba.NUTS(num_chains=2, num_warmup=500, num_draws=500, target_accept=0.9)
-    report = ba.calibrate(problem, engine, num_simulations=100, seed=1, progress=False)
+    report = ba.calibrate(problem, SAMPLER, num_simulations=100, seed=1, chunk=1, progress=False)
     assert report.verdict == "pass", str(report)
 
 
 @pytest.mark.slow
 def test_transits_before_a_variable_star_are_calibrated():
     problem = transits.problem(30, variability="matern", gp_sigma=(1e-3, 0.5), gp_time=(0.1, 0.5))
-    engine = ba.NUTS(num_chains=2, num_warmup=500, num_draws=500, target_accept=0.9)
-    report = ba.calibrate(problem, engine, num_simulations=80, seed=2, progress=False)
+    report = ba.calibrate(problem, SAMPLER, num_simulations=100, seed=2, chunk=1, progress=False)
     assert report.verdict == "pass", str(report)
 
 

@@ -14,9 +14,10 @@ from bayesastro.datasets.transit_light_curves import read_archive_npz, read_ligh
 from bayesastro.models.lightcurves import transit, transit_rv
 from bayesastro.simulators.lightcurves.orbits import GRAVITY
 
+LOG_DENSITY = 0.2
 THETA = {
-    "period": 3.004, "t0": 0.002, "log_density": 0.2, "radius_ratio": 0.1, "impact": 0.3,
-    "q1": 0.4, "q2": 0.3, "level": 1.0003, "jitter": 2e-4,
+    "period": 3.004, "t0": 0.002, "log_central_density": LOG_DENSITY - 1.5 * np.log(1 - (0.3 / 1.1) ** 2),
+    "radius_ratio": 0.1, "impact": 0.3, "q1": 0.4, "q2": 0.3, "level": 1.0003, "jitter": 2e-4,
 }  # fmt: skip
 ROTATION = {"gp_sigma": 5e-4, "gp_period": 0.2, "gp_Q0": 1.0, "gp_dQ": 0.5, "gp_f": 0.3}
 VELOCITIES = {
@@ -41,7 +42,9 @@ def joint():
 
 
 def axis(theta):
-    return np.cbrt(GRAVITY * np.exp(theta["log_density"]) * theta["period"] ** 2 / (3 * np.pi))
+    grazing = theta["impact"] / (1 + theta["radius_ratio"])
+    density = np.exp(theta["log_central_density"]) * (1 - grazing**2) ** 1.5
+    return np.cbrt(GRAVITY * density * theta["period"] ** 2 / (3 * np.pi))
 
 
 def batmans(time, theta, e=0.0, omega=np.pi / 2, **settings):
@@ -65,7 +68,7 @@ def test_white_density(white):
     prior = (
         stats.norm(3.0, 0.01).logpdf(THETA["period"])
         + stats.norm(0.0, 0.005).logpdf(THETA["t0"])
-        + stats.truncnorm(cut, np.inf, np.log(1.4), 0.3).logpdf(THETA["log_density"])
+        + stats.truncnorm(cut, np.inf, np.log(1.4), 0.3).logpdf(LOG_DENSITY)
         + stats.loguniform(0.003, 0.3).logpdf(0.1)
         - np.log(1.1)
         + stats.norm(1.0, 1e-3).logpdf(THETA["level"])

@@ -18,6 +18,9 @@ SMALLEST, LARGEST = 0.003, 0.3
 CLOSEST = 1.5
 """Least a/R* that the prior of the star's density allows."""
 
+MOST_GRAZING = 1.0 - 1e-6
+"""Of b/(1 + k), where a transit's length is still told from that of a central one."""
+
 
 class Planet(NamedTuple):
     """An orbit, and the planet's radius in units of the star's."""
@@ -34,18 +37,19 @@ def planet(
     Sites:
 
     * ``period``, ``t0``: normal.
-    * ``log_density``: logarithm of the star's mean density [g/cm³], normal, cut where a/R* would be below 1.5 at the
-      prior mean of the period. It says how long a transit takes, and is what is known of the star itself (Seager &
-      Mallén-Ornelas 2003, arXiv:astro-ph/0206228).
     * ``radius_ratio``: log-uniform from 0.003 to 0.3.
     * ``impact``: uniform from 0 to 1 + k, grazing transits included.
+    * ``log_central_density``: of the star whose central transits last as long,
+      :math:`\ln\rho_* - \tfrac32 \ln(1 - b^2/(1+k)^2)`. Data tell it well, and density and impact apart badly (Seager &
+      Mallén-Ornelas 2003, arXiv:astro-ph/0206228), so that it is sampled. Its prior is that of the density of the star,
+      which is normal in the logarithm, cut where a/R* would be below 1.5 at the prior mean of the period.
     * ``orbit_x``, ``orbit_y`` where `eccentric`: standard normals, with
       :math:`e = e_{max} (1 - e^{-(x^2 + y^2)/2})` and ω their polar angle. They make e uniform from 0 to
       :math:`e_{max} = 1 - (1 + k)/a`, beyond which the orbit runs into the star, and ω uniform; near a circular orbit
       they are proportional to :math:`\sqrt e \cos\omega, \sqrt e \sin\omega` (Eastman, Gaudi & Agol 2013,
       arXiv:1206.5798, section 2), and they have neither edge nor seam.
 
-    Deterministic: ``scaled_axis``, and ``eccentricity`` and ``omega``.
+    Deterministic: ``log_density`` [g/cm³], ``scaled_axis``, and ``eccentricity`` and ``omega``.
 
     Parameters
     ----------
@@ -58,9 +62,11 @@ def planet(
     P = numpyro.sample("period", dist.Normal(period[0], period[1]))
     time = numpyro.sample("t0", dist.Normal(t0[0], t0[1]))
     lightest = jnp.log(density_of_axis(CLOSEST, period[0]))
-    density = numpyro.sample("log_density", dist.TruncatedNormal(log_density[0], log_density[1], low=lightest))
     k: Any = numpyro.sample("radius_ratio", dist.LogUniform(SMALLEST, LARGEST))
-    b = numpyro.sample("impact", dist.Uniform(0.0, 1.0 + k))
+    b: Any = numpyro.sample("impact", dist.Uniform(0.0, 1.0 + k))
+    shorter = -1.5 * jnp.log1p(-jnp.square(jnp.minimum(b / (1.0 + k), MOST_GRAZING)))
+    law = dist.TruncatedNormal(log_density[0] + shorter, log_density[1], low=lightest + shorter)
+    density = numpyro.deterministic("log_density", numpyro.sample("log_central_density", law) - shorter)
     axis = numpyro.deterministic("scaled_axis", axis_of_density(jnp.exp(density), P))
     if not eccentric:
         return Planet(Orbit(P, time, axis, b), k)

@@ -21,7 +21,7 @@ __all__ = ["run"]
 
 ENGINES = {
     "NUTS": NUTS(num_warmup=500, num_draws=1000),
-    "MCLMC, unadjusted": MCLMC(num_warmup=2000, num_draws=1000, self_check=False),
+    "MCLMC, unadjusted": MCLMC(num_warmup=8000, num_draws=1000, self_check=False),
     "MCLMC, adjusted": MCLMC(num_warmup=1000, num_draws=1000, adjusted=True),
 }
 

@@ -36,6 +36,7 @@ MAY_IMPORT = {
         "bayesastro.charts",
         "bayesastro.program",
         "bayesastro.refusals",
+        "bayesastro.seeds",
     },
     "bayesastro.inference.neural": {
         "bayesastro.inference",
@@ -66,6 +67,7 @@ FOUNDATION = (
     "quantiles",
     "precision",
     "batch",
+    "seeds",
 )
 """Modules below the engines: they import nothing above themselves."""
 

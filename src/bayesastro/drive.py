@@ -30,9 +30,10 @@ from bayesastro.problem import Problem
 from bayesastro.program import Data
 from bayesastro.progress import Reporter
 from bayesastro.result import build_result
+from bayesastro.seeds import checked_seed
 from bayesastro.starting import start_points
 
-__all__ = ["check_kinds", "checked_seed", "fit", "interruptions", "next_block", "run_identity"]
+__all__ = ["check_kinds", "fit", "interruptions", "next_block", "run_identity"]
 
 BLOCK_SECONDS = 0.5
 """How long a block should take: short enough for Ctrl-C and the bar, long enough that its overhead does not show."""
@@ -136,12 +137,6 @@ def check_kinds(function: str, problem: Problem, engine: Engine) -> None:
         )
     if not isinstance(engine, Engine):
         raise TypeError(f"`{function}` needs an engine such as `NUTS()`, but {engine!r} came.")
-
-
-def checked_seed(seed: int) -> int:
-    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-        raise ValueError(f"`seed` must be a whole number from 0 to 2⁶³ − 1, but {seed!r} came.")
-    return int(seed)
 
 
 def _deterministics(problem: Problem, wanted: bool | str | Sequence[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from bayesastro.batch import Batch
 from bayesastro.checkpoint import Checkpoint
 from bayesastro.cluster import spread
 from bayesastro.compilation import compile_clock
-from bayesastro.drive import check_kinds, checked_seed, interruptions, next_block, run_identity
+from bayesastro.drive import check_kinds, interruptions, next_block, run_identity
 from bayesastro.fingerprint import data_fingerprint
 from bayesastro.inference.alone import run_alone
 from bayesastro.inference.engine import Draws, Engine, Progress, Rows
@@ -25,6 +25,7 @@ from bayesastro.precision import Precision, to_numpy, validate_precision, workin
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
 from bayesastro.progress import Reporter
+from bayesastro.seeds import checked_seed
 from bayesastro.starting import BatchStart
 
 __all__ = ["fit_many"]

@@ -9,13 +9,13 @@ import numpy as np
 import xarray as xr
 from numpyro import handlers
 
-from bayesastro.drive import checked_seed
 from bayesastro.families import value_mask
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data, traced
 from bayesastro.refusals import CAPABILITIES, check_draws
 from bayesastro.result import legal_name, site_dims
+from bayesastro.seeds import checked_seed
 from bayesastro.structure import generate
 
 __all__ = ["evenly", "latent_draws", "observed_masks", "predict", "replicates_at"]

@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 
 from bayesastro.calibration.members import FEATURES, evaluated
 from bayesastro.calibration.sbc import ecdf_band, ecdf_extremity, ecdf_grid
-from bayesastro.drive import checked_seed
 from bayesastro.monte_carlo import relative_efficiency
 from bayesastro.plots import COLORS, band
 from bayesastro.predictive import evenly, latent_draws, replicates_at, require_generative
 from bayesastro.problem import Problem
+from bayesastro.seeds import checked_seed
 
 __all__ = ["FitCheck", "check_fit"]
 

@@ -154,6 +154,8 @@ def test_wrong_groups_are_refused(problem, group, message):
 def test_what_cannot_be_followed_is_refused(problem):
     with pytest.raises(ValueError, match="`z` is not observed"):
         Sequential().follow(problem, np.arange(N), seed=1, site="z")
+    with pytest.raises(ValueError, match="`seed` must be a whole number"):
+        Sequential().follow(problem, np.arange(N), seed=-1)
     for settings, message in (
         ({"num_particles": 11}, "even `num_particles`"),
         ({"target_ess": 1.5}, "between 0 and 1"),

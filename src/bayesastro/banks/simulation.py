@@ -16,12 +16,13 @@ from bayesastro.banks.rows import Plan, blocks, dtypes_of, rows_of
 from bayesastro.banks.store import Rows, Writer, create, is_free, reopen
 from bayesastro.banks.truncation import checked_within, listed_within
 from bayesastro.cluster import num_threads, spread
-from bayesastro.drive import checked_seed, interruptions
+from bayesastro.drive import interruptions
 from bayesastro.precision import Precision, validate_precision
 from bayesastro.predictive import observed_masks, require_generative
 from bayesastro.problem import Problem
 from bayesastro.progress import Progress, Reporter
 from bayesastro.refusals import require_coordinates
+from bayesastro.seeds import checked_seed
 
 __all__ = ["simulate"]
 

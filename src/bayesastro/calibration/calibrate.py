@@ -17,13 +17,14 @@ from bayesastro.calibration.members import MAX_RANKED, evaluated, pool_of
 from bayesastro.calibration.report import CalibrationReport
 from bayesastro.calibration.requirements import require_whole_prior
 from bayesastro.calibration.tarp import estimates
-from bayesastro.drive import check_kinds, checked_seed, fit
+from bayesastro.drive import check_kinds, fit
 from bayesastro.inference.engine import Engine
 from bayesastro.labels import labels_of
 from bayesastro.many import fit_many
 from bayesastro.precision import Precision
 from bayesastro.predictive import evenly, latent_draws, observed_masks, replicates_at, require_generative
 from bayesastro.problem import Problem
+from bayesastro.seeds import checked_seed
 
 __all__ = ["calibrate", "least_simulations"]
 

@@ -22,7 +22,7 @@ from bayesastro.calibration.lc2st_report import LocalReport
 from bayesastro.calibration.requirements import require_whole_prior
 from bayesastro.calibration.summaries import classified, summary_plausibility
 from bayesastro.calibration.two_sample import LocalTest, Place, local_test
-from bayesastro.drive import check_kinds, checked_seed
+from bayesastro.drive import check_kinds
 from bayesastro.inference.engine import Engine, Progress
 from bayesastro.inference.neural.amortised import Amortised
 from bayesastro.inference.neural.posterior import NeuralPosterior
@@ -31,6 +31,7 @@ from bayesastro.predictive import require_generative
 from bayesastro.problem import Problem
 from bayesastro.progress import Reporter
 from bayesastro.result import replay_draws
+from bayesastro.seeds import checked_seed
 
 __all__ = ["check_local"]
 

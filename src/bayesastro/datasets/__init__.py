@@ -18,12 +18,14 @@ Examples
 ('BGS', 'DV_over_rd', 0.295)
 """
 
+from bayesastro.datasets.alerts import AlertLightCurve, read_alerce
 from bayesastro.datasets.cosmic_chronometers import (
     ChronometerTable,
     chronometer_covariance,
     cosmic_chronometers,
 )
 from bayesastro.datasets.desi_dr2_bao import BAOTable, desi_dr2_bao
+from bayesastro.datasets.slacs import SLACSLens, slacs_lenses
 from bayesastro.datasets.supernovae import (
     HubbleDiagram,
     SupernovaTable,
@@ -32,17 +34,33 @@ from bayesastro.datasets.supernovae import (
     read_pantheon_binned,
     read_union3,
 )
+from bayesastro.datasets.transit_light_curves import (
+    RadialVelocities,
+    TransitLightCurve,
+    read_archive_npz,
+    read_light_curve_text,
+    read_velocities_text,
+)
 
 __all__ = [
+    "AlertLightCurve",
     "BAOTable",
     "ChronometerTable",
     "HubbleDiagram",
+    "RadialVelocities",
+    "SLACSLens",
     "SupernovaTable",
+    "TransitLightCurve",
     "chronometer_covariance",
     "cosmic_chronometers",
     "desi_dr2_bao",
+    "read_alerce",
+    "read_archive_npz",
     "read_jla",
     "read_jla_binned",
+    "read_light_curve_text",
     "read_pantheon_binned",
     "read_union3",
+    "read_velocities_text",
+    "slacs_lenses",
 ]

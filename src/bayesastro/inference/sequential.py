@@ -29,6 +29,7 @@ from bayesastro.inference.one_step_ahead import foreseen, likelihoods, predicted
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data, data_set
+from bayesastro.seeds import checked_seed
 
 __all__ = ["Sequential"]
 
@@ -134,7 +135,7 @@ class Sequential:
         with working_precision("double"):
             run = _compiled(self, problem.views("double"), name, None)
             members = members_of(numbers[None])[0]
-            key = jax.random.key(seed)
+            key = jax.random.key(checked_seed(seed))
             found = to_numpy(run(key, problem.data, jnp.asarray(numbers), members, particles))
             return _as_dataset(found, (), int(numbers.max()) + 1)
 
@@ -186,7 +187,9 @@ class Sequential:
             for first in range(0, batch.size, chunk):
                 here = np.arange(first, first + min(chunk, batch.size))
                 padded = np.minimum(here, batch.size - 1)  # the last chunk is as long as the others
-                keys = jax.vmap(lambda n: jax.random.fold_in(jax.random.key(seed), n))(jnp.asarray(padded))
+                keys = jax.vmap(lambda n: jax.random.fold_in(jax.random.key(checked_seed(seed)), n))(
+                    jnp.asarray(padded)
+                )
                 begun = jax.tree.map(lambda a, padded=padded: a[padded], particles)
                 groups = jnp.asarray(numbers[padded])
                 found = to_numpy(run(keys, batch.take(padded), groups, members[padded], begun))

@@ -186,7 +186,7 @@ def trained(task: Task, method: str, seed: int = 1) -> Any:
 def scores(task: Task, engine: Any, seed: int = 3) -> list[float]:
     """C2ST against exact draws, for data sets from the prior predictive."""
     x = task.problem.simulate(NUM_SETS, key=jax.random.key(99)).observables["x"]
-    result = ba.fit_many(task.problem, {"x": x}, engine, seed=seed, progress=False)
+    result = ba.fit_many(task.problem, {"x": x}, engine, seed=seed, progress=False, precision="single")
     values = result["posterior"]["theta"].values
     draws = values.reshape(NUM_SETS, -1, values.shape[-1])
     random = np.random.default_rng(5)

@@ -258,14 +258,14 @@ def test_published_planets(star, published_file):
     else:
         curve = read_archive_npz(published_file(f"{folder}/WASP-126_tess_s01_2min.npz"))
         period, t0, density, width, num_points = 3.2888, 1340.6797, (0.8, 0.5), 10 / 1440, 18_103
-        published = {"period": (3.2888, 1e-4), "radius_ratio": (0.078, 0.001)}
+        published = {"period": (3.2888, 1e-4), "radius_ratio": (0.0781, 0.0013)}
     assert len(curve) == num_points
     points = near(curve, period, t0, 0.18, width)
     problem = transit.build(
         points.time, points.flux, points.sigma, period=(period, 1e-3), t0=(t0, 0.01), density=density,
         variability="matern", gp_sigma=(3e-4, 1.0), gp_time=(1.0, 1.0), exposure=width, num_samples=5, window=0.13,
     )  # fmt: skip
-    engine = ba.NUTS(num_warmup=600, num_draws=1500, target_accept=0.9, mass_matrix="dense", max_tree_depth=7)
+    engine = ba.NUTS(num_warmup=600, num_draws=1000, target_accept=0.9, mass_matrix="dense", max_tree_depth=7)
     result = ba.fit(problem, engine, seed=1, progress=False)
     assert float(ba.summary(result)["r_hat"].max()) < 1.01
     assert_near(result["posterior"], published)

@@ -8,15 +8,14 @@ isothermal ellipsoids of Bolton et al. (2008, ApJ 682, 964).
 
 import os
 import time
-from pathlib import Path
 
 import arviz_stats
 import numpy as np
 
-import bayesastro
 from bayesastro import NUTS, Pathfinder, fit, fit_many
 from bayesastro.datasets.slacs import SLACSLens, slacs_lenses
 from bayesastro.models.lensing.slacs import slacs_problem
+from benchmarks.data_folder import data_folder
 
 __all__ = ["run"]
 
@@ -26,12 +25,10 @@ PATHS = Pathfinder(num_paths=8, num_draws=100, num_elbo_draws=3, num_starts=200)
 
 R_HAT = 1.05
 
-FOLDER = Path(bayesastro.__file__).parents[3] / "shared" / "data"
-
 
 def lenses() -> dict[str, SLACSLens]:
     """Those of the data folder; the environment variable SLACS_LENSES picks some, by names between commas."""
-    found = slacs_lenses(Path(os.environ.get("BAYESASTRO_DATA", FOLDER)) / "lens_slacs63_hst")
+    found = slacs_lenses(data_folder() / "lens_slacs63_hst")
     names = os.environ.get("SLACS_LENSES")
     return {name: found[name] for name in names.split(",")} if names else found
 

@@ -5,17 +5,15 @@ above with compiling left out, gradients those of warm-up and draws. ESS is the 
 Unadjusted MCLMC is biased: its own check says by how much, at half as many gradients more, which are not counted.
 """
 
-import os
 import time
-from pathlib import Path
 from typing import Any
 
 import arviz_stats
 
-import bayesastro
 from bayesastro import MCLMC, NUTS, Problem, fit
 from bayesastro.datasets import read_jla
 from bayesastro.models.cosmology import tripp
+from benchmarks.data_folder import data_folder
 
 __all__ = ["run"]
 
@@ -25,13 +23,10 @@ ENGINES = {
     "MCLMC, adjusted": MCLMC(num_warmup=1000, num_draws=1000, adjusted=True),
 }
 
-FOLDER = Path(bayesastro.__file__).parents[3] / "shared" / "data"
-
 
 def jla() -> Problem:
     """The program with the data folder's table."""
-    folder = Path(os.environ.get("BAYESASTRO_DATA", FOLDER))
-    return tripp.build(read_jla(folder / "sn_jla" / "jla_lcparams.txt"), latents="sampled")
+    return tripp.build(read_jla(data_folder() / "sn_jla" / "jla_lcparams.txt"), latents="sampled")
 
 
 def measured(problem: Problem, engine: Any) -> tuple[float, int, float, float, str]:

@@ -1,6 +1,7 @@
 """Fingerprints of data."""
 
 import hashlib
+from collections.abc import Mapping
 
 import jax
 import numpy as np
@@ -10,8 +11,8 @@ from bayesastro.program import Data
 __all__ = ["array_fingerprint", "data_fingerprint"]
 
 
-def data_fingerprint(data: Data) -> str:
-    """SHA-256 of every array of a data set: names of observed sites, shapes, dtypes and values."""
+def data_fingerprint(data: Data | Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of every array of a data set, or of arrays by name: names, shapes, dtypes and values."""
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(data):
         _add(digest, jax.tree_util.keystr(path), leaf)

@@ -1,7 +1,6 @@
 """Draws of one run as points for another to start from."""
 
 import functools
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +10,11 @@ import xarray as xr
 
 from bayesastro.batch import Batch
 from bayesastro.charts import Chart
+from bayesastro.fingerprint import data_fingerprint
 from bayesastro.inference.engine import Engine
 from bayesastro.precision import Precision, to_numpy, working_precision
 from bayesastro.problem import Problem
+from bayesastro.program import Data
 from bayesastro.result import legal_name
 
 __all__ = ["BatchStart", "start_points"]
@@ -38,7 +39,7 @@ def start_points(problem: Problem, engine: Engine, start: xr.DataTree, precision
     ValueError
         If the result lacks a latent site of the problem, has another shape of one, or has no finite draw.
     """
-    points = _points(problem, engine, _draws(problem, start, MAX_POINTS), precision)
+    points = _points(problem, engine, problem.data, _draws(problem, start, MAX_POINTS), precision)
     points = points[np.isfinite(points).all(1)]
     if not len(points):
         raise ValueError("No draw of `start` lies within the priors of the problem. Start from another result.")
@@ -80,14 +81,11 @@ class BatchStart:
 
     def fingerprint(self) -> str:
         """SHA-256 of the draws."""
-        digest = hashlib.sha256()
-        for name, values in self.draws.items():
-            digest.update(f"{name} {values.shape}".encode() + np.ascontiguousarray(values).tobytes())
-        return digest.hexdigest()
+        return data_fingerprint(self.draws)
 
     def _of_one(self, number: int) -> np.ndarray:
         draws = self.draws if self.is_common else {name: values[number] for name, values in self.draws.items()}
-        points = _points(self.batch[number], self.engine, draws, self.precision)
+        points = _points(self.batch.problem, self.engine, self.batch.take(number), draws, self.precision)
         good = np.flatnonzero(np.isfinite(points).all(1))
         # As many for every data set: those outside the priors make room for others a second time.
         return points[np.resize(good, len(points))] if len(good) else np.full_like(points, np.nan)
@@ -119,10 +117,12 @@ def _draws(problem: Problem, start: xr.DataTree, most: int, num_leading: int = 0
     return theta
 
 
-def _points(problem: Problem, engine: Engine, draws: dict[str, np.ndarray], precision: Precision) -> np.ndarray:
+def _points(
+    problem: Problem, engine: Engine, data: Data, draws: dict[str, np.ndarray], precision: Precision
+) -> np.ndarray:
     chart = getattr(problem.views(precision), engine.chart)
     with working_precision(precision):
-        return to_numpy(_to_coordinates(chart)(draws, problem.data))
+        return to_numpy(_to_coordinates(chart)(draws, data))
 
 
 @functools.lru_cache(maxsize=32)

@@ -120,9 +120,9 @@ class Sequential:
             probability predicted of a smaller one (NaN where the family has no distribution function), with a uniform
             part of the probability of the value itself where it has one, so that it is uniform under the model;
             ``mean`` and ``sd`` predicted; ``atom_low`` and ``atom_high``, the predicted probabilities below, and up to
-            and at, the one value with a probability of its own (`atom` of the family; both NaN without). By ``group``: ``log_evidence``, of its data given earlier ones; ``ess``, effective
-            particles after it; ``num_moves``. And ``coordinates`` of the particles at the end, of equal weight, and the ``step_size`` of
-            their moves.
+            and at, the one value with a probability of its own (`atom` of the family; both NaN without). By ``group``:
+            ``log_evidence``, of its data given earlier ones; ``ess``, effective particles after it; ``num_moves``. And
+            ``coordinates`` of the particles at the end, of equal weight, and the ``step_size`` of their moves.
 
         Raises
         ------
@@ -183,13 +183,11 @@ class Sequential:
         particles = self._particles(start, batch.problem, (batch.size,))
         axes, parts, members = (batch.axes.arrays, tuple(batch.axes.observed.items())), [], members_of(numbers)
         with working_precision("double"):
-            run = _compiled(self, batch.problem.views("double"), name, axes)
+            run, key = _compiled(self, batch.problem.views("double"), name, axes), jax.random.key(checked_seed(seed))
             for first in range(0, batch.size, chunk):
                 here = np.arange(first, first + min(chunk, batch.size))
                 padded = np.minimum(here, batch.size - 1)  # the last chunk is as long as the others
-                keys = jax.vmap(lambda n: jax.random.fold_in(jax.random.key(checked_seed(seed)), n))(
-                    jnp.asarray(padded)
-                )
+                keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.asarray(padded))
                 begun = jax.tree.map(lambda a, padded=padded: a[padded], particles)
                 groups = jnp.asarray(numbers[padded])
                 found = to_numpy(run(keys, batch.take(padded), groups, members[padded], begun))

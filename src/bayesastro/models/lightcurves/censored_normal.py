@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 from jax.scipy.special import log_ndtr, ndtr
+from jax.scipy.stats import norm
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from numpyro.distributions import constraints
@@ -99,10 +100,8 @@ class CensoredNormal(dist.Distribution):
     def log_prob(self, value: Array) -> Array:
         """Log-density of a flux; log-probability of 0."""
         _, threshold = self._statistic
-        z = (value - self.loc) / self.scale
-        density = -0.5 * jnp.square(z) - jnp.log(self.scale) - 0.5 * jnp.log(2 * jnp.pi)
         kept = jnp.log1p(-self.lost)
-        detected = kept + density + log_ndtr((value - self.threshold) / self.blur)
+        detected = kept + norm.logpdf(value, self.loc, self.scale) + log_ndtr((value - self.threshold) / self.blur)
         return jnp.where(value == 0.0, jnp.logaddexp(jnp.log(self.lost), kept + log_ndtr(threshold)), detected)
 
     def cdf(self, value: Array) -> Array:
@@ -121,26 +120,22 @@ class CensoredNormal(dist.Distribution):
         lowest = (self.threshold - self.loc)[..., None] - self.blur[..., None] * noise
         lowest = lowest / self.scale[..., None]
         between = ndtr(((value - self.loc) / self.scale)[..., None]) - ndtr(lowest)
-        density = jnp.exp(-0.5 * jnp.square(noise)) / jnp.sqrt(2 * jnp.pi)
-        return (1.0 - self.lost) * half * jnp.sum(jnp.asarray(WEIGHTS) * density * jnp.maximum(between, 0.0), axis=-1)
+        weight = jnp.asarray(WEIGHTS) * norm.pdf(noise)
+        return (1.0 - self.lost) * half * jnp.sum(weight * jnp.maximum(between, 0.0), axis=-1)
 
     @property
     def mean(self) -> Array:
         """Of the value, 0 where nothing is detected."""
         spread, threshold = self._statistic
-        mean = self.loc * ndtr(-threshold) + jnp.square(self.scale) / spread * _density(threshold)
+        mean = self.loc * ndtr(-threshold) + jnp.square(self.scale) / spread * norm.pdf(threshold)
         return (1.0 - self.lost) * mean
 
     @property
     def variance(self) -> Array:
         """Of the value, 0 where nothing is detected."""
         spread, threshold = self._statistic
-        detected, density = ndtr(-threshold), _density(threshold)
+        detected, density = ndtr(-threshold), norm.pdf(threshold)
         covariance = jnp.square(self.scale) / spread
         square = (jnp.square(self.loc) + jnp.square(self.scale)) * detected
         square += (2 * self.loc * covariance + jnp.square(covariance) * threshold) * density
         return jnp.maximum((1.0 - self.lost) * square - jnp.square(self.mean), 0.0)
-
-
-def _density(z: Array) -> Array:
-    return jnp.exp(-0.5 * jnp.square(z)) / jnp.sqrt(2 * jnp.pi)

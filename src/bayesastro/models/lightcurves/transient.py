@@ -181,29 +181,35 @@ def build(curve: AlertLightCurve, prior: ClassPrior = BROAD) -> Problem:
     ValueError
         If nothing was detected, or an array is not as it should be.
     """
-    return _problem(stack([curve]), 0, prior)
+    columns = {name: column[0] for name, column in stack([curve]).items()}
+    flux, law = (
+        columns.pop("flux"),
+        {"mean": np.asarray(prior.mean, float), "tril": np.linalg.cholesky(prior.covariance)},
+    )
+    return Problem(program, **columns, **law, observed={"flux": flux})
 
 
-def _problem(columns: dict[str, np.ndarray], i: int, prior: ClassPrior) -> Problem:
-    arguments = [columns[name][i] for name in ("time", "band", "sigma", "limit", "is_real")]
-    law = np.asarray(prior.mean, float), np.linalg.cholesky(prior.covariance)
-    return Problem(program, *arguments, *law, observed={"flux": columns["flux"][i]})
+def stack(curves: Sequence[AlertLightCurve], length: int | None = None) -> dict[str, np.ndarray]:
+    """Columns of several light curves as :func:`checked` has them, padded; and ``is_real``.
 
-
-def stack(curves: Sequence[AlertLightCurve]) -> dict[str, np.ndarray]:
-    """Columns of several light curves as :func:`checked` has them, padded to the longest; and ``is_real``.
+    Parameters
+    ----------
+    curves : sequence of AlertLightCurve
+    length : int, optional
+        At least that of the longest, which is the default.
 
     Returns
     -------
     dict of str to array, shape (curve, n)
     """
     rows = [checked(curve) for curve in curves]
-    longest = max(len(row["time"]) for row in rows)
+    sizes = np.array([len(row["time"]) for row in rows])
+    length = int(sizes.max()) if length is None else length
     padded = {
-        name: np.stack([np.pad(row[name], (0, longest - len(row[name])), mode="edge") for row in rows])
+        name: np.stack([np.pad(row[name], (0, length - len(row[name])), mode="edge") for row in rows])
         for name in rows[0]
     }
-    return padded | {"is_real": np.arange(longest) < np.array([len(row["time"]) for row in rows])[:, None]}
+    return padded | {"is_real": np.arange(length) < sizes[:, None]}
 
 
 def checked(curve: AlertLightCurve) -> dict[str, np.ndarray]:

@@ -65,11 +65,12 @@ def stacks(
     if len(priors) != len(curves):
         raise ValueError(f"`stacks` needs one prior for all or {len(curves)} of them, but {len(priors)} came.")
     sizes = np.array([len(curve.time) for curve in curves])
-    places = np.searchsorted(np.sort(np.asarray(lengths)), sizes)
+    known = np.sort(np.asarray(lengths))
+    places = np.searchsorted(known, sizes)
     found = []
     for place in np.unique(places):
         numbers = np.flatnonzero(places == place)
-        length = int(np.sort(np.asarray(lengths))[place]) if place < len(lengths) else int(sizes.max())
+        length = int(known[place]) if place < len(known) else int(sizes.max())
         some = numbers.tolist()
         found.append(_stacked([curves[i] for i in some], [priors[i] for i in some], numbers, length))
     return found
@@ -78,8 +79,7 @@ def stacks(
 def _stacked(
     curves: Sequence[AlertLightCurve], priors: Sequence[ClassPrior], numbers: np.ndarray, length: int
 ) -> Stack:
-    columns = {name: _padded(column, length) for name, column in stack(curves).items()}
-    columns["is_real"] &= np.arange(length) < np.array([len(curve.time) for curve in curves])[:, None]
+    columns = stack(curves, length)
     flux, is_real = columns.pop("flux"), columns["is_real"]
     laws = {
         "mean": np.stack([np.asarray(prior.mean, float) for prior in priors]),
@@ -89,7 +89,3 @@ def _stacked(
     batch = Problem(program, **first, observed={"flux": flux[0]}).batch(observed={"flux": flux}, **columns, **laws)
     group = np.where(is_real, np.arange(length), -1)
     return Stack(numbers, batch, group, np.where(is_real, columns["time"], np.nan))
-
-
-def _padded(column: np.ndarray, length: int) -> np.ndarray:
-    return np.pad(column, ((0, 0), (0, length - column.shape[1])), mode="edge")

@@ -13,9 +13,9 @@ def curve(number=20, *, seed=1, name="simulated"):
     band = rng.integers(0, 2, number)
     shape = rng.multivariate_normal(BROAD.mean, 0.1 * BROAD.covariance)
     with jax.enable_x64(True):
-        flux, scatter = (np.asarray(a) for a in expected(shape, time, band))
+        flux, scatter, scale = (np.asarray(a) for a in expected(shape, time, band))
     sigma = np.full(number, 5.0)
-    seen = flux + np.hypot(sigma, scatter) * rng.normal(size=number)
+    seen = flux + np.hypot(scale * sigma, scatter) * rng.normal(size=number)
     limit = 5 * sigma
     is_detection = seen > limit
     if not is_detection.any():

@@ -72,6 +72,7 @@ def test_of_the_first_detection_its_flux_is_scored_and_not_that_it_is_detected()
     one = followed(np.array([[0.2, 0.96, 0.3]]), np.array([[0.5, 0.9, 0.1]]))
     score = anomaly(one, [[-1.0, 0.0, 1.0]])
     np.testing.assert_allclose(score["residual"][0, 1:], stats.norm.ppf([0.6, 0.3]))
+    np.testing.assert_allclose(score["flux_residual"][0], [np.nan, *stats.norm.ppf([0.6, 0.2 / 0.9])])
     assert float(score["variance"][0, 1]) == pytest.approx(2.0)
     same = followed(np.array([[0.2, 0.05, 0.3]]), np.array([[0.5, 0.9, 0.1]]))
     assert float(anomaly(same, [[-1.0, 0.0, 1.0]])["variance"][0, 1]) < 2.0

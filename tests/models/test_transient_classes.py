@@ -9,6 +9,7 @@ import transient_curves
 from scipy import stats
 
 import bayesastro as ba
+from bayesastro.datasets import read_alerce
 from bayesastro.inference.sequential import Sequential
 from bayesastro.models.lightcurves import transient
 from bayesastro.models.lightcurves.anomaly import anomaly
@@ -44,7 +45,7 @@ def test_stacks_hold_every_light_curve_once_and_as_it_is():
 
 def test_the_law_of_largest_density_is_at_a_stationary_point():
     """Moments of the draws and the prior, as the derivatives of the density say."""
-    draws = BROAD.mean + RNG.normal(size=(9, 30, 12)) * np.linspace(0.1, 1.0, 12)
+    draws = BROAD.mean + RNG.normal(size=(9, 30, 15)) * np.linspace(0.1, 1.0, 15)
     law = maximised(draws)
     n, covariance = 9, law.covariance / (1 + 1 / 9)
     off = draws - law.mean
@@ -67,7 +68,7 @@ def test_rounds_find_the_class():
         precision = np.linalg.inv(law.covariance) + np.diag(1 / error)
         covariance = np.linalg.inv(precision)
         centre = (np.linalg.solve(law.covariance, law.mean) + seen / error) @ covariance
-        return centre[:, None] + RNG.multivariate_normal(np.zeros(12), covariance, (600, 40))
+        return centre[:, None] + RNG.multivariate_normal(np.zeros(15), covariance, (600, 40))
 
     *_, law = rounds(fit, num_rounds=15)
     sd = np.sqrt(np.diag(truth.covariance))
@@ -123,7 +124,7 @@ def exposures():
 
 @pytest.mark.slow
 def test_transients_are_calibrated(exposures):
-    """Ranks of the twelve numbers under simulations of which some have hardly a detection."""
+    """Ranks of the fifteen numbers under simulations of which some have hardly a detection."""
     problem = transient.build(exposures)
     engine = ba.NUTS(num_chains=2, num_warmup=400, num_draws=200, target_accept=0.9)
     report = ba.calibrate(problem, engine, num_simulations=100, seed=1, chunk=1, progress=False)
@@ -144,3 +145,45 @@ def test_predictions_and_scores_are_calibrated(exposures):
         assert stats.kstest(half.ravel(), "uniform").pvalue > 1e-3
     score = anomaly(found, np.tile(np.arange(1.0, 25.0), (150, 1)))["final_score"].to_numpy()
     assert stats.kstest(score, "norm").pvalue > 1e-3
+
+
+@pytest.mark.slow
+def test_real_supernovae(published_file):
+    """Of Sánchez-Sáez et al.'s thirty, types other than Ia stand out by their score; fluxes of Ia are as predicted.
+
+    No Ia is judged by a law that it helped to make. Transforms of Ia are uniform to a chance of a false alarm of 0.001.
+    """
+    kinds = ("detections_corr", "non_detections", "labels")
+    curves = read_alerce(*(published_file(f"lc_ztf_alerce/30_sne_{kind}.csv") for kind in kinds))
+    is_other = np.array([curve.label != "SNIa" for curve in curves])
+    members = np.flatnonzero(~is_other)
+    engine = Sequential(num_particles=200, num_moves=1)
+
+    def law_of(some):
+        def fit(law):
+            draws = np.zeros((len(some), 200, len(SHAPE)))
+            for stack in stacks([curves[i] for i in some], law, lengths=(32, 100)):
+                at_once = np.where(stack.group >= 0, 0, -1)
+                draws[stack.numbers] = engine.follow_many(stack.batch, at_once, seed=1, chunk=1)["coordinates"]
+            return draws
+
+        *_, law = rounds(fit, num_rounds=5)
+        return law
+
+    halves = members[::2], members[1::2]
+    laws = [law_of(members)] * len(curves)
+    for half, other in (halves, halves[::-1]):
+        law = law_of(other)
+        for i in half:
+            laws[i] = law
+    final, residuals = np.zeros(len(curves)), []
+    for stack in stacks(curves, laws, lengths=(32, 100)):
+        followed = engine.follow_many(stack.batch, stack.group, seed=2, chunk=1)
+        score = anomaly(followed, stack.time)
+        final[stack.numbers] = score["final_score"]
+        residuals.append(score["flux_residual"].to_numpy()[~is_other[stack.numbers]].ravel())
+    others, own = final[is_other], final[~is_other]
+    # 11 others and 19 Ia: under no separation the area is 0.5 with a standard deviation of 0.11.
+    assert np.mean(others[:, None] > own) > 0.85
+    residual = np.concatenate(residuals)
+    assert stats.kstest(residual[np.isfinite(residual)], "norm").pvalue > 1e-3

@@ -30,7 +30,9 @@ def log_density(curve, shape):
         A, phase = middle / (1 - slope / 2), time - p["t_mid"] + np.exp(p["log_plateau_r"]) / 2
         s = 1 / (1 + np.exp(-(phase - plateau) / 3))
         bracket = (1 - slope) * np.exp(-max(phase - plateau, 0) / fall) * s + (1 - slope * phase / plateau) * (1 - s)
-        mean, sd = A / (1 + np.exp(-phase / rise)) * bracket, np.hypot(sigma, middle * np.exp(p["log_scatter"]))
+        bump = 0.0 if not band else p["bump_r"] * np.exp(-0.5 * ((time - p["t_mid"] - p["bump_delay_r"]) / 6) ** 2)
+        mean = A / (1 + np.exp(-phase / rise)) * bracket + middle * bump
+        sd = np.hypot(np.exp(p["log_error_scale"]) * sigma, middle * np.exp(p["log_scatter"]))
         threshold, blur = 0.75 * limit, 0.18 * limit
         if is_detection:
             total.append(np.log(0.95) + stats.norm(mean, sd).logpdf(flux) + stats.norm(threshold, blur).logcdf(flux))
@@ -144,14 +146,14 @@ def test_what_is_fainter_than_the_reference_counts_as_not_detected():
 
 
 def test_class_priors_are_checked():
-    with pytest.raises(ValueError, match=r"mean of shape \(12,\)"):
+    with pytest.raises(ValueError, match=r"mean of shape \(15,\)"):
         ClassPrior(mean=np.zeros(3), covariance=np.eye(3))
     with pytest.raises(ValueError, match="not positive definite"):
-        ClassPrior(mean=np.zeros(12), covariance=-np.eye(12))
+        ClassPrior(mean=np.zeros(15), covariance=-np.eye(15))
     with pytest.raises(ValueError, match="at least two light curves, but 1 came"):
         transient_population.build([transient_curves.curve()])
-    with pytest.raises(ValueError, match=r"must have the shape \(3, draw, 12\) with more than 12 draws"):
-        transient_population.build(transient_curves.sample(), draws=np.zeros((3, 5, 12)))
+    with pytest.raises(ValueError, match=r"must have the shape \(3, draw, 15\) with more than 15 draws"):
+        transient_population.build(transient_curves.sample(), draws=np.zeros((3, 5, 15)))
 
 
 def test_draws_look_like_supernovae():

@@ -44,7 +44,8 @@ def anomaly(followed: xr.Dataset, time: ArrayLike, *, since: float = 0.0) -> xr.
     Returns
     -------
     Dataset
-        By ``datum``: ``time``; ``residual``, standard normal under the model; ``surprise`` h and its ``variance`` v;
+        By ``datum``: ``time``; ``residual``, standard normal under the model; ``flux_residual``, of the flux given that it
+        is detected, standard normal too whatever is selected by detection, NaN where it is not; ``surprise`` h and its ``variance`` v;
         ``score`` of the data so far, in standard deviations; ``mean_square``, the mean of h so far, 1 under the model. The
         last two are NaN before there is anything to score. And ``final_score``, ``final_mean_square`` after all data.
 
@@ -70,10 +71,14 @@ def anomaly(followed: xr.Dataset, time: ArrayLike, *, since: float = 0.0) -> xr.
         score = (np.cbrt(np.maximum(1.0 + excess / dof, 0.0)) - (1.0 - spread)) / np.sqrt(spread)
         mean_square = np.where(dof > 0, 1.0 + excess / np.cumsum(counted, axis=-1), np.nan)
     residual = ndtri(np.clip(pit, SMALLEST, 1.0 - SMALLEST))
+    of_flux, *_ = _given_detection(followed, counted)
+    flux_residual = ndtri(np.clip(of_flux, SMALLEST, 1.0 - SMALLEST))
+    is_detection = counted & (followed["pit"].to_numpy() > np.nan_to_num(followed["atom_high"].to_numpy()))
     dims = followed["pit"].dims
     columns = {
         "time": times,
         "residual": np.where(counted, residual, np.nan),
+        "flux_residual": np.where(is_detection, flux_residual, np.nan),
         "surprise": np.where(counted, surprise, np.nan),
         "variance": np.where(counted, variance, np.nan),
         "score": score,
@@ -83,14 +88,14 @@ def anomaly(followed: xr.Dataset, time: ArrayLike, *, since: float = 0.0) -> xr.
     return xr.Dataset({name: (dims, column) for name, column in columns.items()} | final)
 
 
-def _given_detection(followed: xr.Dataset, is_first: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Transforms, and the interval of what is not detected; of the first detection given that it is detected."""
+def _given_detection(followed: xr.Dataset, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Transforms, and the interval of what is not detected; where known, of a detection given that it is detected."""
     pit, low, high = (followed[name].to_numpy() for name in ("pit", "atom_low", "atom_high"))
     low, high = (np.clip(np.where(np.isnan(p), 0.0, p), 0.0, 1.0) for p in (low, high))
-    is_first = is_first & (pit > high)
+    known = known & (pit > high)
     with np.errstate(divide="ignore", invalid="ignore"):
-        pit = np.where(is_first, (pit - high) / (1.0 - high), pit)
-    return pit, np.where(is_first, 0.0, low), np.where(is_first, 0.0, high)
+        pit = np.where(known, (pit - high) / (1.0 - high), pit)
+    return pit, np.where(known, 0.0, low), np.where(known, 0.0, high)
 
 
 def _surprise(pit: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -52,7 +52,7 @@ def maximised(draws: Float[np.ndarray, "member draw k"], prior: ClassPrior = BRO
 
     Parameters
     ----------
-    draws : array, shape (member, draw, 12)
+    draws : array, shape (member, draw, 15)
     prior : ClassPrior
         Its mean and standard deviations are those of the class's mean; the class's standard deviations are about 0.4 of
         them.

@@ -1,6 +1,6 @@
-"""A supernova in two bands by the six-parameter form, with the prior of its class.
+"""A supernova in two bands by the six-parameter form, and a second maximum in r, with the prior of its class.
 
-What a class looks like is the mean and covariance of twelve numbers, the same for every object; see
+What a class looks like is the mean and covariance of fifteen numbers, the same for every object; see
 :mod:`bayesastro.models.lightcurves.transient_population`, which learns them. The numbers are such that light curves
 pin them down one by one: time and flux at the middle of the plateau rather than at the rise, and band g relative to r.
 
@@ -8,7 +8,7 @@ References
 ----------
 Villar et al. 2019, ApJ 884, 83 (arXiv:1905.07422); Muthukrishna et al. 2022, MNRAS 517, 393 (arXiv:2111.00036): class
 priors, and intrinsic scatter in proportion to the amplitude; de Soto et al. 2024, ApJ 974, 169 (arXiv:2403.07975): one
-band relative to the other.
+band relative to the other; Kasen 2006, ApJ 649, 939 (arXiv:astro-ph/0606449): second maxima.
 """
 
 from collections.abc import Sequence
@@ -32,10 +32,23 @@ __all__ = ["BROAD", "SHAPE", "ClassPrior", "LightCurve", "build", "checked", "ex
 
 _BAND = ("log_flux", "log_plateau", "logit_slope", "log_rise", "log_fall")
 
-SHAPE = ("t_mid", *(f"{name}_r" for name in _BAND), *(f"{name}_g_r" for name in _BAND), "log_scatter")
-"""The twelve: middle of the plateau in r [day]; in r logarithms of the flux there [µJy], of plateau, rise and fall [day],
-and the slope's logit; for each of these how much more it is in g; and the logarithm of the intrinsic scatter in units of
-that flux."""
+SHAPE = (
+    "t_mid",
+    *(f"{name}_r" for name in _BAND),
+    *(f"{name}_g_r" for name in _BAND),
+    "bump_r",
+    "bump_delay_r",
+    "log_scatter",
+    "log_error_scale",
+)
+"""The fifteen: middle of the plateau in r [day]; in r logarithms of the flux there [µJy], of plateau, rise and fall [day],
+and the slope's logit; for each of these how much more it is in g; a bump in r, its height in units of that flux, negative for a
+dip, and its time since the middle [day]; the logarithm of the intrinsic scatter in units of that flux; and that of what the
+errors are to be multiplied with. Type Ia dip in r before their second maximum. Alerts' errors are too large: of Sánchez-Sáez
+et al.'s, pairs of one night and fainter than two limits differ by half of what they say."""
+
+BUMP_WIDTH = 6.0
+"""Standard deviation of the bump [day]."""
 
 DETECTED_FROM, DETECTION_BLUR, LOST = 0.75, 0.18, 0.05
 """Flux of which half are detected, and the spread of the detection statistic about it, in units of the limiting flux; and
@@ -49,12 +62,12 @@ same band within four days, both above two limits, 6 of 123 of the Ia among them
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClassPrior:
-    """A normal law of the twelve numbers of `SHAPE`.
+    """A normal law of the fifteen numbers of `SHAPE`.
 
     Parameters
     ----------
-    mean : array, shape (12,)
-    covariance : array, shape (12, 12)
+    mean : array, shape (15,)
+    covariance : array, shape (15, 15)
 
     Raises
     ------
@@ -79,7 +92,8 @@ class ClassPrior:
 def _broad() -> ClassPrior:
     red, red_sd = [4.5, np.log(25.0), -1.0, np.log(4.0), np.log(30.0)], [1.2, 0.8, 1.2, 0.8, 0.7]
     green, green_sd = [0.0, -0.1, 0.0, -0.1, -0.3], [0.5, 0.4, 1.0, 0.4, 0.4]
-    mean, spread = np.array([10.0, *red, *green, np.log(0.03)]), np.array([12.0, *red_sd, *green_sd, 0.8])
+    mean = np.array([10.0, *red, *green, 0.0, 22.0, np.log(0.03), 0.0])
+    spread = np.array([12.0, *red_sd, *green_sd, 0.15, 6.0, 0.8, 0.4])
     return ClassPrior(mean=mean, covariance=np.diag(spread**2))
 
 
@@ -88,10 +102,11 @@ BROAD = _broad()
 
 
 class LightCurve(NamedTuple):
-    """Flux by the form, and the standard deviation of the scatter about it [µJy]."""
+    """Flux by the form, the standard deviation of the scatter about it [µJy], and the scale of the errors."""
 
     flux: Array
     scatter: Array
+    error_scale: Array
 
 
 def expected(
@@ -101,7 +116,7 @@ def expected(
 
     Parameters
     ----------
-    shape : array, shape (..., 12)
+    shape : array, shape (..., 15)
         The numbers of `SHAPE`.
     time : array, shape (..., n) [day]
     band : array of int, shape (..., n)
@@ -116,7 +131,10 @@ def expected(
     slope, middle = jax.nn.sigmoid(logit_slope), jnp.exp(log_flux)
     amplitude = middle / (1.0 - 0.5 * slope)
     flux = supernova(time, amplitude, t0, jnp.exp(log_plateau), slope, jnp.exp(log_rise), jnp.exp(log_fall))
-    return LightCurve(flux, middle * jnp.exp(shape[..., -1:]))
+    height, delay, log_scatter, log_error_scale = jnp.split(shape[..., 11:], 4, axis=-1)
+    bump = height * jnp.exp(-0.5 * jnp.square((time - t_mid - delay) / BUMP_WIDTH))
+    flux += jnp.exp(red[..., :1]) * jnp.where(band == 1, bump, 0.0)
+    return LightCurve(flux, middle * jnp.exp(log_scatter), jnp.exp(log_error_scale))
 
 
 def flux_law(
@@ -135,8 +153,9 @@ def flux_law(
     sigma, limit : arrays, shape (..., n) [µJy]
         Error, and limiting flux of five standard deviations of the background.
     """
-    flux, scatter = expected(shape, time, band)
-    return CensoredNormal(flux, jnp.hypot(sigma, scatter), DETECTED_FROM * limit, DETECTION_BLUR * limit, LOST)
+    flux, scatter, error_scale = expected(shape, time, band)
+    sd = jnp.hypot(error_scale * sigma, scatter)
+    return CensoredNormal(flux, sd, DETECTED_FROM * limit, DETECTION_BLUR * limit, LOST)
 
 
 def program(
@@ -158,8 +177,8 @@ def program(
     sigma, limit : arrays, shape (n,) [µJy]
     is_real : array of bool, shape (n,)
         False at padding.
-    mean : array, shape (12,)
-    tril : array, shape (12, 12)
+    mean : array, shape (15,)
+    tril : array, shape (15, 15)
         Cholesky factor of the class's covariance, lower triangle.
     """
     shape = jnp.asarray(numpyro.sample("shape", dist.MultivariateNormal(mean, scale_tril=tril)))

@@ -1,4 +1,4 @@
-"""What supernovae of one class look like: the mean and covariance of their light curves' twelve numbers, from a sample.
+"""What supernovae of one class look like: the mean and covariance of their light curves' fifteen numbers, from a sample.
 
 References
 ----------
@@ -51,10 +51,10 @@ def program(
     sigma, limit : arrays, shape (s, n) [µJy]
     is_real : array of bool, shape (s, n)
         False at padding.
-    centre, width : arrays, shape (12,)
+    centre, width : arrays, shape (15,)
         Prior of the class's mean.
-    middle : array, shape (s, 12)
-    tril : array, shape (s, 12, 12)
+    middle : array, shape (s, 15)
+    tril : array, shape (s, 15, 15)
         Lower triangles.
     """
     k = centre.shape[0]
@@ -82,7 +82,7 @@ def build(
     curves : sequence of AlertLightCurve
     prior : ClassPrior
         Its mean and standard deviations say what is known of the class.
-    draws : array, shape (curve, draw, 12), optional
+    draws : array, shape (curve, draw, 15), optional
         Of the posterior of each light curve alone. Their means and covariances make the coordinates of the latents,
         which changes how long sampling takes and not what it finds; without, `prior` does.
 

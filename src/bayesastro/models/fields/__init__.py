@@ -1,3 +1,3 @@
-"""Programs of fields and images: photon counts, interferometry, large-scale structure."""
+"""Programs of fields: correlated fields as parts of any program, and images, spectra and maps made of them."""
 
 __all__: list[str] = []

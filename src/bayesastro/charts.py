@@ -4,6 +4,8 @@ A chart gives a flat vector z of all latents, and the density of z with every Ja
 
 * :class:`Unconstrained`: z = biject(θ), site by site; −log p(z) = −log p(θ) − log |∂θ/∂z|. Serves every continuous
   family.
+* :class:`Centred`: the same relative to the data, where the program says so; for latents that data pin down better than
+  their prior does.
 * :class:`White`: z are independent standard normals a priori; log p(z) = log p(x | θ(z)) − z·z/2 + const. Serves the
   families of :mod:`bayesastro.transport`, conditional priors included.
 
@@ -26,7 +28,7 @@ from bayesastro.families import unmasked
 from bayesastro.program import Data, observing, traced
 from bayesastro.structure import Structure, generate
 
-__all__ = ["Chart", "Slice", "Unconstrained", "White"]
+__all__ = ["Centred", "Chart", "Slice", "Unconstrained", "White"]
 
 
 @dataclass(frozen=True)
@@ -100,21 +102,25 @@ class Chart(ABC):
         values = {name: jnp.asarray(value) for name, value in theta.items()}  # a scan indexes them by a traced step
         placed = partial(handlers.substitute, data=values)
         with traced(self.structure.program, data, observing(data), placed, *self._keyed) as trace:
-            return self.coordinates_of(trace)
+            return self.coordinates_of(trace, data)
 
     def draw_prior(self, key: jax.Array, data: Data) -> jax.Array:
         """Coordinates of one draw from the prior; improper sites start near the origin."""
         with generate(self.structure.program, data, key) as trace:
-            return self.coordinates_of(trace)
+            return self.coordinates_of(trace, data)
+
+    def draw_start(self, key: jax.Array, data: Data) -> jax.Array:
+        """Coordinates of one point to start from: a draw from the prior, but for what is better begun at the data."""
+        return self.draw_prior(key, data)
 
     @property
     def _keyed(self) -> tuple[Any, ...]:
         """For a program that draws keys itself, any key: what it makes of them is not among the latents."""
         return (partial(handlers.seed, rng_seed=0),) if self.structure.draws_keys else ()
 
-    def coordinates_of(self, trace: Mapping[str, Any]) -> jax.Array:
+    def coordinates_of(self, trace: Mapping[str, Any], data: Data) -> jax.Array:
         """Coordinates of the latent sites of a run of the program."""
-        parts = [self._inverse(unmasked(trace[name]["fn"]), trace[name]["value"]) for name, _ in self.shapes]
+        parts = [self._inverse(trace[name], trace[name]["value"], data) for name, _ in self.shapes]
         return jnp.concatenate([jnp.ravel(p) for p in parts]) if parts else jnp.zeros(0)
 
     def placed(self, z: jax.Array, data: Data) -> tuple[Any, ...]:
@@ -124,9 +130,9 @@ class Chart(ABC):
         def place(msg: dict[str, Any]) -> Any:
             if msg["type"] != "sample" or msg["name"] not in parts:
                 return None
-            part, fn = parts[msg["name"]], unmasked(msg["fn"])
+            part = parts[msg["name"]]
             step = msg["infer"].get("_scan_current_index")  # within a scan only entry `step` is wanted
-            return self._forward(fn, part if step is None else part[step])
+            return self._forward(msg, part if step is None else part[step], data)
 
         return observing(data), partial(handlers.substitute, substitute_fn=place)
 
@@ -157,11 +163,11 @@ class Chart(ABC):
         return log_likelihood
 
     @abstractmethod
-    def _forward(self, fn: Any, part: jax.Array) -> jax.Array:
+    def _forward(self, site: dict[str, Any], part: jax.Array, data: Data) -> jax.Array:
         """A site's value at its coordinates."""
 
     @abstractmethod
-    def _inverse(self, fn: Any, value: jax.Array) -> jax.Array:
+    def _inverse(self, site: dict[str, Any], value: jax.Array, data: Data) -> jax.Array:
         """A site's coordinates at its value."""
 
     @abstractmethod
@@ -177,11 +183,11 @@ class Chart(ABC):
 class Unconstrained(Chart):
     """Real coordinates by NumPyro's bijection of each site's support, with the Jacobian in the prior."""
 
-    def _forward(self, fn: Any, part: jax.Array) -> jax.Array:
-        return biject_to(fn.support)(part)
+    def _forward(self, site: dict[str, Any], part: jax.Array, data: Data) -> jax.Array:
+        return biject_to(unmasked(site["fn"]).support)(part)
 
-    def _inverse(self, fn: Any, value: jax.Array) -> jax.Array:
-        return biject_to(fn.support).inv(value)
+    def _inverse(self, site: dict[str, Any], value: jax.Array, data: Data) -> jax.Array:
+        return biject_to(unmasked(site["fn"]).support).inv(value)
 
     def _base_log_prior(self, z: jax.Array) -> jax.Array:
         return jnp.zeros((), z.dtype)
@@ -193,14 +199,48 @@ class Unconstrained(Chart):
 
 
 @dataclass(frozen=True)
+class Centred(Unconstrained):
+    """Unconstrained coordinates, but those of some latents relative to the data: z = (θ − y) / s.
+
+    A latent site over the reals says so by ``infer={"centred_on": (name, scale)}``, the name of an observed site of the same
+    shape and how far from its values the latent may be, such as the standard deviation of the noise.
+    """
+
+    def draw_start(self, key: jax.Array, data: Data) -> jax.Array:
+        """Coordinates of a draw from the prior; those relative to the data are standard normals."""
+        normal = jax.random.normal(jax.random.fold_in(key, 1), (self.size,))
+        sites = {site.name: site.centred_on for site in self.structure.of_kind("latent")}
+        parts = [jnp.full(s.stop - s.start, sites[s.name] is not None) for s in self.slices]
+        return jnp.where(jnp.concatenate(parts), normal, self.draw_prior(key, data))
+
+    def _forward(self, site: dict[str, Any], part: jax.Array, data: Data) -> jax.Array:
+        if "centred_on" not in site["infer"]:
+            return super()._forward(site, part, data)
+        name, scale = site["infer"]["centred_on"]
+        return jnp.asarray(data.observed[name]) + scale * part
+
+    def _inverse(self, site: dict[str, Any], value: jax.Array, data: Data) -> jax.Array:
+        if "centred_on" not in site["infer"]:
+            return super()._inverse(site, value, data)
+        name, scale = site["infer"]["centred_on"]
+        return (value - jnp.asarray(data.observed[name])) / scale
+
+    def _site_log_prior(self, site: dict[str, Any], part: jax.Array) -> jax.Array:
+        if "centred_on" not in site["infer"]:
+            return super()._site_log_prior(site, part)
+        log_scale = jnp.log(jnp.abs(jnp.asarray(site["infer"]["centred_on"][1])))
+        return latent_log_prob(site).sum() + jnp.sum(jnp.broadcast_to(log_scale, part.shape))
+
+
+@dataclass(frozen=True)
 class White(Chart):
     """Standard normal coordinates ξ, carried to the parameters in trace order by :mod:`bayesastro.transport`."""
 
-    def _forward(self, fn: Any, part: jax.Array) -> jax.Array:
-        return transport.from_normal(fn, part)
+    def _forward(self, site: dict[str, Any], part: jax.Array, data: Data) -> jax.Array:
+        return transport.from_normal(unmasked(site["fn"]), part)
 
-    def _inverse(self, fn: Any, value: jax.Array) -> jax.Array:
-        return transport.to_normal(fn, value)
+    def _inverse(self, site: dict[str, Any], value: jax.Array, data: Data) -> jax.Array:
+        return transport.to_normal(unmasked(site["fn"]), value)
 
     def _base_log_prior(self, z: jax.Array) -> jax.Array:
         return -0.5 * jnp.sum(z**2) - 0.5 * self.size * jnp.log(2 * jnp.pi)

@@ -73,6 +73,8 @@ class Site:
     is_scaled: bool = False
     is_inline: bool = False
     """Observed by `obs=` within the program."""
+    centred_on: str | None = None
+    """Observed site relative to whose values a latent is best counted."""
     distribution: type | None = field(default=None, repr=False)
     """The class that `family` names."""
 
@@ -190,6 +192,7 @@ def _site(name: str, site: dict[str, Any], conditioned: frozenset[str]) -> Site:
         has_point_mass=has_point_mass(fn),
         is_scaled=not (scale is None or (isinstance(scale, int | float) and scale == 1)),
         is_inline=bool(inline),
+        centred_on=site["infer"].get("centred_on", (None,))[0],
         distribution=type(inner),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from numpyro import handlers
 
-from bayesastro.charts import Unconstrained, White, latent_log_prob, site_log_prob
+from bayesastro.charts import Centred, Unconstrained, White, latent_log_prob, site_log_prob
 from bayesastro.fisher import Fisher, FisherRule
 from bayesastro.program import Data, observing, traced
 from bayesastro.structure import Structure, generate
@@ -37,6 +37,28 @@ class Views:
         """The chart of unconstrained coordinates."""
         shapes = tuple((s.name, s.free_shape or ()) for s in self.structure.of_kind("latent"))
         return Unconstrained(self.structure, self.prior_factors, shapes)
+
+    @functools.cached_property
+    def centred(self) -> Unconstrained:
+        """The chart of unconstrained coordinates, relative to the data where the program says so.
+
+        Raises
+        ------
+        ValueError
+            If a site is to be counted from one that is not observed or has another shape, or is not over the reals.
+        """
+        sites = [site for site in self.structure.of_kind("latent") if site.centred_on is not None]
+        if not sites:
+            return self.unconstrained
+        observed = {site.name: site.shape for site in self.structure.of_kind("observed") if not site.is_inline}
+        for site in sites:
+            if observed.get(str(site.centred_on)) != site.shape or site.support != "real":
+                raise ValueError(
+                    f"`{site.name}` of shape {site.shape} over {site.support} is to be centred on `{site.centred_on}`, but "
+                    f"only a site over the reals can be, on an observed site of its shape. Those observed are {observed}."
+                )
+        shapes = tuple((s.name, s.free_shape or ()) for s in self.structure.of_kind("latent"))
+        return Centred(self.structure, self.prior_factors, shapes)
 
     @functools.cached_property
     def white(self) -> White:

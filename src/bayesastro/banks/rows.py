@@ -156,7 +156,7 @@ def _simulator(views: Views, block: int) -> Callable[..., Any]:
             masks = {name: value_mask(trace[name]["fn"], values[name]) for name in sites}
             # Masked values would tell a network of the parameters what real data do not.
             values = {n: _where(masks[n], v) for n, v in values.items()}
-            coordinates = chart.coordinates_of(trace)
+            coordinates = chart.coordinates_of(trace, data)
             finite = [jnp.isfinite(v).all() for v in (coordinates, *values.values())]
             return coordinates, values, ~jnp.stack(finite).all(), {n: m for n, m in masks.items() if m is not None}
 

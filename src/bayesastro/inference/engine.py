@@ -35,7 +35,7 @@ __all__ = ["Block", "Draws", "Engine", "Progress", "Rows"]
 Rows = Mapping[str, np.ndarray]
 """Gathered rows of all blocks: arrays with the rows along the leading axis."""
 
-ChartName = Literal["unconstrained", "white"]
+ChartName = Literal["unconstrained", "centred", "white"]
 
 
 class Block(NamedTuple):
@@ -63,7 +63,7 @@ class Draws:
     coordinates : array, shape (chain, draw, size)
         Draws in the coordinates of `chart`.
     chart : str
-        ``"unconstrained"`` or ``"white"``.
+        ``"unconstrained"``, ``"centred"`` or ``"white"``.
     sample_stats : dict of str to array, shape (chain, draw, ...)
         Under ArviZ's names.
     points : dict of str to (coordinates, variables)

@@ -105,6 +105,7 @@ class MCLMC(ChainEngine):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"density", "gradient"})
+    chart: ClassVar = "centred"
     references: ClassVar[tuple[str, ...]] = ("arXiv:2212.08549", "arXiv:2303.18221", "arXiv:2503.01707")
 
     num_warmup: int = 2000
@@ -142,7 +143,7 @@ class MCLMC(ChainEngine):
         return self.num_warmup // 2, self.num_warmup * 3 // 4
 
     def block_size(self, views: Views) -> int:
-        row = 8 * self.num_chains * (views.unconstrained.size + 8)
+        row = 8 * self.num_chains * (views.centred.size + 8)
         return int(np.clip(BLOCK_BYTES // row, 1, MAX_BLOCK))
 
     def started(self, state: ChainState) -> np.ndarray:
@@ -171,17 +172,17 @@ class MCLMC(ChainEngine):
             attributes |= {"energy_variance": float(measured), "energy_variance_wanted": self.energy_variance}
             if self.self_check:
                 attributes |= halving_shift(position, checks["position"])
-        return Draws(coordinates=position, chart="unconstrained", sample_stats=stats, attributes=attributes)
+        return Draws(coordinates=position, chart="centred", sample_stats=stats, attributes=attributes)
 
     def _mover(self, views: Views, data: Data) -> Mover:
-        log_density = lambda z: views.unconstrained.log_density(z, data)  # noqa: E731
+        log_density = lambda z: views.centred.log_density(z, data)  # noqa: E731
         if self.adjusted:
-            return Adjusted(log_density, views.unconstrained.size, self.target_accept)
-        return Unadjusted(log_density, views.unconstrained.size, self.energy_variance)
+            return Adjusted(log_density, views.centred.size, self.target_accept)
+        return Unadjusted(log_density, views.centred.size, self.energy_variance)
 
     def _start(self, views: Views, key: jax.Array, data: Data, start: jax.Array | None) -> _Chain:
         """A chain at the best of its prior draws or at one of `start`."""
-        chart, mover = views.unconstrained, self._mover(views, data)
+        chart, mover = views.centred, self._mover(views, data)
         key_start, key_momentum = jax.random.split(jax.random.fold_in(key, 0))
         points, first = starting_points(chart, key_start, data, self.num_starts, start)
         walker = mover.start(key_momentum, first)

@@ -93,6 +93,7 @@ class NUTS(ChainEngine):
 
     needs: ClassVar[frozenset[str]] = frozenset({"density", "gradient"})
     exactness: ClassVar[str] = "exact"
+    chart: ClassVar = "centred"
     references: ClassVar[tuple[str, ...]] = ("arXiv:1111.4246", "arXiv:1701.02434", "arXiv:1912.11554")
 
     num_warmup: int = 1000
@@ -120,7 +121,7 @@ class NUTS(ChainEngine):
             )
 
     def block_size(self, views: Views) -> int:
-        row = 8 * self.num_chains * (2 * views.unconstrained.size + 8)
+        row = 8 * self.num_chains * (2 * views.centred.size + 8)
         return int(np.clip(BLOCK_BYTES // row, 1, MAX_BLOCK))
 
     def started(self, state: ChainState) -> np.ndarray:
@@ -144,7 +145,7 @@ class NUTS(ChainEngine):
         }
         return Draws(
             coordinates=by_chain["position"],
-            chart="unconstrained",
+            chart="centred",
             sample_stats=stats,
             points=points if chain.size else {},
             attributes={"num_gradients": int(np.sum(state.chains.num_gradients))},
@@ -152,7 +153,7 @@ class NUTS(ChainEngine):
 
     def _start(self, views: Views, key: jax.Array, data: Data, start: jax.Array | None) -> _Chain:
         """A chain at the best of its prior draws or at one of `start`, and a step size that one leapfrog step accepts."""
-        chart, is_dense = views.unconstrained, self.mass_matrix == "dense"
+        chart, is_dense = views.centred, self.mass_matrix == "dense"
         log_density = lambda z: chart.log_density(z, data)  # noqa: E731
         key_start, key_step = jax.random.split(jax.random.fold_in(key, 0))
         points, chosen = starting_points(chart, key_start, data, self.num_starts, start)
@@ -186,7 +187,7 @@ class NUTS(ChainEngine):
     ) -> tuple[_Chain, jax.Array, dict[str, jax.Array]]:
         """`num_steps` transitions of one chain from step `count` on; rows of the draws kept."""
         stages = jnp.asarray(schedule(self.num_warmup))
-        empty = _empty_row(views.unconstrained.size, chain.hmc.position.dtype)
+        empty = _empty_row(views.centred.size, chain.hmc.position.dtype)
         rows = jax.tree.map(lambda a: jnp.zeros((self.block_size(views), *a.shape), a.dtype), empty)
 
         def step(i: jax.Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -212,7 +213,7 @@ class NUTS(ChainEngine):
         state, info = kernel(
             key,
             chain.hmc,
-            lambda z: views.unconstrained.log_density(z, data),
+            lambda z: views.centred.log_density(z, data),
             step_size,
             chain.inverse_mass,
             self.max_tree_depth,

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from bayesastro.charts import Chart
 from bayesastro.program import Data
 
-__all__ = ["Points", "best", "points_at", "prior_points", "starting_points"]
+__all__ = ["Points", "best", "first_points", "points_at", "starting_points"]
 
 
 class Points(NamedTuple):
@@ -34,10 +34,10 @@ def points_at(chart: Chart, positions: jax.Array, data: Data) -> Points:
     return jax.lax.map(point, positions)
 
 
-def prior_points(chart: Chart, key: jax.Array, data: Data, num_draws: int) -> Points:
-    """Draws from the prior, as :func:`points_at` gives them."""
+def first_points(chart: Chart, key: jax.Array, data: Data, num_draws: int) -> Points:
+    """Draws from the prior, or near the data, as :func:`points_at` gives them."""
     keys = jax.random.split(key, num_draws)
-    return points_at(chart, jax.lax.map(lambda key: chart.draw_prior(key, data), keys), data)
+    return points_at(chart, jax.lax.map(lambda key: chart.draw_start(key, data), keys), data)
 
 
 def best(points: Points) -> Points:
@@ -51,7 +51,7 @@ def starting_points(
 ) -> tuple[Points, Points]:
     """Candidates, and the one to start from: draws from the prior and the best of them, or of `start` and the first."""
     if start is None:
-        points = prior_points(chart, key, data, num_starts)
+        points = first_points(chart, key, data, num_starts)
         return points, best(points)
     points = points_at(chart, jax.random.choice(key, start, (num_starts,)), data)
     return points, jax.tree.map(lambda array: array[0], points)

@@ -50,6 +50,11 @@ class LearnedViews(Views):
             exact.structure, exact.prior_factors, exact.shapes, learnt=self.log_likelihood, within=self.within
         )
 
+    @functools.cached_property
+    def centred(self) -> Unconstrained:
+        """The same: contexts are no data to be relative to."""
+        return self.unconstrained
+
 
 @dataclass(frozen=True)
 class _LearnedChart(Unconstrained):
@@ -59,7 +64,7 @@ class _LearnedChart(Unconstrained):
     def draw_prior(self, key: jax.Array, data: Data) -> jax.Array:
         bounds = {name: (jnp.asarray(low), jnp.asarray(high)) for name, low, high in self.within}
         with generate(self.structure.program, data, key, None, drawn_within(bounds, key)) as trace:
-            return self.coordinates_of(trace)
+            return self.coordinates_of(trace, data)
 
     def _log_likelihood_of(self, trace: Mapping[str, Any], z: jax.Array, data: Data) -> jax.Array:
         found = self.learnt(z, jnp.asarray(data.observed[CONTEXTS], z.dtype))

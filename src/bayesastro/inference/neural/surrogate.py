@@ -61,7 +61,7 @@ class Surrogate(Learned):
     engine: Engine = field(default_factory=SMC)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.engine, Engine) or not self.engine.is_traced or self.engine.chart != "unconstrained":
+        if not isinstance(self.engine, Engine) or not self.engine.is_traced or self.engine.chart == "white":
             raise ValueError(
                 "`Surrogate` needs an engine that JAX traces and that walks in unconstrained coordinates, such as "
                 f"`SMC()`, `NUTS()` or `NestedSampler()`, but {self.engine!r} came."

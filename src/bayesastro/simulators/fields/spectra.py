@@ -10,6 +10,7 @@ e0275011 (arXiv:2105.13483), appendix (Matérn).
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
@@ -91,7 +92,7 @@ def smooth_deviations(
     return position - position[-1] * log_length / log_length[-1]
 
 
-def _normalised(grid: RegularGrid, log_amplitude: Float[Array, " nonzero"]) -> Float[Array, " k"]:
+def _normalised(grid: RegularGrid, log_amplitude: Float[Array | np.ndarray, " nonzero"]) -> Float[Array, " k"]:
     amplitude = jnp.exp(log_amplitude - jnp.max(log_amplitude))
     variance = jnp.sum(jnp.asarray(grid.multiplicity)[1:] * jnp.square(amplitude))
     return jnp.concatenate([jnp.zeros(1, amplitude.dtype), amplitude / jnp.sqrt(variance)])

@@ -21,7 +21,7 @@ from scipy.special import logsumexp
 import bayesastro as ba
 from bayesastro.inference.engine import Engine
 from bayesastro.models.cosmology import bao, expansion, hubble_diagram, tripp
-from bayesastro.models.fields import lognormal
+from bayesastro.models.fields import lognormal, lognormal_two_point
 from bayesastro.models.lightcurves import transient, transient_population
 from bayesastro.problem import Problem
 
@@ -287,6 +287,8 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "cosmology.tripp": lambda: tripp.build(supernovae.table()),
     "cosmology.tripp sampled": lambda: tripp.build(supernovae.table(8), latents="sampled"),
     "cosmology.tripp selected": lambda: tripp.build(supernovae.table(limit=23.0), limit=23.0, softness=0.1),
+    "fields.lognormal_two_point": lambda: lognormal_two_point.build_gaussian(np.eye(5), num_simulations=200),
+    "fields.lognormal_two_point simulated": lambda: lognormal_two_point.build_simulated(np.eye(5)),
     "fields.lognormal": lambda: lognormal.build(np.random.default_rng(1).normal(0.3, 0.2, (4, 5))),
     "lightcurves.transient": lambda: transient.build(transient_curves.curve()),
     "lightcurves.transient_population": lambda: transient_population.build(transient_curves.sample()),

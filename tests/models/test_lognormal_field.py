@@ -8,7 +8,7 @@ from matrix import Z
 from scipy import stats
 
 import bayesastro as ba
-from bayesastro.models.fields import lognormal
+from bayesastro.models.fields import lognormal, lognormal_two_point
 
 RNG = np.random.default_rng(2)
 
@@ -60,6 +60,32 @@ def test_draws_have_the_two_point_function():
     for apart, expected in ((y[:, :, :-1] * y[:, :, 1:], np.exp(np.exp(-1)) - 1), (y**2, np.e - 1)):
         each = apart.mean((1, 2))
         assert abs(each.mean() - expected) < Z * each.std() / np.sqrt(len(each))
+
+
+def test_correlations_are_means_over_pairs():
+    y = RNG.normal(size=(5, 6))
+    rows, columns = (a.ravel() for a in np.mgrid[:5, :6])
+    apart = np.hypot(np.subtract.outer(rows, rows), np.subtract.outer(columns, columns))
+    products = np.outer(y, y)
+    found = lognormal_two_point.correlations(jnp.asarray(y))
+    for distance, value in zip(lognormal_two_point.distances(), found, strict=True):
+        assert float(value) == pytest.approx(products[np.isclose(apart, distance)].mean(), abs=1e-6)
+
+
+def test_correlations_are_as_expected():
+    """Simulated ones about those of the paper's equation 6; the Gaussian program has their covariance."""
+    bounds = {"alpha": (0.699, 0.701), "beta": (0.499, 0.501)}
+    simulated = lognormal_two_point.build_simulated(np.zeros((12, 12)), 0.3, **bounds)
+    draws = simulated.simulate(20_000, key=jax.random.key(1)).observables["correlations"]
+    expected = lognormal_two_point.expected_correlations(0.7, 0.5, 0.3)
+    error = draws.std(0) / np.sqrt(len(draws))
+    assert (np.abs(draws.mean(0) - np.asarray(expected)) < Z * error + 1e-3 * np.asarray(expected)).all()
+    gaussian = lognormal_two_point.build_gaussian(np.zeros((12, 12)), 0.3, fiducial=(0.7, 0.5), **bounds)
+    tril = gaussian.covariates["tril"]
+    ratio = np.sqrt(np.diag(tril @ tril.T)) / draws.std(0)
+    np.testing.assert_allclose(ratio, 1.0, atol=0.1)
+    with pytest.raises(ValueError, match="`fiducial` must lie within the priors"):
+        lognormal_two_point.build_gaussian(np.zeros((3, 3)), fiducial=(3.0, 0.5))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ References
 Leclercq & Heavens 2021, MNRAS 506, L85 (arXiv:2103.04158), equations 1-6.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -28,7 +30,7 @@ from numpyro.distributions.transforms import Transform
 
 from bayesastro.problem import Problem
 
-__all__ = ["build", "correlation_factor", "lognormal_field", "program"]
+__all__ = ["build", "checked_bounds", "checked_image", "correlation_factor", "lognormal_field", "program"]
 
 JITTER = 1e-10
 """Added to the diagonals of correlations."""
@@ -161,19 +163,35 @@ def build(
     ValueError
         If `y` is no image of finite numbers, `sigma` is not positive, or bounds are not as they should be.
     """
+    image, bounds = checked_image(y, sigma), checked_bounds(alpha, beta)
+    return Problem(program, sigma=np.asarray(float(sigma)), shape=image.shape, **bounds, observed={"y": image})
+
+
+def checked_image(y: ArrayLike, sigma: float) -> Float[np.ndarray, "ny nx"]:
+    """A field that was seen.
+
+    Raises
+    ------
+    ValueError
+        If it is no image of finite numbers, or the noise `sigma` is not positive.
+    """
     image = np.asarray(y, float)
     if image.ndim != 2 or not np.isfinite(image).all():
         raise ValueError(f"`y` must be an image of finite numbers, but an array of shape {image.shape} came.")
     if not (np.isfinite(sigma) and sigma > 0):
         raise ValueError(f"`sigma` must be positive, but {sigma} came.")
+    return image
+
+
+def checked_bounds(alpha: tuple[float, float], beta: tuple[float, float]) -> dict[str, Any]:
+    """Bounds of the priors, by name of the program's arguments.
+
+    Raises
+    ------
+    ValueError
+        If they do not rise, or are below 0.
+    """
     for name, (low, high) in (("alpha", alpha), ("beta", beta)):
         if not 0 <= low < high:
             raise ValueError(f"`{name}` must be two bounds that rise from 0 or more, but {(low, high)} came.")
-    return Problem(
-        program,
-        sigma=np.asarray(float(sigma)),
-        shape=image.shape,
-        alpha=np.asarray(alpha, float),
-        beta=np.asarray(beta, float),
-        observed={"y": image},
-    )
+    return {"alpha": np.asarray(alpha, float), "beta": np.asarray(beta, float)}

@@ -1,0 +1,192 @@
+r"""A log-normal field told by its two-point correlations, with a Gaussian likelihood or without one.
+
+What most analyses keep of a field. Of a log-normal one most is lost, and the correlations of few pixels are not Gaussian, so
+that a likelihood that says so is biased. Without a likelihood, `build_simulated` serves what learns from simulations. Beside
+:mod:`bayesastro.models.fields.lognormal`, which takes all pixels.
+
+References
+----------
+Leclercq & Heavens 2021, MNRAS 506, L85 (arXiv:2103.04158), equations 6-9.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from bayesastro.models.fields.lognormal import checked_bounds, checked_image, lognormal_field
+from bayesastro.problem import Problem
+
+__all__ = [
+    "build_gaussian",
+    "build_simulated",
+    "correlations",
+    "distances",
+    "expected_correlations",
+    "gaussian_program",
+    "simulated_program",
+]
+
+REACH = 4.0
+"""Largest distance of pairs [pixel]. At the longest correlation of the prior theirs are below 0.002 beyond."""
+
+
+@functools.lru_cache(maxsize=8)
+def _offsets(reach: float) -> tuple[np.ndarray, tuple[tuple[tuple[int, int], ...], ...]]:
+    """Distances of pairs, and for each the offsets, of two opposite ones that which points down or right."""
+    size = int(reach)
+    steps = [(dy, dx) for dy in range(size + 1) for dx in range(-size, size + 1) if dy > 0 or dx >= 0]
+    squares = sorted({dy**2 + dx**2 for dy, dx in steps if dy**2 + dx**2 <= reach**2})
+    groups = tuple(tuple(s for s in steps if s[0] ** 2 + s[1] ** 2 == square) for square in squares)
+    return np.sqrt(squares), groups
+
+
+def distances(reach: float = REACH) -> Float[np.ndarray, " r"]:
+    """Distances between two pixels, without repetition, from 0 [pixel]."""
+    return _offsets(reach)[0]
+
+
+def correlations(y: Float[Array, "ny nx"], reach: float = REACH) -> Float[Array, " r"]:
+    """Means of products of two values, over all pairs at each distance.
+
+    Parameters
+    ----------
+    y : array, shape (ny, nx)
+    reach : float
+        Largest distance [pixel].
+    """
+    y = jnp.asarray(y)
+    ny, nx = y.shape
+    found = []
+    for group in _offsets(reach)[1]:
+        total, number = jnp.zeros((), y.dtype), 0
+        for dy, dx in group:
+            first = y[: ny - dy, max(-dx, 0) : nx - max(dx, 0)]
+            second = y[dy:, max(dx, 0) : nx + min(dx, 0)]
+            total, number = total + jnp.sum(first * second), number + first.size
+        found.append(total / number)
+    return jnp.stack(found)
+
+
+def expected_correlations(
+    alpha: Float[ArrayLike, ""], beta: Float[ArrayLike, ""], sigma: Float[ArrayLike, ""], reach: float = REACH
+) -> Float[Array, " r"]:
+    r"""Of the field with its noise: :math:`(e^{\alpha^2 \xi(r)} - 1) / \alpha^2`, and :math:`\sigma^2` more at r = 0."""
+    r = jnp.asarray(distances(reach), jnp.result_type(float))
+    gaussian = jnp.exp(-jnp.square(r) / (4.0 * jnp.square(beta)))
+    noise = jnp.where(r == 0, jnp.square(sigma), 0.0)
+    return jnp.expm1(jnp.square(alpha) * gaussian) / jnp.square(alpha) + noise
+
+
+def _parameters(alpha: Float[Array, " 2"], beta: Float[Array, " 2"]) -> tuple[Array, Array]:
+    a = numpyro.sample("alpha", dist.Uniform(alpha[0], alpha[1]))
+    b = numpyro.sample("beta", dist.Uniform(beta[0], beta[1]))
+    return jnp.asarray(a), jnp.asarray(b)
+
+
+def gaussian_program(
+    sigma: Float[Array, ""], tril: Float[Array, "r r"], alpha: Float[Array, " 2"], beta: Float[Array, " 2"]
+) -> None:
+    """Correlations that are normal about what is expected, with a covariance that is known.
+
+    Sites: ``alpha``, ``beta``. Observed: ``correlations``.
+
+    Parameters
+    ----------
+    sigma, alpha, beta
+        As for :func:`bayesastro.models.fields.lognormal.program`.
+    tril : array, shape (r, r)
+        Cholesky factor of the covariance, lower triangle.
+    """
+    a, b = _parameters(alpha, beta)
+    expected = expected_correlations(a, b, sigma)
+    numpyro.sample("correlations", dist.MultivariateNormal(expected, scale_tril=tril))
+
+
+def simulated_program(
+    sigma: Float[Array, ""], shape: tuple[int, int], alpha: Float[Array, " 2"], beta: Float[Array, " 2"]
+) -> None:
+    """Correlations of a field that is drawn: the exact law, but without a density.
+
+    Sites and parameters as for :func:`gaussian_program`; `shape` is that of the field.
+    """
+    a, b = _parameters(alpha, beta)
+    keys = jax.random.split(jnp.asarray(numpyro.prng_key()))
+    field = lognormal_field(a, b, shape).sample(keys[0])
+    y = field + sigma * jax.random.normal(keys[1], shape)
+    numpyro.sample("correlations", dist.Delta(correlations(y)).to_event(1))
+
+
+def build_simulated(
+    y: ArrayLike,
+    sigma: float = 0.01,
+    *,
+    alpha: tuple[float, float] = (0.0, 2.0),
+    beta: tuple[float, float] = (0.2, 0.8),
+) -> Problem:
+    """The program without a density, with the correlations of a field.
+
+    Parameters and errors are those of :func:`bayesastro.models.fields.lognormal.build`.
+    """
+    image, settings = checked_image(y, sigma), checked_bounds(alpha, beta)
+    return Problem(
+        simulated_program,
+        sigma=np.asarray(float(sigma)),
+        shape=image.shape,
+        **settings,
+        observed={"correlations": _seen(image)},
+    )
+
+
+def build_gaussian(
+    y: ArrayLike,
+    sigma: float = 0.01,
+    *,
+    fiducial: tuple[float, float] = (1.0, 0.5),
+    alpha: tuple[float, float] = (0.0, 2.0),
+    beta: tuple[float, float] = (0.2, 0.8),
+    num_simulations: int = 5000,
+    seed: int = 0,
+) -> Problem:
+    """The program with a Gaussian likelihood, with the correlations of a field.
+
+    Parameters
+    ----------
+    y, sigma, alpha, beta
+        As for :func:`bayesastro.models.fields.lognormal.build`.
+    fiducial : (float, float)
+        α and β of the simulations that the covariance is from.
+    num_simulations, seed : int
+
+    Raises
+    ------
+    ValueError
+        As there, or if `fiducial` lies outside the priors.
+    """
+    image, settings = checked_image(y, sigma), checked_bounds(alpha, beta)
+    if not all(low <= value <= high for value, (low, high) in zip(fiducial, (alpha, beta), strict=True)):
+        raise ValueError(f"`fiducial` must lie within the priors {alpha} and {beta}, but {fiducial} came.")
+
+    def drawn(key: Array) -> Array:
+        keys = jax.random.split(key)
+        field = lognormal_field(*fiducial, image.shape).sample(keys[0])
+        return correlations(field + sigma * jax.random.normal(keys[1], image.shape))
+
+    draws = np.asarray(jax.jit(jax.vmap(drawn))(jax.random.split(jax.random.key(seed), num_simulations)), float)
+    return Problem(
+        gaussian_program,
+        sigma=np.asarray(float(sigma)),
+        tril=np.linalg.cholesky(np.cov(draws.T)),
+        **settings,
+        observed={"correlations": _seen(image)},
+    )
+
+
+def _seen(image: Float[np.ndarray, "ny nx"]) -> Float[np.ndarray, " r"]:
+    with jax.enable_x64(True):
+        return np.asarray(correlations(jnp.asarray(image)))

@@ -4,4 +4,6 @@ Each is a transform that takes a prediction function and returns one of the same
 with its adjoint.
 """
 
-__all__: list[str] = []
+from bayesastro.simulators.instruments.variant_psf import variant_convolved
+
+__all__ = ["variant_convolved"]

@@ -21,7 +21,7 @@ from scipy.special import logsumexp
 import bayesastro as ba
 from bayesastro.inference.engine import Engine
 from bayesastro.models.cosmology import bao, expansion, hubble_diagram, tripp
-from bayesastro.models.fields import lognormal, lognormal_two_point
+from bayesastro.models.fields import lognormal, lognormal_two_point, xray_image
 from bayesastro.models.lightcurves import transient, transient_population
 from bayesastro.problem import Problem
 
@@ -287,6 +287,7 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "cosmology.tripp": lambda: tripp.build(supernovae.table()),
     "cosmology.tripp sampled": lambda: tripp.build(supernovae.table(8), latents="sampled"),
     "cosmology.tripp selected": lambda: tripp.build(supernovae.table(limit=23.0), limit=23.0, softness=0.1),
+    "fields.xray_image": lambda: xray_image.build(np.ones((8, 8), int), np.ones((8, 8)), np.ones((3, 3)) / 9, 1.0),
     "fields.lognormal_two_point": lambda: lognormal_two_point.build_gaussian(np.eye(5), num_simulations=200),
     "fields.lognormal_two_point simulated": lambda: lognormal_two_point.build_simulated(np.eye(5)),
     "fields.lognormal": lambda: lognormal.build(np.random.default_rng(1).normal(0.3, 0.2, (4, 5))),

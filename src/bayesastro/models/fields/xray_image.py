@@ -1,0 +1,235 @@
+r"""X-ray images: counts of several observations and bands, from diffuse emission and point sources.
+
+The sky is, pixel by pixel and at energy E,
+
+.. math:: s(E) = e^{d + \gamma \ln(E / E_0)} + p \, (E / E_0)^{\gamma_p}
+
+with a correlated field d, one of its spectral index γ where there are several bands, and point sources p of an
+inverse-gamma law in every pixel, most of them too faint to matter. Each observation sees it through its point-spread
+function, which may change over the image, and its exposure; counts are Poisson. Pixels without exposure tell nothing.
+
+References
+----------
+Westerkamp et al. 2024, A&A 684, A155 (arXiv:2308.09176), section 2 (the sky), 3 (several observations); Guglielmetti et al.
+2009, MNRAS 396, 165 (arXiv:0903.2342) and Selig & Enßlin 2015, A&A 574, A74 (arXiv:1311.1888): inverse-gamma point sources.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from bayesastro.models.fields.correlated_field import correlated_field
+from bayesastro.models.fields.priors import Prior
+from bayesastro.problem import Problem
+from bayesastro.simulators.fields.grids import RegularGrid, regular_grid
+from bayesastro.simulators.instruments.variant_psf import variant_convolved
+
+__all__ = ["DIFFUSE", "INDEX", "build", "program", "sky"]
+
+DIFFUSE: dict[str, Prior] = {
+    "offset_sd": (0.5, 0.2),
+    "fluctuations": (1.0, 0.5),
+    "slope": (-2.0, 0.5),
+    "flexibility": (0.3, 0.2),
+}
+"""Priors of the logarithm of the diffuse emission, as for :func:`correlated_field`."""
+
+INDEX: dict[str, Prior] = {"offset_sd": (0.5, 0.2), "fluctuations": (0.3, 0.15), "slope": (-2.5, 0.4)}
+"""Of the spectral index of the diffuse emission."""
+
+
+def program(
+    grid: RegularGrid,
+    exposure: Float[Array, "o b ny nx"],
+    psf: Float[Array, "o b gy gx py px"],
+    log_energy: Float[Array, " b"],
+    offset: Float[Array, ""],
+    points: Float[Array, " 2"] | None = None,
+    diffuse: tuple[tuple[str, Any], ...] = tuple(DIFFUSE.items()),
+    index: tuple[tuple[str, Any], ...] = tuple(INDEX.items()),
+) -> None:
+    """Counts of all observations and bands.
+
+    Sites: those of the correlated fields ``diffuse`` and, with several bands, ``index``; ``points``, the flux of point
+    sources at the reference energy, and ``points_index``. Observed: ``counts``.
+
+    Parameters
+    ----------
+    grid : RegularGrid
+    exposure : array, shape (o, b, ny, nx)
+        What turns flux into expected counts; 0 where nothing is seen.
+    psf : array, shape (o, b, gy, gx, py, px)
+        As for :func:`bayesastro.simulators.instruments.variant_psf.variant_convolved`.
+    log_energy : array, shape (b,)
+        Logarithms of the bands' energies over the reference.
+    offset : scalar
+        Mean of the logarithm of the diffuse flux.
+    points : array, shape (2,), optional
+        Shape and scale of the inverse-gamma law of point sources; by default there are none.
+    diffuse, index : tuples of (name, prior)
+    """
+    parts = sky(grid, log_energy, offset, points, diffuse, index)
+    total = sum(parts.values())
+
+    def seen(exposure: Array, psf: Array) -> Array:  # of one observation; one band after the other
+        spread = jax.lax.map(lambda now: variant_convolved(*now), (total, psf))
+        return exposure * spread
+
+    expected = jax.lax.map(lambda now: seen(*now), (exposure, psf))
+    is_seen = exposure > 0
+    # Far tails of the transform by FFT may be below zero by rounding.
+    rate = jnp.where(is_seen, jnp.maximum(expected, 1e-12), 1.0)
+    numpyro.sample("counts", dist.Poisson(rate).mask(is_seen).to_event(4))
+
+
+def sky(
+    grid: RegularGrid,
+    log_energy: Float[Array, " b"],
+    offset: Float[Array, ""],
+    points: Float[Array, " 2"] | None,
+    diffuse: tuple[tuple[str, Any], ...],
+    index: tuple[tuple[str, Any], ...],
+) -> dict[str, Float[Array, "b ny nx"]]:
+    """Flux by component and band; declares the latents, and ``sky_diffuse`` and ``sky_points`` as deterministic sites."""
+    energy = log_energy[:, None, None]
+    log_flux = correlated_field("diffuse", grid, offset_mean=offset, **dict(diffuse))[None]
+    if log_energy.shape[0] > 1:
+        log_flux = log_flux + correlated_field("index", grid, **dict(index)) * energy
+    parts = {"diffuse": jnp.exp(jnp.broadcast_to(log_flux, (log_energy.shape[0], *grid.shape)))}
+    if points is not None:
+        law = dist.InverseGamma(points[0], points[1]).expand(list(grid.shape)).to_event(2)
+        flux = jnp.asarray(numpyro.sample("points", law))[None]
+        if log_energy.shape[0] > 1:
+            slope: Any = numpyro.sample("points_index", dist.Normal(0.0, 1.0).expand(list(grid.shape)).to_event(2))
+            flux = flux * jnp.exp(slope * energy)
+        parts["points"] = jnp.broadcast_to(flux, parts["diffuse"].shape)
+    return {name: jnp.asarray(numpyro.deterministic(f"sky_{name}", value)) for name, value in parts.items()}
+
+
+def build(
+    counts: ArrayLike,
+    exposure: ArrayLike,
+    psf: ArrayLike,
+    pixel_size: float,
+    *,
+    energies: ArrayLike | None = None,
+    points: tuple[float, float] | None = (1.5, 0.1),
+    margin: int = 0,
+    padding: float = 1.0,
+    diffuse: Mapping[str, Prior] | None = None,
+    index: Mapping[str, Prior] | None = None,
+) -> Problem:
+    """The program with counts.
+
+    Parameters
+    ----------
+    counts : array, shape (ny, nx), (o, ny, nx) or (o, b, ny, nx)
+        Of o observations of the same sky on the same pixels, in b bands.
+    exposure : array
+        Of the shape of `counts`, or one that broadcasts to it.
+    psf : array
+        Of shape (py, px), (o, py, px), (o, b, py, px) or (o, b, gy, gx, py, px), of odd sides.
+    pixel_size : float
+        In the unit of length in which wave numbers are to be told.
+    energies : array, shape (b,)
+        Of the bands, relative to the reference energy; needed of several.
+    points : (float, float), optional
+        Shape of the inverse-gamma law of point sources, and its scale in units of the mean flux; None for no points.
+    margin : int
+        Pixels of sky beyond each edge of the image, from which light is spread into it.
+    padding : float
+        As for :func:`correlated_field`.
+    diffuse, index : mapping of str to prior, optional
+        In place of some of `DIFFUSE` and `INDEX`.
+
+    Raises
+    ------
+    ValueError
+        If counts are negative or not whole, shapes do not fit, an exposure or point-spread function is negative or not
+        finite, the latter is larger than the field or of even sides, no pixel has exposure, or energies are missing.
+    """
+    seen, time = _counts(counts, exposure)
+    spread = _psf(psf, seen.shape, margin)
+    ratio = np.ones(1) if energies is None else np.atleast_1d(np.asarray(energies, float))
+    if ratio.shape != seen.shape[1:2] or not (ratio > 0).all():
+        raise ValueError(
+            f"`energies` must be {seen.shape[1]} positive numbers, one for each band, but {energies} came."
+        )
+    edges = ((0, 0), (0, 0), (margin, margin), (margin, margin))
+    seen, time = np.pad(seen, edges), np.pad(time, edges)
+    mean = max(seen.sum(), 1.0) / time.sum()
+    return Problem(
+        program,
+        grid=regular_grid(seen.shape[2:], pixel_size, padding=padding),
+        exposure=time,
+        psf=spread,
+        log_energy=np.log(ratio),
+        offset=np.asarray(np.log(mean)),
+        points=None if points is None else np.array([points[0], points[1] * mean]),
+        diffuse=tuple((DIFFUSE | dict(diffuse or {})).items()),
+        index=tuple((INDEX | dict(index or {})).items()),
+        observed={"counts": seen},
+    )
+
+
+def _counts(counts: ArrayLike, exposure: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Of shape (o, b, ny, nx)."""
+    found = np.asarray(counts)
+    if not 2 <= found.ndim <= 4:
+        raise ValueError(
+            f"`counts` must be an image, images, or images by band, but an array of shape {found.shape} came."
+        )
+    if not np.isfinite(found).all() or (found < 0).any() or (found != np.round(found)).any():
+        raise ValueError("`counts` must be whole numbers, not below 0, and without NaN. Give counts, not rates.")
+    found = _by_observation_and_band(found.astype(int))
+    try:
+        time = np.broadcast_to(_by_observation_and_band(np.asarray(exposure, float)), found.shape).copy()
+    except ValueError:
+        raise ValueError(
+            f"`exposure` of shape {np.shape(exposure)} does not fit `counts` of shape {np.shape(counts)}."
+        ) from None
+    if not np.isfinite(time).all() or (time < 0).any():
+        raise ValueError("`exposure` must be finite and not below 0. Set it to 0 where nothing was seen.")
+    if not (time > 0).any():
+        raise ValueError("No pixel has an exposure.")
+    if strays := int((found[time == 0] > 0).sum()):
+        raise ValueError(f"{strays} pixels without exposure have counts. Are images and exposure maps aligned?")
+    return found, time
+
+
+def _by_observation_and_band(image: np.ndarray) -> np.ndarray:
+    """Images of one observation or one band with axes for these."""
+    if image.ndim == 2:
+        return image[None, None]
+    return image[:, None] if image.ndim == 3 else image
+
+
+def _psf(psf: ArrayLike, shape: tuple[int, ...], margin: int) -> np.ndarray:
+    """Of shape (o, b, gy, gx, py, px)."""
+    found = np.asarray(psf, float)
+    if found.ndim in (2, 3, 4):
+        found = _by_observation_and_band(found)[:, :, None, None]
+    if found.ndim != 6:
+        raise ValueError(
+            "`psf` must be an image, images, images by band, or (o, b, gy, gx, py, px) images at nodes, but an array of "
+            f"shape {np.shape(psf)} came."
+        )
+    if not np.isfinite(found).all() or (found < 0).any():
+        raise ValueError("`psf` must be finite and not below 0.")
+    if found.shape[-2] % 2 == 0 or found.shape[-1] % 2 == 0:
+        raise ValueError(f"`psf` needs odd sides, so that it has a middle pixel, but {found.shape[-2:]} came.")
+    if found.shape[-2] > shape[-2] + 2 * margin or found.shape[-1] > shape[-1] + 2 * margin:
+        raise ValueError(f"`psf` of {found.shape[-2:]} pixels is larger than the field of {shape[-2:]}. Cut its wings.")
+    try:
+        return np.broadcast_to(found, (*shape[:2], *found.shape[2:])).copy()
+    except ValueError:
+        raise ValueError(
+            f"`psf` of shape {np.shape(psf)} does not fit {shape[0]} observations in {shape[1]} bands."
+        ) from None

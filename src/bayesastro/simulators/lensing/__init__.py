@@ -22,7 +22,7 @@ from bayesastro.simulators.lensing.external import ConvergenceSheet, ExternalShe
 from bayesastro.simulators.lensing.grids import deflection_of_grid
 from bayesastro.simulators.lensing.images import ImagePositions, image_positions
 from bayesastro.simulators.lensing.imaging import PixelGrid, convolved, convolved_image, lensed, supersampled
-from bayesastro.simulators.lensing.light import Light, Sersic
+from bayesastro.simulators.lensing.light import Light, Sersic, sersic_flux
 from bayesastro.simulators.lensing.mass import Companions, Mass, hessian, magnification, ray_trace
 from bayesastro.simulators.lensing.nfw import NFW
 from bayesastro.simulators.lensing.pixels import PixelSource
@@ -56,6 +56,7 @@ __all__ = [
     "order_for",
     "position_angle",
     "ray_trace",
+    "sersic_flux",
     "supersampled",
     "time_delay_distance",
 ]

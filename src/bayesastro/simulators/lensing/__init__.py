@@ -27,6 +27,7 @@ from bayesastro.simulators.lensing.mass import Companions, Mass, hessian, magnif
 from bayesastro.simulators.lensing.nfw import NFW
 from bayesastro.simulators.lensing.pixels import PixelSource
 from bayesastro.simulators.lensing.power_law import SIE, SIS, PowerLaw, order_for
+from bayesastro.simulators.lensing.transients import TransientImages, transient_images
 
 __all__ = [
     "NFW",
@@ -42,6 +43,7 @@ __all__ = [
     "PixelSource",
     "PowerLaw",
     "Sersic",
+    "TransientImages",
     "arrival_time",
     "axis_ratio",
     "convolved",
@@ -59,4 +61,5 @@ __all__ = [
     "sersic_flux",
     "supersampled",
     "time_delay_distance",
+    "transient_images",
 ]

@@ -29,9 +29,7 @@ def test_images_equal_lenstronomys():
             | {"center_x": p["lens_x"], "center_y": p["lens_y"]},
             {"gamma1": p["gamma1"], "gamma2": p["gamma2"], "ra_0": p["lens_x"], "dec_0": p["lens_y"]},
         ]
-        model = LensModel(
-            ["SIE", "SHEAR"], z_lens=0.5, z_source=1.5, cosmo=FlatLambdaCDM(H0=70.0, Om0=0.3, Tcmb0=0)
-        )
+        model = LensModel(["SIE", "SHEAR"], z_lens=0.5, z_source=1.5, cosmo=FlatLambdaCDM(H0=70.0, Om0=0.3, Tcmb0=0))
         beta = p["source_x"] + offset[0][i], p["source_y"] + offset[1]
         x, y = LensEquationSolver(model).image_position_from_source(
             *beta, mass, min_distance=0.02, search_window=6.0, precision_limit=1e-12, num_iter_max=200
@@ -44,9 +42,7 @@ def test_images_equal_lenstronomys():
         np.testing.assert_allclose(found.x[i][here], x[order], atol=1e-6)
         np.testing.assert_allclose(found.y[i][here], y[order], atol=1e-6)
         np.testing.assert_allclose(found.delay[i][here], (times - times.min())[order], rtol=1e-4, atol=1e-4)
-        np.testing.assert_allclose(
-            found.magnification[i][here], model.magnification(x, y, mass)[order], rtol=1e-4
-        )
+        np.testing.assert_allclose(found.magnification[i][here], model.magnification(x, y, mass)[order], rtol=1e-4)
 
 
 def test_bad_input_is_refused():

@@ -24,7 +24,7 @@ from bayesastro.inference.neural.embeddings import ResNet
 from bayesastro.models.lensing import euclid
 from benchmarks.data_folder import data_folder
 
-__all__ = ["NUTS_ENGINE", "lens_problem", "network", "run"]
+__all__ = ["LENS_PARAMETERS", "NUTS_ENGINE", "SETTINGS", "lens_problem", "network", "run"]
 
 NUM_SIMULATIONS, NUM_IMAGES, NUM_DRAWS = 40_000, 256, 1000
 
@@ -51,15 +51,15 @@ def lens_problem() -> Problem:
     return euclid.build(lens.image, noise, lens.psf, lens.pixel_scale, lens.zero_point, mask=lens.mask)
 
 
-def network(problem: Problem) -> Amortised:
+def network(problem: Problem, num_simulations: int = NUM_SIMULATIONS, settings: NPE = SETTINGS) -> Amortised:
     """The trained ensemble: that in the folder LENS_NETWORK, or a new one."""
     kept = os.environ.get("LENS_NETWORK")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(kept or temporary)
         if (folder / "network").is_dir():
             return Amortised.load(folder / "network")
-        bank = simulate(problem, NUM_SIMULATIONS, seed=1, path=folder / "bank", precision="single")
-        trained = SETTINGS.train(problem, bank, seed=1)
+        bank = simulate(problem, num_simulations, seed=1, path=folder / "bank", precision="single")
+        trained = settings.train(problem, bank, seed=1)
         if kept:
             trained.save(folder / "network")
         return trained

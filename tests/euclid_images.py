@@ -38,6 +38,8 @@ TRUTH = {
 }
 """Without neighbours."""
 
+OUTER = {"outer_gap": 0.3, "outer_excess": 1.4, "outer_n": 1.2, "outer_e1": -0.1, "outer_e2": 0.12}
+
 
 def with_neighbours(places: np.ndarray, radii: tuple[float, float]) -> dict[str, np.ndarray]:
     """Parameters of two neighbours of magnitudes 22 and 24.5 at places [arcsec] of shape (2, 2)."""
@@ -103,6 +105,12 @@ def image_by_lenstronomy(theta: dict, places: np.ndarray, size: int, scale: floa
         return model.image(mass, sources, lights)
 
     galaxy = [sersic("light", "lens")]
+    if "outer_gap" in theta:
+        theta = theta | {
+            "outer_magnitude": theta["light_magnitude"] + theta["outer_gap"],
+            "outer_R": theta["light_R"] * (1 + theta["outer_excess"]),
+        }
+        galaxy.append(sersic("outer", "lens"))
     light = image(galaxy, [], 2)
     middle = slice(size // 2 - 6, size // 2 + 6)
     light[middle, middle] = image(galaxy, [], 8)[middle, middle]

@@ -3,7 +3,16 @@
 import jax
 import numpy as np
 import pytest
-from euclid_images import EXPOSURE, SKY_NOISE, TRUTH, ZERO_POINT, image_by_lenstronomy, small_euclid, with_neighbours
+from euclid_images import (
+    EXPOSURE,
+    OUTER,
+    SKY_NOISE,
+    TRUTH,
+    ZERO_POINT,
+    image_by_lenstronomy,
+    small_euclid,
+    with_neighbours,
+)
 from lenses import gaussian_psf
 from scipy import stats
 
@@ -49,6 +58,19 @@ def test_masked_pixels_have_no_say(theta, model):
     problem = euclid.build(image, noise, gaussian_psf(), SCALE, ZERO_POINT, mask=mask, companion_radii=RADII)
     expected = by_hand(image, model)[mask].sum()
     assert problem.log_likelihood(theta)["image"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_second_profile_adds_to_the_lens_light(theta):
+    problem = small_euclid(2, lens_light="double")
+    expected = by_hand(
+        problem.observed["image"], image_by_lenstronomy(TRUTH | OUTER, PLACES, SIZE, SCALE, gaussian_psf())
+    )
+    assert problem.log_likelihood(theta | OUTER)["image"] == pytest.approx(expected.sum(), rel=1e-6)
+    prior = problem.log_prior(theta | OUTER)
+    assert prior["outer_gap"] == pytest.approx(stats.norm.logpdf(0.3))
+    assert prior["outer_excess"] == pytest.approx(stats.lognorm(0.6, scale=1.5).logpdf(1.4))
+    assert prior["outer_n"] == pytest.approx(-np.log(3.5))
+    assert prior["outer_e2"] == pytest.approx(stats.truncnorm(-2.5, 2.5, 0, 0.2).logpdf(0.12))
 
 
 def test_prior_density(lens, theta):
@@ -116,6 +138,7 @@ GOOD = {
         ({"mask": np.zeros((12, 12), bool)}, "leaves no pixel"),
         ({"zero_point": np.nan}, "`zero_point` must be a magnitude"),
         ({"pixel_scale": 0.0}, "`pixel_scale` must be a positive number"),
+        ({"lens_light": "smooth"}, '`lens_light` must be "sersic" or "double"'),
         ({"num_companions": -1}, "`num_companions` must be at least 0"),
         ({"companion_radii": (5.0, 3.0)}, "two increasing radii"),
     ],

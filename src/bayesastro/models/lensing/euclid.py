@@ -16,7 +16,7 @@ Walmsley et al. (2025), arXiv:2503.15324 (the lenses); Schuldt et al. (2023), A&
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -108,6 +108,7 @@ def program(
     *,
     pixel_scale: float,
     zero_point: float,
+    lens_light: Literal["sersic", "double"] = "sersic",
     num_companions: int = 2,
     companion_radii: tuple[float, float] = (3.0, 5.5),
     supersampling: int = 2,
@@ -134,12 +135,17 @@ def program(
     pixel_scale : float [arcsec]
     zero_point : float [mag]
         Magnitude of one unit of the image, summed over pixels.
+    lens_light : {"sersic", "double"}
+        One Sérsic profile, or a second, larger one about the same centre, without which the arcs of bright galaxies are
+        spent on the difference between a galaxy and a Sérsic profile.
     num_companions : int
     companion_radii : (float, float) [arcsec]
     supersampling : int
         Rays along each side of a pixel.
     """
     draw = {name: numpyro.sample(name, prior) for name, prior in _priors().items()}
+    if lens_light == "double":
+        draw |= {name: numpyro.sample(name, prior) for name, prior in _outer_priors().items()}
     for axis in ("x", "y"):
         name = f"source_{axis}"
         draw[name] = numpyro.sample(name, dist.Normal(draw[f"lens_{axis}"], SOURCE_SPREAD * draw["theta_E"]))
@@ -182,6 +188,17 @@ def _priors() -> dict[str, dist.Distribution]:
     }
 
 
+def _outer_priors() -> dict[str, dist.Distribution]:
+    """Magnitude of the outer profile above that of the inner; the excess of the ratio of their radii over one."""
+    return {
+        "outer_gap": dist.Normal(0.0, 1.0),
+        "outer_excess": dist.LogNormal(np.log(1.5), 0.6),
+        "outer_n": dist.Uniform(0.5, 4.0),
+        "outer_e1": dist.TruncatedNormal(0.0, 0.2, low=-0.5, high=0.5),
+        "outer_e2": dist.TruncatedNormal(0.0, 0.2, low=-0.5, high=0.5),
+    }
+
+
 def _companion_priors(number: int) -> dict[str, dist.Distribution]:
     """The first gap is from magnitude 20.5."""
     return {
@@ -204,6 +221,19 @@ def _sersic(parameters: Mapping[str, Any], name: str, place: str) -> Sersic:
     R, n = p[f"{name}_R"], p[f"{name}_n"]
     amplitude = 10 ** (-0.4 * p[f"{name}_magnitude"]) / sersic_flux(R, n)
     return Sersic(R, n, p[f"{name}_e1"], p[f"{name}_e2"], p[f"{place}_x"], p[f"{place}_y"], amplitude)
+
+
+def _galaxy(parameters: Mapping[str, Any]) -> View:
+    """Light of the lens, for zero point 0."""
+    inner = _sersic(parameters, "light", "lens")
+    if "outer_gap" not in parameters:
+        return inner.brightness
+    sizes = {
+        "outer_magnitude": parameters["light_magnitude"] + parameters["outer_gap"],
+        "outer_R": parameters["light_R"] * (1.0 + parameters["outer_excess"]),
+    }
+    outer = _sersic({**parameters, **sizes}, "outer", "lens")
+    return lambda x, y: inner.brightness(x, y) + outer.brightness(x, y)
 
 
 def _companions(parameters: Mapping[str, Any], radii: tuple[float, float]) -> list[Sersic]:
@@ -231,16 +261,16 @@ def _light(
     supersampling: int,
 ) -> Float[Array, "ny nx"]:
     """Surface brightness averaged over pixels, before the point-spread function, for zero point 0."""
-    galaxy, source = _sersic(parameters, "light", "lens"), _sersic(parameters, "source", "source")
+    galaxy, source = _galaxy(parameters), _sersic(parameters, "source", "source")
     others = _companions(parameters, radii)
     arcs: View = lensed(source.brightness, lens_of(parameters))
 
     def beyond(x: Array, y: Array) -> Array:
         return sum((other.brightness(x, y) for other in others), arcs(x, y))
 
-    lens_light = supersampled(galaxy.brightness, pixel_scale, supersampling)(x, y)
+    lens_light = supersampled(galaxy, pixel_scale, supersampling)(x, y)
     middle = tuple(slice(max(n // 2 - CORE_HALF, 0), n // 2 + CORE_HALF) for n in x.shape)
-    fine = supersampled(galaxy.brightness, pixel_scale, CORE_SUPERSAMPLING)(x[middle], y[middle])
+    fine = supersampled(galaxy, pixel_scale, CORE_SUPERSAMPLING)(x[middle], y[middle])
     return supersampled(beyond, pixel_scale, supersampling)(x, y) + lens_light.at[middle].set(fine)
 
 
@@ -252,6 +282,7 @@ def build(
     zero_point: float,
     *,
     mask: Bool[np.ndarray, "ny nx"] | None = None,
+    lens_light: Literal["sersic", "double"] = "sersic",
     num_companions: int = 2,
     companion_radii: tuple[float, float] = (3.0, 5.5),
     supersampling: int = 2,
@@ -271,6 +302,8 @@ def build(
         Magnitude of one unit of the image.
     mask : array of bool, shape (ny, nx), optional
         True where the image is used; by default everywhere. Elsewhere the image may be anything.
+    lens_light : {"sersic", "double"}
+        One Sérsic profile or two.
     num_companions : int
         Neighbours that are not masked; 0 for none.
     companion_radii : (float, float) [arcsec]
@@ -292,6 +325,8 @@ def build(
         raise ValueError(f"`noise.exposure` must be a positive number of photons, but {noise.exposure!r} came.")
     if not np.isfinite(zero_point):
         raise ValueError(f"`zero_point` must be a magnitude, but {zero_point!r} came.")
+    if lens_light not in ("sersic", "double"):
+        raise ValueError(f'`lens_light` must be "sersic" or "double", but {lens_light!r} came.')
     inner, outer = companion_radii
     if num_companions < 0 or supersampling < 1 or not 0 < inner < outer:
         raise ValueError(
@@ -306,6 +341,7 @@ def build(
         mask,
         pixel_scale=float(pixel_scale),
         zero_point=float(zero_point),
+        lens_light=lens_light,
         num_companions=num_companions,
         companion_radii=(float(inner), float(outer)),
         supersampling=supersampling,

@@ -10,6 +10,7 @@ Walmsley et al. (2025), arXiv:2503.15324; Busillo et al. (2025), arXiv:2503.1532
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -79,6 +80,8 @@ def euclid_lens(folder: str | Path, band: str = "VIS") -> EuclidLens:
     for name in (IMAGES, NEIGHBOURS):
         if not (folder / name).is_file():
             raise FileNotFoundError(f"`euclid_lens` needs the file `{name}` in `{folder}`, but there is none.")
+    file: Any
+    neighbours: Any
     with fits.open(folder / IMAGES) as file, fits.open(folder / NEIGHBOURS) as neighbours:
         bands = [hdu.name.removesuffix("_BGSUB") for hdu in file if hdu.name.endswith("_BGSUB")]
         if band not in bands:

@@ -39,6 +39,7 @@ from bayesastro.simulators.lensing import (
     supersampled,
 )
 from bayesastro.simulators.lensing.imaging import View
+from bayesastro.simulators.lensing.mass import Position
 
 __all__ = ["NoiseLevels", "build", "lens_of", "noise_levels", "program"]
 
@@ -265,13 +266,13 @@ def _light(
     others = _companions(parameters, radii)
     arcs: View = lensed(source.brightness, lens_of(parameters))
 
-    def beyond(x: Array, y: Array) -> Array:
+    def beyond(x: Position, y: Position) -> Position:
         return sum((other.brightness(x, y) for other in others), arcs(x, y))
 
-    lens_light = supersampled(galaxy, pixel_scale, supersampling)(x, y)
+    lens_light = jnp.asarray(supersampled(galaxy, pixel_scale, supersampling)(x, y))
     middle = tuple(slice(max(n // 2 - CORE_HALF, 0), n // 2 + CORE_HALF) for n in x.shape)
     fine = supersampled(galaxy, pixel_scale, CORE_SUPERSAMPLING)(x[middle], y[middle])
-    return supersampled(beyond, pixel_scale, supersampling)(x, y) + lens_light.at[middle].set(fine)
+    return lens_light.at[middle].set(fine) + jnp.asarray(supersampled(beyond, pixel_scale, supersampling)(x, y))
 
 
 def build(

@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ScalarLike
 
 from bayesastro.simulators.cosmology import Cosmology
 from bayesastro.simulators.lensing import Mass, TransientImages, time_delay_distance, transient_images
@@ -22,8 +21,8 @@ DRAWS_TOGETHER = 64
 def next_transient(
     draws: Mapping[str, Any],
     lens_of: Callable[[Mapping[str, Any]], Mass],
-    z_l: ScalarLike,
-    z_s: ScalarLike,
+    z_l: float,
+    z_s: float,
     cosmology: Cosmology,
     *,
     offset: tuple[Any, Any] = (0.0, 0.0),
@@ -40,7 +39,7 @@ def next_transient(
         Of the parameters that `lens_of` takes, with ``theta_E``, ``source_x`` and ``source_y``.
     lens_of : callable
         The mass of one draw, such as `euclid.lens_of` or `parametric.lens_of`.
-    z_l, z_s : scalar
+    z_l, z_s : float
         Redshifts of lens and source.
     cosmology : Cosmology
     offset : (scalar or array, scalar or array) [arcsec]

@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, ScalarLike
 
 from bayesastro.simulators.lensing.delays import arrival_time, fermat_potential
 from bayesastro.simulators.lensing.images import image_positions
-from bayesastro.simulators.lensing.mass import Mass, magnification
+from bayesastro.simulators.lensing.mass import Mass, Position, magnification
 
 __all__ = ["TransientImages", "transient_images"]
 
@@ -54,5 +54,14 @@ def transient_images(
     """
     images = image_positions(mass, beta_x, beta_y, half_width=half_width, num_grid=num_grid, max_images=max_images)
     times = arrival_time(fermat_potential(mass, images.x, images.y, beta_x, beta_y), D_dt)
-    columns = (images.x, images.y, magnification(mass, images.x, images.y), times - times[0])
-    return TransientImages(*(jnp.where(images.is_image, column, jnp.nan) for column in columns), images.is_image)
+
+    def where_seen(values: Position) -> Array:
+        return jnp.where(images.is_image, values, jnp.nan)
+
+    return TransientImages(
+        where_seen(images.x),
+        where_seen(images.y),
+        where_seen(magnification(mass, images.x, images.y)),
+        where_seen(times - times[0]),
+        images.is_image,
+    )

@@ -272,7 +272,7 @@ def _light(
     lens_light = jnp.asarray(supersampled(galaxy, pixel_scale, supersampling)(x, y))
     middle = tuple(slice(max(n // 2 - CORE_HALF, 0), n // 2 + CORE_HALF) for n in x.shape)
     fine = supersampled(galaxy, pixel_scale, CORE_SUPERSAMPLING)(x[middle], y[middle])
-    return lens_light.at[middle].set(fine) + jnp.asarray(supersampled(beyond, pixel_scale, supersampling)(x, y))
+    return jnp.asarray(supersampled(beyond, pixel_scale, supersampling)(x, y)) + lens_light.at[middle].set(fine)
 
 
 def build(

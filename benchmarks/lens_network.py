@@ -1,4 +1,4 @@
-"""A calibrated lens network: parameters of Euclid-like lenses from images in milliseconds, beside NUTS.
+"""A lens network: parameters of Euclid-like lenses from images in milliseconds, beside NUTS.
 
 Images of 100 × 100 pixels with the point-spread function, noise and mask of a lens of Euclid's first quick release; 28
 parameters: isothermal ellipsoid and shear, Sérsic light of lens and source, sky, two neighbours. An ensemble of residual

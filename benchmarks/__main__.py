@@ -18,6 +18,7 @@ WORKLOADS = {
     "neural": ("benchmarks.neural_sampling", "Drawing from neural posteriors"),
     "sbibm": ("benchmarks.sbi_scores", "Simulation-based inference"),
     "lens": ("benchmarks.lens_images", "Images of lensed galaxies"),
+    "lemon": ("benchmarks.lens_network", "A network for lenses"),
     "slacs": ("benchmarks.slacs_lenses", "Lenses of SLACS"),
     "geovi": ("benchmarks.geovi_fields", "GeoVI on fields"),
     "transit": ("benchmarks.transit_gp", "Transits with a Gaussian process"),

@@ -14,6 +14,7 @@ import numpyro.distributions as dist
 import supernovae
 import transient_curves
 import transits
+from euclid_images import small_euclid
 from lenses import small_lens
 from scipy import stats
 from scipy.special import logsumexp
@@ -295,6 +296,7 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "lightcurves.transient_population": lambda: transient_population.build(transient_curves.sample()),
     "lightcurves.transit rotation": lambda: transits.problem(30, variability="rotation"),
     "lightcurves.transit_rv": lambda: transits.joint(30, variability="matern"),
+    "lensing.euclid": lambda: small_euclid(2),
     "lensing.parametric": small_lens,
 }
 """Every `build` of the package."""

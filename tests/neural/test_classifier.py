@@ -14,7 +14,6 @@ from numpyro.handlers import mask as masked
 
 import bayesastro as ba
 from bayesastro.banks import reading
-from bayesastro.inference.neural import training
 from bayesastro.inference.neural.embeddings import Dense, SetNetwork
 from bayesastro.inference.neural.sources import Mixed
 from bayesastro.inference.neural.trained_classifier import TrainedClassifier
@@ -126,9 +125,8 @@ def test_training_is_deterministic_has_a_history_and_stops(problems, few, fresh)
     assert len(history.validation) == history.best_epoch + 3
 
 
-def test_banks_too_large_to_cache_are_streamed(problems, banks, fresh, monkeypatch):
-    monkeypatch.setattr(training, "CACHE_BYTES", 0)
-    streamed = dataclasses.replace(SETTINGS, max_epochs=6).train(problems, banks, seed=1, progress=False)
+def test_banks_too_large_to_cache_are_streamed(problems, banks, fresh):
+    streamed = dataclasses.replace(SETTINGS, max_epochs=6, cache_bytes=0).train(problems, banks, seed=1, progress=False)
     assert np.sqrt((off(streamed, fresh) ** 2).mean()) < 0.06
 
 

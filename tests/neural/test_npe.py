@@ -110,9 +110,8 @@ def test_an_interruption_keeps_the_best_epoch(linear, monkeypatch):
     assert len(trained.posterior.histories[0].validation) == 2
 
 
-def test_a_bank_too_large_to_cache_is_streamed(linear, monkeypatch, amortised, npe):
-    monkeypatch.setattr(training, "CACHE_BYTES", 0)
-    streamed = npe.train(linear.problem, linear.bank, seed=1, progress=False)
+def test_a_bank_too_large_to_cache_is_streamed(linear, amortised, npe):
+    streamed = dataclasses.replace(npe, cache_bytes=0).train(linear.problem, linear.bank, seed=1, progress=False)
     assert abs(streamed.posterior.histories[0].best - amortised.posterior.histories[0].best) < 0.05
 
 
@@ -258,6 +257,7 @@ def test_what_does_not_fit_is_refused(linear, amortised):
         ({"dropout": 1.0}, "`dropout` from 0 to 0.9"),
         ({"transforms": {"y": "sqrt"}}, 'must be "none", "asinh" or "log"'),
         ({"time_limit": -1}, "`time_limit` to be positive"),
+        ({"cache_bytes": -1}, "`cache_bytes` of at least 0"),
     ],
 )
 def test_settings_are_checked(setting, message):

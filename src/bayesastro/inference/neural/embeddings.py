@@ -148,15 +148,18 @@ class ResNet(Embedding):
     ----------
     width, depth : int
         Channels of the first stage, and the number of stages; each halves the image and doubles the channels.
+    stride : int
+        Of the first convolution, which sees all pixels: 4 for images of 100 pixels and more costs a seventh of 2.
     """
 
     ndims: ClassVar[tuple[int, ...]] = (2, 3)
     shared: ClassVar[tuple[int, ...]] = (0, 1)
     width: int = 16
     depth: int = 3
+    stride: int = 2
 
     def network(self, kept: np.ndarray, num_companions: int, num_features: int, dropout: float) -> nn.Module:
-        return layers.ResidualNetwork(kept.shape, self.width, self.depth, num_features, dropout)
+        return layers.ResidualNetwork(kept.shape, self.width, self.depth, self.stride, num_features, dropout)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,10 +130,12 @@ class ConvolutionalNetwork(nn.Module):
 class ResidualNetwork(nn.Module):
     """Stages of two residual blocks, each stage at half the resolution of the one before."""
 
-    def __init__(self, shape: Sequence[int], width: int, depth: int, num_features: int, dropout: float) -> None:
+    def __init__(
+        self, shape: Sequence[int], width: int, depth: int, stride: int, num_features: int, dropout: float
+    ) -> None:
         super().__init__()
         channels = 1 if len(shape) == 2 else shape[2]
-        parts: list[nn.Module] = [nn.Conv2d(channels, width, 5, stride=2, padding=2), nn.ReLU()]
+        parts: list[nn.Module] = [nn.Conv2d(channels, width, 2 * stride + 1, stride, padding=stride), nn.ReLU()]
         for stage in range(depth):
             wider = width * 2**stage
             parts += [_Block(max(wider // 2, width), wider, 2 if stage else 1), _Block(wider, wider, 1)]

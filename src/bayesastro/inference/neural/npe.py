@@ -58,6 +58,9 @@ class NPE(SummaryTrainer):
     validation_fraction : float
     time_limit : float, optional
         Seconds, over all networks.
+    cache_bytes : int
+        A bank of which the standardised rows need no more is kept in memory; of another, rows are read again in each
+        epoch. 2³¹ holds 50,000 images of 100 × 100 pixels.
     num_chains, num_draws : int
         Of the engine.
 

@@ -27,6 +27,8 @@ __all__ = ["Trainer"]
 STEPS_PER_EPOCH, LEAST_BATCH, LARGEST_BATCH = 75, 64, 2048
 """What the size of batches is chosen for, and between."""
 
+CACHE_BYTES = 256 * 2**20
+
 LEAST_ROWS = 20
 """Of simulations to train on, and of those to validate with a tenth."""
 
@@ -52,6 +54,7 @@ class Trainer(ABC):
     patience: int = 20
     validation_fraction: float = 0.1
     time_limit: float | None = None
+    cache_bytes: int = CACHE_BYTES
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
@@ -62,6 +65,8 @@ class Trainer(ABC):
         self._require_range("weight_decay", 0.0, 10.0)
         if self.time_limit is not None and not self.time_limit > 0:
             raise ValueError(f"`{kind}` needs `time_limit` to be positive, but {self.time_limit!r} came.")
+        if self.cache_bytes < 0:
+            raise ValueError(f"`{kind}` needs `cache_bytes` of at least 0, but {self.cache_bytes!r} came.")
         for name, transform in self.transforms.items():
             if transform not in ("none", "asinh", "log"):
                 raise ValueError(f'The transform of `{name}` must be "none", "asinh" or "log", but {transform!r} came.')
@@ -138,7 +143,7 @@ class Trainer(ABC):
         """The trained networks, one for each split, with what they were trained on and validated with."""
         deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
         for i, (training, validation) in enumerate(splits):
-            rows, held = Minibatches(bank, scale, training), Minibatches(bank, scale, validation)
+            rows, held = (Minibatches(bank, scale, among, self.cache_bytes) for among in (training, validation))
             torch.manual_seed(seed + 1_000_003 * i)
             network = network_of(plan)
             schedule = self._schedule(rows.number, deadline, self.num_ensemble - i)

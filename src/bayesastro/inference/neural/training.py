@@ -17,9 +17,6 @@ from bayesastro.inference.neural.standardise import Standardisation
 
 __all__ = ["History", "Minibatches", "Schedule", "train"]
 
-CACHE_BYTES = 256 * 2**20
-"""A bank of which the standardised rows need no more is kept in memory."""
-
 VALIDATION_BATCH = 1024
 
 MAX_GRADIENT = 5.0
@@ -82,14 +79,16 @@ class Minibatches:
     scale : Standardisation
     among : array of bool
         Which rows.
+    cache_bytes : int
+        Rows that need no more are kept in memory.
     """
 
-    def __init__(self, bank: Source, scale: Standardisation, among: np.ndarray) -> None:
+    def __init__(self, bank: Source, scale: Standardisation, among: np.ndarray, cache_bytes: int) -> None:
         self.bank, self.scale, self.among = bank, scale, among
         self.number = int(among.sum())
         row = len(bank.labels) + sum(math.prod(shape) for shape in bank.shapes.values())
         self._cached: Rows | None = None
-        if 4 * row * self.number <= CACHE_BYTES:
+        if 4 * row * self.number <= cache_bytes:
             parts = list(self._streamed(VALIDATION_BATCH, None))
             z = torch.cat([part[0] for part in parts])
             self._cached = z, {name: torch.cat([part[1][name] for part in parts]) for name in parts[0][1]}

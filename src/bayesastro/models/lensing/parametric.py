@@ -21,6 +21,7 @@ import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float
 
+from bayesastro.models.lensing.checks import check_image
 from bayesastro.models.lensing.galaxy_light import galaxy_shapes
 from bayesastro.models.lensing.linear_light import FixedLight, LinearLight, no_fixed_light, orthogonal
 from bayesastro.problem import Problem
@@ -242,7 +243,7 @@ def build(
     """
     image, noise, psf = (np.array(array, float) for array in (image, noise, psf))
     mask = np.ones(image.shape, bool) if mask is None else np.asarray(mask)
-    _check(image, noise, psf, mask, pixel_scale)
+    check_image(image, noise, psf, mask, pixel_scale)
     if lens_light not in ("sersic", "smooth", "subtracted"):
         raise ValueError(f'`lens_light` must be "sersic", "smooth" or "subtracted", but {lens_light!r} came.')
     if num_sources < 1 or supersampling < 1:
@@ -281,27 +282,3 @@ def _scales(image: np.ndarray, noise: np.ndarray, mask: np.ndarray, pixel_scale:
             max(0.5 * abs(np.median(outer)), typical),
         ]
     )
-
-
-def _check(image: np.ndarray, noise: np.ndarray, psf: np.ndarray, mask: np.ndarray, pixel_scale: float) -> None:
-    if image.ndim != 2 or noise.shape != image.shape or mask.shape != image.shape:
-        raise ValueError(
-            f"`image`, `noise` and `mask` must be images of one shape, but {image.shape}, {noise.shape} and {mask.shape} came."
-        )
-    if mask.dtype != bool:
-        raise ValueError(f"`mask` must be boolean, True where the image is used, but its dtype is {mask.dtype}.")
-    if not mask.any():
-        raise ValueError("`mask` leaves no pixel to be used. It must be True where the image is used.")
-    for name, array in (("image", image), ("noise", noise)):
-        if bad := int((~np.isfinite(array[mask])).sum()):
-            raise ValueError(f"`{name}` is not finite at {bad} used pixels. Set `mask` to False there.")
-    if bad := int((noise[mask] <= 0).sum()):
-        raise ValueError(f"`noise` must be positive, but is not at {bad} used pixels. Set `mask` to False there.")
-    if psf.ndim != 2 or psf.shape[0] % 2 == 0 or psf.shape[1] % 2 == 0:
-        raise ValueError(
-            f"`psf` needs odd sides, so that it has a middle pixel, but its shape is {psf.shape}. Pad or resample it."
-        )
-    if not np.isfinite(psf).all() or abs(psf.sum() - 1.0) > 1e-3:
-        raise ValueError(f"`psf` must have the sum 1, but has {psf.sum():.6g}. Divide it by its sum.")
-    if not pixel_scale > 0:
-        raise ValueError(f"`pixel_scale` must be a positive number of arcseconds, but {pixel_scale!r} came.")

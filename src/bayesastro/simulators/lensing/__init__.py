@@ -22,11 +22,12 @@ from bayesastro.simulators.lensing.external import ConvergenceSheet, ExternalShe
 from bayesastro.simulators.lensing.grids import deflection_of_grid
 from bayesastro.simulators.lensing.images import ImagePositions, image_positions
 from bayesastro.simulators.lensing.imaging import PixelGrid, convolved, convolved_image, lensed, supersampled
-from bayesastro.simulators.lensing.light import Light, Sersic
+from bayesastro.simulators.lensing.light import Light, Sersic, sersic_flux
 from bayesastro.simulators.lensing.mass import Companions, Mass, hessian, magnification, ray_trace
 from bayesastro.simulators.lensing.nfw import NFW
 from bayesastro.simulators.lensing.pixels import PixelSource
 from bayesastro.simulators.lensing.power_law import SIE, SIS, PowerLaw, order_for
+from bayesastro.simulators.lensing.transients import TransientImages, transient_images
 
 __all__ = [
     "NFW",
@@ -42,6 +43,7 @@ __all__ = [
     "PixelSource",
     "PowerLaw",
     "Sersic",
+    "TransientImages",
     "arrival_time",
     "axis_ratio",
     "convolved",
@@ -56,6 +58,8 @@ __all__ = [
     "order_for",
     "position_angle",
     "ray_trace",
+    "sersic_flux",
     "supersampled",
     "time_delay_distance",
+    "transient_images",
 ]

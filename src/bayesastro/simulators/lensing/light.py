@@ -3,13 +3,14 @@
 import abc
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ScalarLike
 
 from bayesastro.simulators.lensing.ellipticity import quadrupole
 from bayesastro.simulators.lensing.mass import Position
 
-__all__ = ["CORE", "Light", "Sersic", "sersic_b"]
+__all__ = ["CORE", "Light", "Sersic", "sersic_b", "sersic_flux"]
 
 CORE = 1e-5
 """Core radius [arcsec] of Sérsic profiles: radii are sqrt(r² + CORE²). The gradient of R^(1/n) is infinite at 0."""
@@ -31,6 +32,20 @@ def sersic_b(n: ScalarLike) -> Array:
     Capaccioli (1989), in The World of Galaxies, p. 208: b = 1.9992 n - 0.3271, for 0.5 < n < 10.
     """
     return 1.9992 * jnp.asarray(n) - 0.3271
+
+
+def sersic_flux(R: ScalarLike, n: ScalarLike) -> Array:
+    r"""Total flux of a Sérsic profile of unit surface brightness at its effective radius `R`, and index `n`.
+
+    .. math:: F / I_e = 2 \pi n R^2 e^{b} b^{-2n} \Gamma(2n)
+
+    References
+    ----------
+    Graham & Driver (2005), PASA 22, 118, arXiv:astro-ph/0503176, equation 4.
+    """
+    b, n = sersic_b(n), jnp.asarray(n)
+    log_shape = b - 2.0 * n * jnp.log(b) + jax.scipy.special.gammaln(2.0 * n)
+    return 2.0 * jnp.pi * n * jnp.asarray(R) ** 2 * jnp.exp(log_shape)
 
 
 class Sersic(Light):

@@ -282,7 +282,7 @@ def test_planet_seen_in_transit_and_velocity(published_file):
         points.time, points.flux, points.sigma, rv.time, rv.velocity, rv.sigma, rv.instrument,
         period=(period, 1e-3), t0=(t0, 0.01), density=(1.4, 0.5), exposure=0.0204318, num_samples=7, window=0.12,
     )  # fmt: skip
-    engine = ba.NUTS(num_warmup=500, num_draws=1000, target_accept=0.9, mass_matrix="dense", max_tree_depth=7)
+    engine = ba.NUTS(num_warmup=500, num_draws=1600, target_accept=0.9, mass_matrix="dense", max_tree_depth=7)
     result = ba.fit(problem, engine, seed=1, progress=False)
     assert float(ba.summary(result)["r_hat"].max()) < 1.01
     assert_near(result["posterior"], {"period": (6.5693, 1e-4), "eccentricity": (0.12, 0.05)})

@@ -141,7 +141,7 @@ def read_pha(path: str | PathLike[str]) -> CountSpectrum:
             "subtraction or scaling."
         )
 
-    def per_channel(name: str, default: float) -> np.ndarray:
+    def per_channel(name: str, default: float = 0.0) -> np.ndarray:
         value = data[name] if name in data else header.get(name, default)
         return np.broadcast_to(np.asarray(value, float), counts.shape).copy()
 
@@ -156,8 +156,8 @@ def read_pha(path: str | PathLike[str]) -> CountSpectrum:
         exposure=exposure,
         backscal=scales["BACKSCAL"],
         areascal=scales["AREASCAL"],
-        quality=per_channel("QUALITY", 0).astype(int),
-        grouping=per_channel("GROUPING", 0).astype(int),
+        quality=per_channel("QUALITY").astype(int),
+        grouping=per_channel("GROUPING").astype(int),
         response_file=_named_file(header, "RESPFILE"),
         area_file=_named_file(header, "ANCRFILE"),
         background_file=_named_file(header, "BACKFILE"),

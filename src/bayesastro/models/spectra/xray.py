@@ -32,7 +32,19 @@ from bayesastro.simulators.spectra.photon_spectra import (
 )
 from bayesastro.simulators.spectra.response import Response, folded, response_of
 
-__all__ = ["COMPONENTS", "Background", "Detector", "Prior", "build", "expected_counts", "observe", "program", "source_of"]
+__all__ = [
+    "COMPONENTS",
+    "Background",
+    "BackgroundKind",
+    "Detector",
+    "Prior",
+    "background_level",
+    "build",
+    "expected_counts",
+    "observe",
+    "program",
+    "source_of",
+]
 
 Prior = float | tuple[Literal["uniform", "log_uniform", "normal", "log_normal"], float, float]
 """A fixed value, or a law and its two numbers: the ends; mean and sd; or median and sd of the logarithm."""
@@ -308,14 +320,28 @@ def _priors(components: Sequence[str], given: Mapping[str, Prior]) -> dict[str, 
     return priors
 
 
+def background_level(spectrum: XraySpectrum) -> Float[np.ndarray, " g"]:
+    """Counts that the prior expects in the background region: those counted there, spread evenly over energy.
+
+    Raises
+    ------
+    ValueError
+        If the spectrum has no background.
+    """
+    if spectrum.background_counts is None:
+        raise ValueError(f"`{spectrum.name}` has no background. Read it with one.")
+    width = spectrum.e_max - spectrum.e_min
+    return width * max(spectrum.background_counts.sum(), 1) / width.sum()
+
+
 def _detector(
     spectrum: XraySpectrum, cross_sections: CrossSections, kind: BackgroundKind, shape: float
 ) -> Detector:
-    size, width = spectrum.counts.size, spectrum.e_max - spectrum.e_min
+    size = spectrum.counts.size
     scale, level, design, terms = np.ones(size), np.ones(size), np.zeros((size, 0)), terms_up_to(np.zeros(size, int))
     if kind != "none" and spectrum.background_counts is not None and spectrum.background_scale is not None:
         scale = np.asarray(spectrum.background_scale, float)
-        level = width * max(spectrum.background_counts.sum(), 1) / width.sum()
+        level = background_level(spectrum)
         if kind == "marginal":
             terms = terms_up_to(_largest(scale, level, spectrum.background_counts, shape))
     if kind == "smooth":

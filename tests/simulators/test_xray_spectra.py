@@ -1,5 +1,7 @@
 """Photon spectra against quadrature, folding against jaxspec's numbers, statistics against optimisation."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,7 +33,7 @@ def _double():
 
 
 def integrals(density, edges):
-    return [integrate.quad(density, a, b, epsabs=0, epsrel=1e-12)[0] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [integrate.quad(density, a, b, epsabs=0, epsrel=1e-12)[0] for a, b in itertools.pairwise(edges)]
 
 
 @pytest.mark.parametrize("index", [-1.0, 0.0, 1.0 - 1e-9, 1.0, 1.0 + 1e-7, 1.7, 2.0, 4.5])
@@ -66,7 +68,7 @@ def test_black_bodies(kT):
 def test_lines_are_exact_far_from_their_centres_too():
     edges = np.array([3.0, 5.9, 6.3, 6.4, 6.5, 8.0])
     line = stats.norm(6.4, 0.1)
-    expected = 2.0 * np.array([np.diff(line.cdf([a, b]))[0] for a, b in zip(edges[:3], edges[1:4], strict=True)])
+    expected = 2.0 * np.array([np.diff(line.cdf([a, b]))[0] for a, b in itertools.pairwise(edges)])
     expected = np.append(expected, 2.0 * -np.diff(line.sf(edges[3:])))
     np.testing.assert_allclose(GaussianLine(6.4, 0.1, 2.0)(jnp.asarray(edges)), expected, rtol=1e-10)
     assert GaussianLine(6.4, 1e-6, 2.0)(jnp.asarray(edges)).sum() == pytest.approx(2.0)
@@ -103,7 +105,12 @@ def test_gradients_are_those_of_finite_differences(make, theta):
 
 @pytest.mark.parametrize(
     ("make", "theta"),
-    [(BlackBody, [1e-3, 1.0]), (BlackBody, [50.0, 1.0]), (GaussianLine, [6.4, 1e-5, 1.0]), (CutoffPowerLaw, [5.0, 1e-2, 1.0])],
+    [
+        (BlackBody, [1e-3, 1.0]),
+        (BlackBody, [50.0, 1.0]),
+        (GaussianLine, [6.4, 1e-5, 1.0]),
+        (CutoffPowerLaw, [5.0, 1e-2, 1.0]),
+    ],
 )
 def test_gradients_are_finite_at_extremes(make, theta):
     found = jax.jacfwd(lambda p: make(*p)(jnp.asarray(NARROW)))(jnp.asarray(theta))
@@ -154,7 +161,9 @@ def deviance(b, S, B, m, r):
     return 2 * sum(parts)
 
 
-@pytest.mark.parametrize(("S", "B", "r"), [(5, 3, 0.2), (0, 4, 1.5), (7, 0, 0.3), (0, 0, 1.0), (200, 1000, 0.1), (1, 60, 0.5)])
+@pytest.mark.parametrize(
+    ("S", "B", "r"), [(5, 3, 0.2), (0, 4, 1.5), (7, 0, 0.3), (0, 0, 1.0), (200, 1000, 0.1), (1, 60, 0.5)]
+)
 @pytest.mark.parametrize("m", [1e-8, 0.3, 4.0, 90.0])
 def test_the_background_of_the_w_statistic_is_the_most_likely(S, B, r, m):
     found = float(w_statistic(S, B, m, r))

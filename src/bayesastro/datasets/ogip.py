@@ -101,10 +101,11 @@ def _table(path: str | PathLike[str], what: str, *wanted: str) -> tuple[dict[str
     """Columns by name, and header, of the one table of a kind."""
     from astropy.io import fits  # slow to load
 
-    with fits.open(path) as units:
-        found = [u for u in units[1:] if u.name in wanted or u.header.get("HDUCLAS1") in wanted]
+    with fits.open(path) as file:
+        units: list[Any] = list(file)[1:]
+        found = [u for u in units if u.name in wanted or u.header.get("HDUCLAS1") in wanted]
         if not found:
-            names = [u.name for u in units[1:]]
+            names = [u.name for u in units]
             raise ValueError(f"`{path}` needs a table {what}, but has {names}. Is it the file that was meant?")
         if len(found) > 1:
             raise ValueError(f"`{path}` has {len(found)} tables {what}; one is read. Split the file.")
@@ -132,7 +133,9 @@ def read_pha(path: str | PathLike[str]) -> CountSpectrum:
     """
     data, header = _table(path, "SPECTRUM", "SPECTRUM")
     if not {"CHANNEL", "COUNTS"} <= set(data) or data["COUNTS"].ndim != 1:
-        raise ValueError(f"`{path}` needs one spectrum in columns CHANNEL and COUNTS, but its columns are {list(data)}.")
+        raise ValueError(
+            f"`{path}` needs one spectrum in columns CHANNEL and COUNTS, but its columns are {list(data)}."
+        )
     counts = np.asarray(data["COUNTS"], float)
     if not (np.isfinite(counts).all() and (counts >= 0).all() and (counts == np.round(counts)).all()):
         bad = int((~(counts >= 0) | (counts != np.round(counts))).sum())
@@ -201,8 +204,9 @@ def read_rmf(path: str | PathLike[str]) -> RedistributionMatrix:
     """
     from astropy.io import fits
 
-    with fits.open(path) as units:
-        kinds = {u.name: u.header.get("HDUCLAS2") for u in units[1:]}
+    with fits.open(path) as file:
+        units: list[Any] = list(file)[1:]
+        kinds = {u.name: u.header.get("HDUCLAS2") for u in units}
     names = [n for n, kind in kinds.items() if kind == "RSP_MATRIX" or n in ("MATRIX", "SPECRESP MATRIX")]
     data, header = _table(path, "MATRIX", *(names or ["MATRIX"]))
     bounds, _ = _table(path, "EBOUNDS", "EBOUNDS")

@@ -6,6 +6,7 @@ Grouping, quality and the range are applied once, to counts and response alike; 
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -118,13 +119,16 @@ def read_cross_sections(path: str | PathLike[str], *, abundances: str) -> CrossS
     """
     from astropy.io import fits  # slow to load
 
-    with fits.open(path) as units:
-        table, name = units[1].data, units[1].name.lower()
+    with fits.open(path) as file:
+        unit: Any = list(file)[1]
+        table, name = unit.data, unit.name.lower()
         if not {"ENERGY", "SIGMA"} <= set(table.names):
             raise ValueError(f"`{path}` needs the columns ENERGY and SIGMA, but has {table.names}.")
         energy, sigma = np.asarray(table["ENERGY"], float), np.asarray(table["SIGMA"], float)
     if not (np.diff(energy) > 0).all() or not (np.isfinite(sigma) & (sigma >= 0)).all():
-        raise ValueError(f"Energies must increase and cross-sections be positive, but those of `{path}` do not, or are not.")
+        raise ValueError(
+            f"Energies must increase and cross-sections be positive, but those of `{path}` do not, or are not."
+        )
     return CrossSections(name=name, abundances=abundances, energy=energy, sigma=sigma)
 
 
@@ -169,7 +173,9 @@ def read_xray_spectrum(
         )
     }
     if paths["response"] is None:
-        raise ValueError(f"The header of `{path.name}` names no response (RESPFILE). Pass the path of one as `response`.")
+        raise ValueError(
+            f"The header of `{path.name}` names no response (RESPFILE). Pass the path of one as `response`."
+        )
     return grouped(
         source,
         read_rmf(paths["response"]),

@@ -3,22 +3,19 @@
 References
 ----------
 Dupourqué et al. (2024), A&A 690, A317 (jaxspec: the default priors, and the fit of NGC 7793 ULX-4);
-Cash (1979), ApJ 228, 939 (Poisson likelihood); Loredo (1992), in Statistical Challenges in Modern Astronomy, 275
-(background with a prior instead of subtracted).
+Cash (1979), ApJ 228, 939 (Poisson likelihood).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
-from scipy import stats
 
 from bayesastro.datasets.xray_spectra import CrossSections, XraySpectrum
-from bayesastro.models.spectra.counted_background import CountsOnBackground, Terms, terms_up_to
+from bayesastro.models.spectra.xray_background import Background, BackgroundKind, background_of, observe
 from bayesastro.problem import Problem
 from bayesastro.simulators.spectra.photon_spectra import (
     BlackBody,
@@ -32,24 +29,10 @@ from bayesastro.simulators.spectra.photon_spectra import (
 )
 from bayesastro.simulators.spectra.response import Response, folded, response_of
 
-__all__ = [
-    "COMPONENTS",
-    "Background",
-    "BackgroundKind",
-    "Detector",
-    "Prior",
-    "background_level",
-    "build",
-    "expected_counts",
-    "observe",
-    "program",
-    "source_of",
-]
+__all__ = ["COMPONENTS", "Detector", "Prior", "build", "expected_counts", "program", "source_of"]
 
 Prior = float | tuple[Literal["uniform", "log_uniform", "normal", "log_normal"], float, float]
 """A fixed value, or a law and its two numbers: the ends; mean and sd; or median and sd of the logarithm."""
-
-BackgroundKind = Literal["none", "marginal", "latent", "smooth"]
 
 LAWS: dict[str, Callable[[float, float], dist.Distribution]] = {
     "uniform": dist.Uniform,
@@ -81,33 +64,6 @@ COMPONENTS: dict[str, tuple[Callable[..., Spectrum], dict[str, Prior]]] = {
 """Constructors of components with the priors of their parameters; those of power law and black body are jaxspec's."""
 
 COLUMN_DENSITY: Prior = ("uniform", 0.0, 1.0)
-
-KNOTS, LENGTH = 12, 0.7
-"""Of a smooth background: number of knots in log energy, and correlation length there."""
-
-NEGLIGIBLE = 1e-10
-"""Probability that a background has more counts than the sum over them goes to."""
-
-
-class Background(NamedTuple):
-    """What is known beforehand of a background, for each group of channels.
-
-    Parameters
-    ----------
-    scale : array, shape (g,)
-        Background expected in the source region per background expected in the background region.
-    level : array, shape (g,)
-        Counts expected in the background region before it is looked at, but for its total.
-    design : array, shape (g, k)
-        From standard normals to logarithms, of a smooth background.
-    terms : Terms
-        Of the sums over background counts, where rates are integrated out.
-    """
-
-    scale: Float[Array | np.ndarray, " g"]
-    level: Float[Array | np.ndarray, " g"]
-    design: Float[Array | np.ndarray, "g k"]
-    terms: Terms
 
 
 class Detector(NamedTuple):
@@ -142,13 +98,15 @@ def program(
     priors : mapping of str to Prior
         Of all parameters by name: ``nH`` [10²² cm⁻²], ``powerlaw_norm``, …
     background, background_shape
-        See :func:`observe`.
+        See :func:`bayesastro.models.spectra.xray_background.observe`.
     calibration_spread : float
         Standard deviation of the logarithm of each further detector's factor on the effective area.
     absorption, abundances : str
         Names of the cross-sections, recorded with results.
     """
-    values = {name: prior if isinstance(prior, float) else numpyro.sample(name, _law(prior)) for name, prior in priors.items()}
+    values = {
+        name: prior if isinstance(prior, float) else numpyro.sample(name, _law(prior)) for name, prior in priors.items()
+    }
     for i, (name, detector) in enumerate(zip(names, detectors, strict=True)):
         expected = expected_counts(detector, values, components)
         if i > 0:
@@ -161,7 +119,7 @@ def _law(prior: Prior) -> dist.Distribution:
     return LAWS[law](first, second)
 
 
-def source_of(values: Mapping[str, Array | float], components: Sequence[str]) -> Sum:
+def source_of(values: Mapping[str, Any], components: Sequence[str]) -> Sum:
     """The sum of components, not absorbed, of parameters by name."""
     parts = []
     for name, (make, parameters) in _numbered(components).items():
@@ -169,9 +127,7 @@ def source_of(values: Mapping[str, Array | float], components: Sequence[str]) ->
     return Sum(tuple(parts))
 
 
-def expected_counts(
-    detector: Detector, values: Mapping[str, Array | float], components: Sequence[str]
-) -> Float[Array, " g"]:
+def expected_counts(detector: Detector, values: Mapping[str, Any], components: Sequence[str]) -> Float[Array, " g"]:
     """Expected counts of the absorbed source in a detector's groups, without background.
 
     Parameters
@@ -183,53 +139,6 @@ def expected_counts(
     """
     absorber = Transmission(values["nH"], detector.cross_section)
     return folded(Product((source_of(values, components), absorber)), detector.response)
-
-
-def observe(
-    expected: Float[Array, " g"],
-    background: Background,
-    *,
-    kind: BackgroundKind,
-    shape: float = 1.0,
-    prefix: str = "",
-) -> None:
-    """The observed sites ``counts`` and ``background_counts`` of one detector.
-
-    Parameters
-    ----------
-    expected : array, shape (g,)
-        Counts of the source.
-    background : Background
-    kind : {"none", "marginal", "latent", "smooth"}
-        No background; a rate for each group, with a Gamma prior, integrated out or sampled; or one whose logarithm is a
-        smooth function of log energy, a Gaussian process of sampled spread.
-    shape : float
-        Of the Gamma prior: 1 for an exponential one.
-    prefix : str
-        Of the names of sites.
-    """
-    scale, level, design, terms = background
-    with numpyro.plate(f"{prefix}group", expected.shape[0]):
-        if kind == "none":
-            numpyro.sample(f"{prefix}counts", dist.Poisson(expected))
-            return
-        if kind == "marginal":
-            prior_rate = shape / jnp.asarray(level)
-            elsewhere = jnp.asarray(numpyro.sample(f"{prefix}background_counts", dist.GammaPoisson(shape, prior_rate)))
-            law = CountsOnBackground(expected, shape + elsewhere, (prior_rate + 1.0) / scale, terms)
-            numpyro.sample(f"{prefix}counts", law)
-            return
-        if kind == "latent":
-            rate = numpyro.sample(f"{prefix}background", dist.Gamma(shape, shape / jnp.asarray(level)))
-    if kind == "smooth":
-        offset = numpyro.sample(f"{prefix}background_offset", dist.Normal(0.0, 1.0))
-        spread = numpyro.sample(f"{prefix}background_spread", dist.HalfNormal(1.0))
-        with numpyro.plate(f"{prefix}knot", design.shape[1]):
-            knots = numpyro.sample(f"{prefix}background_knots", dist.Normal(0.0, 1.0))
-        rate = level * jnp.exp(offset + spread * (jnp.asarray(design) @ jnp.asarray(knots)))
-    with numpyro.plate(f"{prefix}group", expected.shape[0]):
-        numpyro.sample(f"{prefix}background_counts", dist.Poisson(rate))
-        numpyro.sample(f"{prefix}counts", dist.Poisson(expected + scale * rate))
 
 
 def _numbered(components: Sequence[str]) -> dict[str, tuple[Callable[..., Spectrum], dict[str, Prior]]]:
@@ -268,7 +177,7 @@ def build(
     priors : mapping of str to Prior, optional
         Of parameters by name, instead of the defaults; a number fixes one.
     background : {"none", "marginal", "latent", "smooth"}, optional
-        See :func:`observe`. By default "marginal" where there is a background, else "none".
+        See :func:`bayesastro.models.spectra.xray_background.observe`. By default "marginal" where there is a background, else "none".
     background_shape : float
         Of the Gamma prior of background rates.
     calibration_spread : float
@@ -320,56 +229,9 @@ def _priors(components: Sequence[str], given: Mapping[str, Prior]) -> dict[str, 
     return priors
 
 
-def background_level(spectrum: XraySpectrum) -> Float[np.ndarray, " g"]:
-    """Counts that the prior expects in the background region: those counted there, spread evenly over energy.
-
-    Raises
-    ------
-    ValueError
-        If the spectrum has no background.
-    """
-    if spectrum.background_counts is None:
-        raise ValueError(f"`{spectrum.name}` has no background. Read it with one.")
-    width = spectrum.e_max - spectrum.e_min
-    return width * max(spectrum.background_counts.sum(), 1) / width.sum()
-
-
-def _detector(
-    spectrum: XraySpectrum, cross_sections: CrossSections, kind: BackgroundKind, shape: float
-) -> Detector:
-    size = spectrum.counts.size
-    scale, level, design, terms = np.ones(size), np.ones(size), np.zeros((size, 0)), terms_up_to(np.zeros(size, int))
-    if kind != "none" and spectrum.background_counts is not None and spectrum.background_scale is not None:
-        scale = np.asarray(spectrum.background_scale, float)
-        level = background_level(spectrum)
-        if kind == "marginal":
-            terms = terms_up_to(_largest(scale, level, spectrum.background_counts, shape))
-    if kind == "smooth":
-        design = _smooth(0.5 * (spectrum.e_min + spectrum.e_max))
+def _detector(spectrum: XraySpectrum, cross_sections: CrossSections, kind: BackgroundKind, shape: float) -> Detector:
     response = response_of(spectrum.edges, spectrum.matrix, spectrum.exposure)
-    return Detector(response, cross_sections.binned(spectrum.edges), Background(scale, level, design, terms))
-
-
-def _smooth(energy: np.ndarray) -> np.ndarray:
-    """From knots of independent standard normals to a Matérn-3/2 process of unit variance in log energy."""
-    x = np.log(energy)
-    knots = np.linspace(x.min(), x.max(), KNOTS)
-
-    def covariance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        r = np.sqrt(3.0) * np.abs(a[:, None] - b) / LENGTH
-        return (1.0 + r) * np.exp(-r)
-
-    tril = np.linalg.cholesky(covariance(knots, knots) + 1e-9 * np.eye(KNOTS))
-    return np.linalg.solve(tril, covariance(knots, x)).T
-
-
-def _largest(scale: np.ndarray, level: np.ndarray, counts: np.ndarray, shape: float) -> np.ndarray:
-    """Counts that neither the background observed nor one of the prior exceeds in the source region."""
-    prior_rate = shape / level
-    prior = stats.nbinom.isf(NEGLIGIBLE, shape, prior_rate / (prior_rate + scale))
-    rate = (prior_rate + 1.0) / scale
-    seen = stats.nbinom.isf(NEGLIGIBLE, shape + counts, rate / (rate + 1.0))
-    return np.maximum(prior, seen).astype(int)
+    return Detector(response, cross_sections.binned(spectrum.edges), background_of(spectrum, kind, shape))
 
 
 def _check(

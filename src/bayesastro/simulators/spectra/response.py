@@ -73,9 +73,7 @@ class Response(eqx.Module):
         return jnp.asarray(self.exposure) * self.matrix(photons)
 
 
-def response_of(
-    edges: Float[np.ndarray, " m"], elements: Float[np.ndarray, "g n"], exposure: float
-) -> Response:
+def response_of(edges: Float[np.ndarray, " m"], elements: Float[np.ndarray, "g n"], exposure: float) -> Response:
     """A response from plain arrays.
 
     Raises
@@ -94,9 +92,7 @@ def response_of(
     return Response(edges, matrix_of(elements), np.asarray(exposure, float))
 
 
-def folded(
-    spectrum: Callable[[Float[Array, " m"]], Float[Array, " n"]], response: Response
-) -> Float[Array, " g"]:
+def folded(spectrum: Callable[[Float[Array, " m"]], Float[Array, " n"]], response: Response) -> Float[Array, " g"]:
     """Expected counts of a spectrum as a detector sees it.
 
     Parameters

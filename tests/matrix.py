@@ -23,7 +23,7 @@ import bayesastro as ba
 from bayesastro.inference.engine import Engine
 from bayesastro.models.cosmology import bao, expansion, hubble_diagram, tripp
 from bayesastro.models.lightcurves import transient, transient_population
-from bayesastro.models.spectra import xray
+from bayesastro.models.spectra import deconvolution, xray
 from bayesastro.problem import Problem
 
 FALSE_ALARM_RATE = 1e-3
@@ -293,6 +293,7 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "lightcurves.transit rotation": lambda: transits.problem(30, variability="rotation"),
     "lightcurves.transit_rv": lambda: transits.joint(30, variability="matern"),
     "lensing.parametric": small_lens,
+    "spectra.deconvolution": lambda: deconvolution.build(xray_spectra.small_spectrum(), num_nodes=16),
     "spectra.xray": xray_spectra.two_detectors,
     "spectra.xray smooth": lambda: xray.build(
         xray_spectra.small_spectrum(), xray_spectra.cross_sections(), background="smooth"

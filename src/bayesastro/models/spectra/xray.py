@@ -9,6 +9,8 @@ Cash (1979), ApJ 228, 939 (Poisson likelihood).
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
@@ -29,7 +31,7 @@ from bayesastro.simulators.spectra.photon_spectra import (
 )
 from bayesastro.simulators.spectra.response import Response, folded, response_of
 
-__all__ = ["COMPONENTS", "Detector", "Prior", "build", "expected_counts", "program", "source_of"]
+__all__ = ["COMPONENTS", "Detector", "Prior", "build", "expected_counts", "program", "source_counts", "source_of"]
 
 Prior = float | tuple[Literal["uniform", "log_uniform", "normal", "log_normal"], float, float]
 """A fixed value, or a law and its two numbers: the ends; mean and sd; or median and sd of the logarithm."""
@@ -139,6 +141,42 @@ def expected_counts(detector: Detector, values: Mapping[str, Any], components: S
     """
     absorber = Transmission(values["nH"], detector.cross_section)
     return folded(Product((source_of(values, components), absorber)), detector.response)
+
+
+def source_counts(
+    problem: Problem, draws: Mapping[str, Any], *, components: Sequence[str] | None = None
+) -> dict[str, Float[np.ndarray, "draw g"]]:
+    """Expected counts of the source in the groups of each detector, without background, for draws of the parameters.
+
+    Parameters
+    ----------
+    problem : Problem
+        From `build`.
+    draws : mapping of str to array, shape (draw,)
+        Parameters by name; others are left aside.
+    components : sequence of str, optional
+        Only these of the program's; by default all.
+
+    Returns
+    -------
+    dict of str to array, shape (draw, g)
+        By the prefix of the detector's sites, which is empty for a single one.
+    """
+    (detectors,), settings = problem.static_program.arguments(problem.data.arrays)
+    chosen = tuple(components or settings["components"])
+    fixed = {name: prior for name, prior in settings["priors"].items() if isinstance(prior, float)}
+    free = [site.name for site in problem.parameters if site.name in settings["priors"] or site.name.endswith("factor")]
+    counts = {}
+    with jax.enable_x64(True):
+        values = {name: jnp.asarray(np.asarray(draws[name]), float) for name in free}
+        for i, (name, detector) in enumerate(zip(settings["names"], detectors, strict=True)):
+
+            def one(theta: dict[str, Array], detector: Detector = detector) -> Array:
+                return expected_counts(detector, theta | fixed, chosen)
+
+            factor = np.asarray(draws[f"{name}factor"])[:, None] if i > 0 else 1.0
+            counts[name] = factor * np.asarray(jax.jit(jax.vmap(one))(values))
+    return counts
 
 
 def _numbered(components: Sequence[str]) -> dict[str, tuple[Callable[..., Spectrum], dict[str, Prior]]]:

@@ -1,5 +1,6 @@
 """Spectra without a formula: the smooth function, the density, and whether GeoVI covers the truth."""
 
+import itertools
 from dataclasses import replace
 
 import jax
@@ -36,7 +37,7 @@ def test_a_straight_line_is_a_power_law(problem):
     theta = {"offset": 0.3, "slope": -1.9, "roughness": 1.0, "excitations": np.zeros((23, 2))}
     norm = np.exp(level + 0.3 + 1.9 * np.log(EDGES[0]))
     np.testing.assert_allclose(problem.replay(theta)["spectrum"], norm * energies**-1.9, rtol=1e-9)
-    bins = [integrate.quad(lambda e: norm * e**-1.9, a, b)[0] for a, b in zip(EDGES, EDGES[1:], strict=False)]
+    bins = [integrate.quad(lambda e: norm * e**-1.9, a, b)[0] for a, b in itertools.pairwise(EDGES)]
     mean = spectrum.exposure * spectrum.matrix @ np.array(bins)
     found = problem.log_likelihood(theta)["counts"]
     np.testing.assert_allclose(found, stats.poisson.logpmf(spectrum.counts, mean), atol=0.02)

@@ -9,12 +9,13 @@ from bayesastro.models.spectra import xray
 from bayesastro.problem import Problem
 
 EDGES = np.geomspace(0.3, 10.0, 61)
+EXPOSURE = 1e4
 GROUPS = np.geomspace(0.5, 8.0, 16)
 
 
 def cross_sections() -> CrossSections:
     energy = np.geomspace(0.1, 20.0, 400)
-    return CrossSections(name="test", abundances="none", energy=energy, sigma=80.0 * energy**-2.7)
+    return CrossSections(name="test", abundances="none", energy=energy, sigma=2.4 * energy**-2.7)
 
 
 def matrix(seed: int = 0) -> np.ndarray:
@@ -26,17 +27,17 @@ def matrix(seed: int = 0) -> np.ndarray:
 
 
 def small_spectrum(seed: int = 0) -> XraySpectrum:
-    """Fifteen groups, some 700 counts of a power law and as many of the background region."""
+    """Fifteen groups, some 1,200 counts of a power law, and 480 of the background region."""
     rng, elements = np.random.default_rng(seed), matrix(seed)
     middle, width = np.sqrt(EDGES[1:] * EDGES[:-1]), np.diff(EDGES)
-    source = 2e4 * elements @ (3e-4 * middle**-1.9 * np.exp(-0.15 * 80.0 * middle**-2.7) * width)
+    source = EXPOSURE * elements @ (3e-4 * middle**-1.9 * np.exp(-0.15 * 2.4 * middle**-2.7) * width)
     background = 60.0 * np.diff(GROUPS)
     return XraySpectrum(
         name="small",
         counts=rng.poisson(source + 0.2 * background),
         background_counts=rng.poisson(background),
         background_scale=np.full(15, 0.2),
-        exposure=2e4,
+        exposure=EXPOSURE,
         e_min=GROUPS[:-1],
         e_max=GROUPS[1:],
         edges=EDGES,

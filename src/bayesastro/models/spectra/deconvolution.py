@@ -30,6 +30,7 @@ def program(
     response: Response,
     background: Background,
     *,
+    roughness: float | None,
     background_kind: BackgroundKind,
     background_shape: float,
 ) -> None:
@@ -42,12 +43,15 @@ def program(
     level : scalar
         Logarithm of a typical spectrum [photons cm⁻² s⁻¹ keV⁻¹] at the first node.
     response : Response
+    roughness : float, optional
+        Change of slope over a unit of log energy, one standard deviation; sampled where none is given.
     background, background_kind, background_shape
         See :func:`bayesastro.models.spectra.xray_background.observe`.
     """
     offset = numpyro.sample("offset", dist.Normal(0.0, 2.0))
     slope = numpyro.sample("slope", dist.Normal(-1.0, 1.5))
-    roughness = numpyro.sample("roughness", dist.LogNormal(0.0, 0.7))
+    if roughness is None:
+        roughness = numpyro.sample("roughness", dist.LogNormal(0.0, 0.7))
     xi = numpyro.sample("excitations", dist.Normal(0.0, 1.0).expand([nodes.shape[0] - 1, 2]).to_event(2))
     log_spectrum = integrated_wiener(xi, nodes[1] - nodes[0], roughness, level + offset, slope)
     numpyro.deterministic("spectrum", jnp.exp(log_spectrum))
@@ -66,6 +70,7 @@ def build(
     spectrum: XraySpectrum,
     *,
     num_nodes: int = 64,
+    roughness: float | None = None,
     background: BackgroundKind | None = None,
     background_shape: float = 1.0,
 ) -> Problem:
@@ -78,6 +83,8 @@ def build(
     spectrum : XraySpectrum
     num_nodes : int
         Of the smooth function, evenly spaced in log energy over the response.
+    roughness : float, optional
+        See :func:`program`; by default sampled.
     background : {"none", "marginal", "latent", "smooth"}, optional
         See :func:`bayesastro.models.spectra.xray_background.observe`. By default "latent" where there is a background:
         the metric that `GeoVI` needs is not known of "marginal".
@@ -87,10 +94,12 @@ def build(
     Raises
     ------
     ValueError
-        If there are fewer than three nodes, or a background is asked for that the spectrum does not have.
+        If there are fewer than three nodes, the roughness is not positive, or a background is asked for that the spectrum does not have.
     """
-    if num_nodes < 3:
-        raise ValueError(f"`num_nodes` must be at least 3, but {num_nodes} came.")
+    if num_nodes < 3 or not (roughness is None or roughness > 0):
+        raise ValueError(
+            f"`num_nodes` must be at least 3 and `roughness` positive, but {num_nodes} and {roughness} came."
+        )
     kind = background or ("none" if spectrum.background_counts is None else "latent")
     if kind != "none" and spectrum.background_counts is None:
         raise ValueError(f'`background={kind!r}` needs a background, but `{spectrum.name}` has none. Use "none".')
@@ -105,6 +114,7 @@ def build(
         np.log(max(spectrum.counts.sum(), 1) / sensitivity) - np.log(edges[0]),
         response_of(edges, spectrum.matrix, spectrum.exposure),
         background_of(spectrum, kind, background_shape),
+        roughness=None if roughness is None else float(roughness),
         background_kind=kind,
         background_shape=float(background_shape),
         observed=observed,

@@ -1,7 +1,8 @@
 """The spectrum that a detector saw, without a formula for it: a positive smooth function of energy, and Poisson counts.
 
 The logarithm of the photon spectrum is an integrated Wiener process in log energy: a power law that bends. What the
-detector cannot tell apart stays uncertain by the prior, which is explicit.
+detector cannot tell apart stays uncertain by the prior, which is explicit. GeoVI's intervals are a little narrow: of 95 % they
+hold 92 % where the roughness is known, 90 % where it is sampled (spectra of some thousand counts, drawn from the prior).
 
 References
 ----------

@@ -51,10 +51,9 @@ def program(
     """
     offset = numpyro.sample("offset", dist.Normal(0.0, 2.0))
     slope = numpyro.sample("slope", dist.Normal(-1.0, 1.5))
-    if roughness is None:
-        roughness = numpyro.sample("roughness", dist.LogNormal(0.0, 0.7))
+    sigma = numpyro.sample("roughness", dist.LogNormal(0.0, 0.7)) if roughness is None else roughness
     xi = numpyro.sample("excitations", dist.Normal(0.0, 1.0).expand([nodes.shape[0] - 1, 2]).to_event(2))
-    log_spectrum = integrated_wiener(xi, nodes[1] - nodes[0], roughness, level + offset, slope)
+    log_spectrum = integrated_wiener(xi, nodes[1] - nodes[0], sigma, level + offset, slope)
     numpyro.deterministic("spectrum", jnp.exp(log_spectrum))
     log_edges = jnp.log(jnp.asarray(response.edges))
     middle, width = 0.5 * (log_edges[1:] + log_edges[:-1]), jnp.diff(log_edges)

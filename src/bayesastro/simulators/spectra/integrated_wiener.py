@@ -44,4 +44,4 @@ def integrated_wiener(
     xi, h = jnp.asarray(excitations), jnp.asarray(step)
     slopes = slope + sigma * jnp.sqrt(h) * (jnp.cumsum(xi[:, 0]) - xi[:, 0])  # at the beginning of each step
     gains = h * slopes + sigma * h**1.5 * (0.5 * xi[:, 0] + xi[:, 1] / jnp.sqrt(12.0))
-    return start + jnp.concatenate([jnp.zeros(1, gains.dtype), jnp.cumsum(gains)])
+    return jnp.asarray(start) + jnp.concatenate([jnp.zeros(1, gains.dtype), jnp.cumsum(gains)])

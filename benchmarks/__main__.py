@@ -23,6 +23,7 @@ WORKLOADS = {
     "geovi": ("benchmarks.geovi_fields", "GeoVI on fields"),
     "transit": ("benchmarks.transit_gp", "Transits with a Gaussian process"),
     "supernovae": ("benchmarks.supernova_latents", "Supernovae with sampled latents"),
+    "xray": ("benchmarks.xray_spectra", "An X-ray spectrum"),
     "night": ("benchmarks.alert_night", "A night of alerts"),
 }
 

@@ -14,6 +14,7 @@ import numpyro.distributions as dist
 import supernovae
 import transient_curves
 import transits
+import xray_spectra
 from euclid_images import small_euclid
 from lenses import small_lens
 from scipy import stats
@@ -24,6 +25,7 @@ from bayesastro.inference.engine import Engine
 from bayesastro.models.cosmology import bao, expansion, hubble_diagram, tripp
 from bayesastro.models.fields import lognormal, lognormal_two_point, xray_image
 from bayesastro.models.lightcurves import transient, transient_population
+from bayesastro.models.spectra import deconvolution, xray
 from bayesastro.problem import Problem
 
 FALSE_ALARM_RATE = 1e-3
@@ -298,5 +300,10 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "lightcurves.transit_rv": lambda: transits.joint(30, variability="matern"),
     "lensing.euclid": lambda: small_euclid(2),
     "lensing.parametric": small_lens,
+    "spectra.deconvolution": lambda: deconvolution.build(xray_spectra.small_spectrum(), num_nodes=16),
+    "spectra.xray": xray_spectra.two_detectors,
+    "spectra.xray smooth": lambda: xray.build(
+        xray_spectra.small_spectrum(), xray_spectra.cross_sections(), background="smooth"
+    ),
 }
 """Every `build` of the package."""

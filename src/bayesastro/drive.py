@@ -320,6 +320,7 @@ def _attributes(problem: Problem, engine: Engine, seed: int, precision: Precisio
     """The result's attributes that are known before the run; mappings and lists as JSON."""
     identity = run_identity(problem, engine, seed, precision)
     return {name: json.dumps(v) if isinstance(v, dict) else v for name, v in identity.items()} | {
+        "program_settings": json.dumps(problem.settings),
         "exactness": engine.exactness,
         "references": json.dumps(engine.references),
         "device": f"{jax.local_device_count()} × {jax.local_devices()[0].device_kind}",

@@ -140,6 +140,12 @@ class Problem:
         return {name: array for place, (name, array) in enumerate(named) if place not in observed}
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """The program's keyword arguments that hold no arrays and that JSON has: numbers, flags, names, and sets of these."""
+        _, kwargs = self._program.arguments(self.data.arrays)
+        return {name: value for name, value in kwargs.items() if _is_plain(value)}
+
+    @property
     def parameters(self) -> tuple[Site, ...]:
         """The latent sites, in trace order: name, shape, support, prior family."""
         return self.views().structure.of_kind("latent")
@@ -321,6 +327,10 @@ def _rebuilt(
     prior_factors: tuple[str, ...],
 ) -> Problem:
     return Problem(program, *args, observed=observed, prior_factors=prior_factors, **kwargs)
+
+
+def _is_plain(value: Any) -> bool:
+    return all(leaf is None or isinstance(leaf, bool | int | float | str) for leaf in jax.tree.leaves(value))
 
 
 def _fixed_bounds(probes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, Any]]:

@@ -41,26 +41,31 @@ from bayesastro.datasets.transit_light_curves import (
     read_light_curve_text,
     read_velocities_text,
 )
+from bayesastro.datasets.xray_spectra import CrossSections, XraySpectrum, read_cross_sections, read_xray_spectrum
 
 __all__ = [
     "AlertLightCurve",
     "BAOTable",
     "ChronometerTable",
+    "CrossSections",
     "HubbleDiagram",
     "RadialVelocities",
     "SLACSLens",
     "SupernovaTable",
     "TransitLightCurve",
+    "XraySpectrum",
     "chronometer_covariance",
     "cosmic_chronometers",
     "desi_dr2_bao",
     "read_alerce",
     "read_archive_npz",
+    "read_cross_sections",
     "read_jla",
     "read_jla_binned",
     "read_light_curve_text",
     "read_pantheon_binned",
     "read_union3",
     "read_velocities_text",
+    "read_xray_spectrum",
     "slacs_lenses",
 ]

@@ -11,15 +11,15 @@ from xray_spectra import EDGES, small_spectrum
 
 import bayesastro as ba
 from bayesastro.models.spectra import deconvolution
-from bayesastro.simulators.spectra.integrated_wiener import integrated_wiener
+from bayesastro.simulators.fields import integrated_wiener_process
 
 
 def test_an_integrated_wiener_process_has_its_covariance():
     """Wahba 1978: cov(f(s), f(t)) = σ² s² (3 t − s) / 6 for s below t, from rest."""
     num, step, sigma = 12, 0.3, 0.8
     with jax.enable_x64(True):
-        linear = jax.jacfwd(lambda xi: integrated_wiener(xi, step, sigma, 0.0, 0.0))(np.zeros((num, 2)))
-        line = np.asarray(integrated_wiener(np.zeros((num, 2)), step, sigma, 2.0, -1.5))
+        linear = jax.jacfwd(lambda xi: integrated_wiener_process(xi, step, sigma)[:, 0])(np.zeros((num, 2)))
+        line = np.asarray(integrated_wiener_process(np.zeros((num, 2)), step, sigma, start=(2.0, -1.5))[:, 0])
     linear, t = np.asarray(linear).reshape(num + 1, -1), step * np.arange(num + 1)
     low, high = np.minimum(t[:, None], t), np.maximum(t[:, None], t)
     np.testing.assert_allclose(linear @ linear.T, sigma**2 * low**2 * (3 * high - low) / 6, atol=1e-12)

@@ -122,5 +122,5 @@ def test_field_level_inference_is_the_published_one(published_file):
 def test_field_level_inference_is_calibrated():
     problem = lognormal.build(np.zeros((10, 10)))
     engine = ba.NUTS(num_chains=2, num_warmup=300, num_draws=300)
-    report = ba.calibrate(problem, engine, num_simulations=150, seed=1, progress=False)
+    report = ba.calibrate(problem, engine, num_simulations=100, seed=1, chunk=1, progress=False)
     assert report.verdict == "pass", str(report)

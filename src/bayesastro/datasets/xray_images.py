@@ -7,6 +7,7 @@ XMM-Newton Science Archive.
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io import fits
@@ -63,7 +64,10 @@ def read_counts_image(path: str | Path) -> CountsImage:
     if not np.isclose(scales[0], scales[1], rtol=1e-3):
         raise ValueError(f"`{path}` must have square pixels, but they are {scales[0]:.3g} by {scales[1]:.3g} arcsec.")
     return CountsImage(
-        counts=data.astype(int), exposure=float(header.get("EXPOSURE", np.nan)), pixel_size=float(scales[0]), wcs=wcs
+        counts=data.astype(int),
+        exposure=float(str(header.get("EXPOSURE", np.nan))),
+        pixel_size=float(scales[0]),
+        wcs=wcs,
     )
 
 
@@ -118,7 +122,8 @@ def read_psf(path: str | Path, size: int, offset: tuple[float, float] = (0.0, 0.
 
 def _image(path: str | Path) -> tuple[np.ndarray, fits.Header]:
     with fits.open(path) as file:
-        data, header = file[0].data, file[0].header.copy()
+        first: Any = file[0]
+        data, header = first.data, first.header.copy()
         if data is None or np.ndim(data) != 2:
             raise ValueError(f"`{path}` must hold an image in its first extension.")
         return np.asarray(data, float), header

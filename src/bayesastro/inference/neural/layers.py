@@ -197,6 +197,9 @@ class _Standardised(nn.Module):
     """
 
     RATE = 0.01
+    number: Tensor
+    mean: Tensor
+    square: Tensor
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -208,7 +211,7 @@ class _Standardised(nn.Module):
         if self.training:
             with torch.no_grad():
                 self.number += 1.0
-                rate = torch.clamp(1.0 / self.number, min=self.RATE)
+                rate = torch.reciprocal(self.number).clamp_min(self.RATE)
                 self.mean += rate * (x.mean(0) - self.mean)
                 self.square += rate * (x.square().mean(0) - self.square)
         spread = torch.sqrt((self.square - self.mean.square()).clamp_min(1e-8))

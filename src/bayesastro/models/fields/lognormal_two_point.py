@@ -51,7 +51,7 @@ def distances(reach: float = REACH) -> Float[np.ndarray, " r"]:
     return _offsets(reach)[0]
 
 
-def correlations(y: Float[Array, "ny nx"], reach: float = REACH) -> Float[Array, " r"]:
+def correlations(y: Float[Array | np.ndarray, "ny nx"], reach: float = REACH) -> Float[Array, " r"]:
     """Means of products of two values, over all pairs at each distance.
 
     Parameters

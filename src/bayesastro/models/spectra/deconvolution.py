@@ -19,7 +19,7 @@ from jaxtyping import Array, Float
 from bayesastro.datasets.xray_spectra import XraySpectrum
 from bayesastro.models.spectra.xray_background import Background, BackgroundKind, background_of, observe
 from bayesastro.problem import Problem
-from bayesastro.simulators.spectra.integrated_wiener import integrated_wiener
+from bayesastro.simulators.fields.processes import integrated_wiener_process
 from bayesastro.simulators.spectra.response import Response, response_of
 
 __all__ = ["build", "node_energies", "program"]
@@ -53,7 +53,7 @@ def program(
     slope = numpyro.sample("slope", dist.Normal(-1.0, 1.5))
     sigma = numpyro.sample("roughness", dist.LogNormal(0.0, 0.7)) if roughness is None else roughness
     xi = numpyro.sample("excitations", dist.Normal(0.0, 1.0).expand([nodes.shape[0] - 1, 2]).to_event(2))
-    log_spectrum = integrated_wiener(xi, nodes[1] - nodes[0], sigma, level + offset, slope)
+    log_spectrum = integrated_wiener_process(xi, jnp.diff(nodes), sigma, start=(level + offset, slope))[:, 0]
     numpyro.deterministic("spectrum", jnp.exp(log_spectrum))
     log_edges = jnp.log(jnp.asarray(response.edges))
     middle, width = 0.5 * (log_edges[1:] + log_edges[:-1]), jnp.diff(log_edges)

@@ -46,7 +46,7 @@ def integrated_wiener_process(
     steps: Float[ArrayLike, "*#n"],
     sigma: Float[ArrayLike, "*#n"],
     asperity: Float[ArrayLike, "*#n"] = 0.0,
-    start: Float[ArrayLike, " 2"] | tuple[float, float] = (0.0, 0.0),
+    start: tuple[ArrayLike, ArrayLike] = (0.0, 0.0),
 ) -> Float[Array, "points 2"]:
     r"""A value whose rate is a random walk, :math:`dx = v \, dt + \sigma \sqrt{\epsilon} \, dW_1`, :math:`dv = \sigma \, dW_2`.
 
@@ -69,7 +69,7 @@ def integrated_wiener_process(
     xi = jnp.asarray(xi)
     steps = jnp.broadcast_to(jnp.asarray(steps), xi.shape[:1])
     scale = sigma * jnp.sqrt(steps)
-    value, rate = jnp.asarray(start, xi.dtype)
+    value, rate = start
     rates = rate + jnp.concatenate([jnp.zeros(1, xi.dtype), jnp.cumsum(scale * xi[:, 1])])
     # Given both ends of the rate over a step, the value's increment is about their mean.
     rough = scale * jnp.sqrt(jnp.square(steps) / 12.0 + asperity) * xi[:, 0]

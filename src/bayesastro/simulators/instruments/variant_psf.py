@@ -48,8 +48,8 @@ def variant_convolved(
     (first_y, weight_y), (first_x, weight_x) = _patches(ny, gy), _patches(nx, gx)
     long_y, long_x = weight_y.shape[1], weight_x.shape[1]
     image, psfs = jnp.asarray(image), jnp.asarray(psfs)
-    shape = (next_fast_len(long_y + py - 1, real=True), next_fast_len(long_x + px - 1, real=True))
     size_y, size_x = long_y + py - 1, long_x + px - 1
+    shape = (int(next_fast_len(size_y, real=True) or size_y), int(next_fast_len(size_x, real=True) or size_x))
     padded = jnp.pad(image, ((0, long_y), (0, long_x)))
     across = first_x[:, None] + np.arange(long_x)
     spread_across = first_x[:, None] + np.arange(size_x)

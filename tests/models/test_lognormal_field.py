@@ -75,17 +75,19 @@ def test_correlations_are_means_over_pairs():
 def test_correlations_are_as_expected():
     """Simulated ones about those of the paper's equation 6; the Gaussian program has their covariance."""
     bounds = {"alpha": (0.699, 0.701), "beta": (0.499, 0.501)}
-    simulated = lognormal_two_point.build_simulated(np.zeros((12, 12)), 0.3, **bounds)
+    simulated = lognormal_two_point.build(np.zeros((12, 12)), 0.3, likelihood="none", **bounds)
     draws = simulated.simulate(20_000, key=jax.random.key(1)).observables["correlations"]
     expected = lognormal_two_point.expected_correlations(0.7, 0.5, 0.3)
     error = draws.std(0) / np.sqrt(len(draws))
     assert (np.abs(draws.mean(0) - np.asarray(expected)) < Z * error + 1e-3 * np.asarray(expected)).all()
-    gaussian = lognormal_two_point.build_gaussian(np.zeros((12, 12)), 0.3, fiducial=(0.7, 0.5), **bounds)
+    gaussian = lognormal_two_point.build(np.zeros((12, 12)), 0.3, fiducial=(0.7, 0.5), **bounds)
     tril = gaussian.covariates["tril"]
     ratio = np.sqrt(np.diag(tril @ tril.T)) / draws.std(0)
     np.testing.assert_allclose(ratio, 1.0, atol=0.1)
+    with pytest.raises(ValueError, match='must be "gaussian" or "none"'):
+        lognormal_two_point.build(np.zeros((3, 3)), likelihood="exact")
     with pytest.raises(ValueError, match="`fiducial` must lie within the priors"):
-        lognormal_two_point.build_gaussian(np.zeros((3, 3)), fiducial=(3.0, 0.5))
+        lognormal_two_point.build(np.zeros((3, 3)), fiducial=(3.0, 0.5))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 r"""A log-normal field told by its two-point correlations, with a Gaussian likelihood or without one.
 
 What most analyses keep of a field. Of a log-normal one most is lost, and the correlations of few pixels are not Gaussian, so
-that a likelihood that says so is biased. Without a likelihood, `build_simulated` serves what learns from simulations. Beside
+that a likelihood that says so is biased. Without a likelihood, `build(…, likelihood="none")` serves what learns from simulations. Beside
 :mod:`bayesastro.models.fields.lognormal`, which takes all pixels.
 
 References
@@ -10,6 +10,7 @@ Leclercq & Heavens 2021, MNRAS 506, L85 (arXiv:2103.04158), equations 6-9.
 """
 
 import functools
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,8 +24,7 @@ from bayesastro.models.fields.lognormal import checked_bounds, checked_image, lo
 from bayesastro.problem import Problem
 
 __all__ = [
-    "build_gaussian",
-    "build_simulated",
+    "build",
     "correlations",
     "distances",
     "expected_correlations",
@@ -122,69 +122,57 @@ def simulated_program(
     numpyro.sample("correlations", dist.Delta(correlations(y)).to_event(1))
 
 
-def build_simulated(
+def build(
     y: ArrayLike,
     sigma: float = 0.01,
     *,
-    alpha: tuple[float, float] = (0.0, 2.0),
-    beta: tuple[float, float] = (0.2, 0.8),
-) -> Problem:
-    """The program without a density, with the correlations of a field.
-
-    Parameters and errors are those of :func:`bayesastro.models.fields.lognormal.build`.
-    """
-    image, settings = checked_image(y, sigma), checked_bounds(alpha, beta)
-    return Problem(
-        simulated_program,
-        sigma=np.asarray(float(sigma)),
-        shape=image.shape,
-        **settings,
-        observed={"correlations": _seen(image)},
-    )
-
-
-def build_gaussian(
-    y: ArrayLike,
-    sigma: float = 0.01,
-    *,
+    likelihood: Literal["gaussian", "none"] = "gaussian",
     fiducial: tuple[float, float] = (1.0, 0.5),
     alpha: tuple[float, float] = (0.0, 2.0),
     beta: tuple[float, float] = (0.2, 0.8),
     num_simulations: int = 5000,
     seed: int = 0,
 ) -> Problem:
-    """The program with a Gaussian likelihood, with the correlations of a field.
+    """The program with the correlations of a field.
 
     Parameters
     ----------
     y, sigma, alpha, beta
         As for :func:`bayesastro.models.fields.lognormal.build`.
+    likelihood : {"gaussian", "none"}
+        Whether correlations are normal, or told by simulations alone: by a program without a density.
     fiducial : (float, float)
-        α and β of the simulations that the covariance is from.
+        α and β of the simulations that the covariance of a Gaussian likelihood is from.
     num_simulations, seed : int
+        Of these.
 
     Raises
     ------
     ValueError
-        As there, or if `fiducial` lies outside the priors.
+        As there, if the likelihood is none of these, or if `fiducial` lies outside the priors.
     """
     image, settings = checked_image(y, sigma), checked_bounds(alpha, beta)
+    settings |= {"sigma": np.asarray(float(sigma))}
+    if likelihood == "none":
+        return Problem(simulated_program, shape=image.shape, **settings, observed={"correlations": _seen(image)})
+    if likelihood != "gaussian":
+        raise ValueError(f'`likelihood` must be "gaussian" or "none", but {likelihood!r} came.')
     if not all(low <= value <= high for value, (low, high) in zip(fiducial, (alpha, beta), strict=True)):
         raise ValueError(f"`fiducial` must lie within the priors {alpha} and {beta}, but {fiducial} came.")
+    tril = _covariance_factor(image.shape, sigma, fiducial, num_simulations, seed)
+    return Problem(gaussian_program, tril=tril, **settings, observed={"correlations": _seen(image)})
 
+
+def _covariance_factor(
+    shape: tuple[int, ...], sigma: float, fiducial: tuple[float, float], num_simulations: int, seed: int
+) -> Float[np.ndarray, "r r"]:
     def drawn(key: Array) -> Array:
         keys = jax.random.split(key)
-        field = lognormal_field(*fiducial, image.shape).sample(keys[0])
-        return correlations(field + sigma * jax.random.normal(keys[1], image.shape))
+        field = lognormal_field(*fiducial, (shape[0], shape[1])).sample(keys[0])
+        return correlations(field + sigma * jax.random.normal(keys[1], shape))
 
     draws = np.asarray(jax.jit(jax.vmap(drawn))(jax.random.split(jax.random.key(seed), num_simulations)), float)
-    return Problem(
-        gaussian_program,
-        sigma=np.asarray(float(sigma)),
-        tril=np.linalg.cholesky(np.cov(draws.T)),
-        **settings,
-        observed={"correlations": _seen(image)},
-    )
+    return np.linalg.cholesky(np.cov(draws.T))
 
 
 def _seen(image: Float[np.ndarray, "ny nx"]) -> Float[np.ndarray, " r"]:

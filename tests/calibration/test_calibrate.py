@@ -1,5 +1,7 @@
 """`calibrate` from end to end: verdicts, reports, posterior SBC, recalibration, plausibility, and refusals."""
 
+import jax
+import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import numpyro
@@ -300,3 +302,22 @@ def test_results_of_other_programs_are_refused(right):
         right.plausibility(other, result)
     with pytest.raises(ValueError, match="was learnt on another program"):
         right.recalibrate().apply(other, result)
+
+
+def without_density(scale):
+    """Noise from keys of the program's own."""
+    mean = numpyro.sample("mean", dist.Normal(0.0, 1.0))
+    noise = jax.random.normal(jnp.asarray(numpyro.prng_key()), (3,))
+    numpyro.sample("y", dist.Delta(mean + scale * noise).to_event(1))
+
+
+def test_programs_without_a_density_are_calibrated_by_what_they_have():
+    problem = ba.Problem(without_density, np.array(0.5), observed={"y": np.zeros(3)})
+    bank = ba.simulate(problem, 2000, seed=1, progress=False)
+    network = ba.NPE(flow="mixture", hidden=16, max_epochs=10).train(problem, bank, seed=1, progress=False)
+    report = ba.calibrate(problem, network, num_simulations=100, seed=2, progress=False)
+    assert {"ranks", "coverage", "tarp"} <= set(report.checks.index)
+    assert not {"log_likelihood", "hpd"} & set(report.checks.index)
+    with pytest.raises(ValueError, match="the program has no density"):
+        report.recalibrate()
+    assert "no density" in report.plot().axes[1].get_title()

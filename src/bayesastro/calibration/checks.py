@@ -64,6 +64,11 @@ class Pool:
         """Number of simulations with draws."""
         return len(self.theta)
 
+    @property
+    def has_density(self) -> bool:
+        """Whether a density is known anywhere; a program that draws keys itself has none."""
+        return self.size == 0 or bool(np.isfinite(self.log_likelihood).any())
+
 
 @dataclass(frozen=True, kw_only=True)
 class Assessment:
@@ -99,7 +104,8 @@ def assess(pool: Pool, *, false_alarm: float, seed: int) -> Assessment:
     """Make all checks of a pool, which together fail a right posterior at the rate `false_alarm`."""
     random = np.random.default_rng(seed)
     columns = {label: pool.theta[..., i] for i, label in enumerate(pool.labels)}
-    columns |= {"log_likelihood": pool.log_likelihood, "hpd": pool.log_density}
+    if pool.has_density:
+        columns |= {"log_likelihood": pool.log_likelihood, "hpd": pool.log_density}
     columns |= {name: distances(pool.coordinates, at) for name, at in pool.references.items()}
     if pool.size < MIN_FITS:
         return _without_fits(pool, list(columns))
@@ -193,7 +199,7 @@ def _moments(pool: Pool) -> pd.DataFrame:
 def _coverage(pool: Pool, pit: pd.DataFrame) -> pd.DataFrame:
     """Coverage of central regions by parameter, and of regions of highest density."""
     rows, total = {}, pool.size + pool.num_failed
-    for label in [*pool.labels, "hpd"]:
+    for label in [*pool.labels, *(["hpd"] if pool.has_density else [])]:
         place = 1 - pit[label].to_numpy() if label == "hpd" else np.abs(2 * pit[label].to_numpy() - 1)
         for level in LEVELS:
             count = int((place <= level).sum())

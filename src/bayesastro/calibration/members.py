@@ -208,9 +208,14 @@ def _evaluator(views: Views, axes: tuple[Any, ...]) -> Callable[..., Any]:
     chart, terms = views.unconstrained, site_terms(views, 0)
 
     def one(theta: dict[str, Any], data: Data) -> dict[str, Any]:
+        coordinates = chart.to_coordinates(theta, data)
+        if views.structure.draws_keys:  # there is no density
+            width, nothing = len(FEATURES) * len(views.fisher_rules), jnp.full((), jnp.nan)
+            densities = {"log_prior": nothing, "log_likelihood": nothing}
+            return {"coordinates": coordinates, **densities, "features": jnp.zeros(width)}
         prior, likelihood, _ = terms(theta, data)
         return {
-            "coordinates": chart.to_coordinates(theta, data),
+            "coordinates": coordinates,
             "log_prior": sum((jnp.sum(v) for v in prior.values()), jnp.zeros(())),
             "log_likelihood": sum((jnp.sum(v) for v in likelihood.values()), jnp.zeros(())),
             "features": _residual_features(views, theta, data),

@@ -106,8 +106,10 @@ def recalibrate(pool: Pool, batch: Batch, *, false_alarm: float, seed: int, prog
     Raises
     ------
     ValueError
-        If fewer than 40 simulations have draws.
+        If fewer than 40 simulations have draws, or the program has no density.
     """
+    if not pool.has_density:
+        raise ValueError("Recalibration needs regions of highest density, but the program has no density.")
     if pool.size < 40:
         raise ValueError(f"Recalibration needs at least 40 simulations with draws, but there are {pool.size}.")
     order = np.random.default_rng(seed).permutation(pool.size)

@@ -223,6 +223,10 @@ class CalibrationReport:
 
     def _draw_ranks(self, axis: Axes, labels: list[str], check: str, title: str) -> None:
         """ECDFs of fractional ranks minus the uniform one, with the simultaneous band."""
+        if check not in self.assessment.extremity:
+            axis.set_axis_off()
+            axis.set_title(f"{title}: the program has no density", fontsize=9)
+            return
         grid = ecdf_grid(self.pool.size)
         low, high = ecdf_band(self.pool.size, self.assessment.extremity[check])
         axis.fill_between(grid, low - grid, high - grid, color="0.88", lw=0)
@@ -235,7 +239,7 @@ class CalibrationReport:
 
     def _draw_coverage(self, axis: Axes, labels: list[str]) -> None:
         """Coverage at each level with its interval."""
-        for i, label in enumerate([*labels, "hpd"]):
+        for i, label in enumerate([*labels, *(["hpd"] if self.pool.has_density else [])]):
             rows = self.coverage.loc[label]
             place = np.asarray(rows.index, float) + 0.004 * (i - len(labels) / 2)
             error = np.abs(rows[["low", "high"]].to_numpy().T - rows["coverage"].to_numpy())

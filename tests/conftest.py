@@ -1,5 +1,6 @@
 """Shared by all tests."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -15,6 +16,15 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 def data_folder() -> Path:
     """The folder of published data: ``BAYESASTRO_DATA``, or ``../shared/data`` next to the repository."""
     return Path(os.environ.get("BAYESASTRO_DATA", REPOSITORY.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten():
+    """Compiled programs are dropped after each file: a process may hold only so many mappings of memory."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
 
 
 @pytest.fixture

@@ -12,8 +12,11 @@ References
 Lemos et al. 2023, ICML (arXiv:2302.03026).
 """
 
+import warnings
+
 import numpy as np
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
@@ -80,7 +83,8 @@ def estimates(x_known: np.ndarray, z_known: np.ndarray, x: np.ndarray, seed: int
     target = QuantileTransformer(n_quantiles=quantiles, output_distribution="normal", random_state=0)
     network = MLPRegressor(hidden_layer_sizes=(64, 64), early_stopping=True, max_iter=200, random_state=seed % 2**32)
     wanted = target.fit_transform(z_known)
-    with threadpool_limits(1):  # matrices so small that threads only wait for each other
+    with threadpool_limits(1), warnings.catch_warnings():  # matrices so small that threads only wait for each other
+        warnings.simplefilter("ignore", ConvergenceWarning)  # any estimate will do
         network.fit(features.fit_transform(x_known), wanted if wanted.shape[1] > 1 else wanted[:, 0])
         found = np.asarray(network.predict(np.asarray(features.transform(x))))
     return target.inverse_transform(found.reshape(len(x), -1))

@@ -181,6 +181,11 @@ class Problem:
         return self.views().unconstrained
 
     @property
+    def centred(self) -> Unconstrained:
+        """The chart of unconstrained coordinates, relative to the data where the program says so."""
+        return self.views().centred
+
+    @property
     def white(self) -> White:
         """The chart of standard normal coordinates.
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import stellar_spectra
 import supernovae
 import transient_curves
 import transits
@@ -25,7 +26,8 @@ from bayesastro.inference.engine import Engine
 from bayesastro.models.cosmology import bao, expansion, hubble_diagram, tripp
 from bayesastro.models.fields import lognormal, lognormal_two_point, xray_image
 from bayesastro.models.lightcurves import transient, transient_population
-from bayesastro.models.spectra import deconvolution, xray
+from bayesastro.models.spectra import binary_star, deconvolution, star, xray
+from bayesastro.models.spectra.payne import spectrum_network
 from bayesastro.problem import Problem
 
 FALSE_ALARM_RATE = 1e-3
@@ -300,7 +302,18 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "lightcurves.transit_rv": lambda: transits.joint(30, variability="matern"),
     "lensing.euclid": lambda: small_euclid(2),
     "lensing.parametric": small_lens,
+    "spectra.binary_star": lambda: binary_star.build(stellar_spectra.spectra(), stellar_spectra.networks()),
+    "spectra.binary_star visits": lambda: binary_star.build(
+        stellar_spectra.spectra(3), stellar_spectra.networks(), continuum_order=1
+    ),
     "spectra.deconvolution": lambda: deconvolution.build(xray_spectra.small_spectrum(), num_nodes=16),
+    "spectra.star": lambda: star.build(
+        stellar_spectra.spectra(2),
+        spectrum_network(stellar_spectra.networks()),
+        max_rotation=50.0,
+        max_veiling=2.0,
+        continuum_order=1,
+    ),
     "spectra.xray": xray_spectra.two_detectors,
     "spectra.xray smooth": lambda: xray.build(
         xray_spectra.small_spectrum(), xray_spectra.cross_sections(), background="smooth"

@@ -26,6 +26,15 @@ from bayesastro.datasets.cosmic_chronometers import (
 )
 from bayesastro.datasets.desi_dr2_bao import BAOTable, desi_dr2_bao
 from bayesastro.datasets.euclid_lens import EuclidLens, euclid_lens
+from bayesastro.datasets.payne import (
+    NetworkWeights,
+    PayneNetworks,
+    StellarSpectra,
+    read_apogee_spectrum,
+    read_apogee_visits,
+    read_apstar,
+    read_payne,
+)
 from bayesastro.datasets.slacs import SLACSLens, slacs_lenses
 from bayesastro.datasets.supernovae import (
     HubbleDiagram,
@@ -53,8 +62,11 @@ __all__ = [
     "CrossSections",
     "EuclidLens",
     "HubbleDiagram",
+    "NetworkWeights",
+    "PayneNetworks",
     "RadialVelocities",
     "SLACSLens",
+    "StellarSpectra",
     "SupernovaTable",
     "TransitLightCurve",
     "XraySpectrum",
@@ -63,6 +75,9 @@ __all__ = [
     "desi_dr2_bao",
     "euclid_lens",
     "read_alerce",
+    "read_apogee_spectrum",
+    "read_apogee_visits",
+    "read_apstar",
     "read_archive_npz",
     "read_counts_image",
     "read_cross_sections",
@@ -71,6 +86,7 @@ __all__ = [
     "read_jla_binned",
     "read_light_curve_text",
     "read_pantheon_binned",
+    "read_payne",
     "read_psf",
     "read_union3",
     "read_velocities_text",

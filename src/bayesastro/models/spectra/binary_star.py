@@ -1,0 +1,164 @@
+"""Two stars in one spectrum, unresolved on the sky: in a single spectrum, or followed over several visits.
+
+The companion has the age and composition of the more massive star, so that one mass ratio says what it is. Over several visits
+velocities move against each other about that of the pair, by the ratio of masses that their orbit has; that it is the one that
+the spectra tell of is a test, and not assumed.
+
+References
+----------
+El-Badry et al. 2018, MNRAS 473, 5043 (arXiv:1709.03983), section 3, and MNRAS 476, 528 (arXiv:1711.08793), section 3.2.
+"""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from jaxtyping import Array, Bool, Float, Int
+
+from bayesastro.datasets.payne import PayneNetworks, StellarSpectra
+from bayesastro.models.spectra.payne import (
+    LABELS,
+    Stars,
+    companion_of,
+    companion_range,
+    pair_spectra,
+    stars_of,
+)
+from bayesastro.models.spectra.star import (
+    VELOCITY_SD,
+    LabelPriors,
+    checked_spectra,
+    label_priors,
+    observe_flux,
+    sampled_labels,
+)
+from bayesastro.problem import Problem
+from bayesastro.simulators.spectra.continuum import ContinuumFit, continuum_fit, polynomials
+from bayesastro.simulators.spectra.spectrograph import Spectrograph, spectrograph_of
+
+__all__ = ["build", "program"]
+
+PRIMARY = {"Teff": (4800.0, 6900.0), "logg": (4.05, 4.88)}
+"""Of the more massive star: all these have companions that the networks know."""
+
+DYNAMICAL_RATIO = (0.1, 1.5)
+"""Bounds of the mass ratio of the orbit. Above 1 the fainter one would be the more massive, as a close pair is."""
+
+
+def program(
+    stars: Stars,
+    spectrograph: Spectrograph,
+    pixels: Int[Array, " m"],
+    fits: ContinuumFit,
+    sigma: Float[Array, "visits n"],
+    is_used: Bool[Array, "visits n"],
+    priors: LabelPriors,
+    basis: Float[Array, "n k"],
+    *,
+    given: tuple[str, ...],
+    has_orbit: bool,
+    continuum_sd: float,
+) -> None:
+    """Normalised flux of two stars.
+
+    Sites: labels of the more massive star; ``companion``, the place of the mass ratio in the range that the networks know, and
+    from it ``mass_ratio``, ``Teff_2`` and ``logg_2``; ``v_macro_2`` [km/s]; ``jitter``; ``velocity`` of each visit and star [km/s],
+    or, with an orbit, ``velocity_1`` by visit, ``systemic`` and ``mass_ratio_orbit``, and from them ``velocity``. Observed: ``flux``.
+
+    Parameters
+    ----------
+    stars : Stars
+    spectrograph : Spectrograph
+    pixels : array of int, shape (m,)
+        Of the continuum.
+    fits : ContinuumFit
+        With a leading axis for visits.
+    sigma, is_used, priors, basis, given, continuum_sd
+        As for :func:`bayesastro.models.spectra.star.program`.
+    has_orbit : bool
+        Whether velocities of all visits move about one of the pair.
+    """
+    first = sampled_labels(LABELS, priors, given)
+    low, high = companion_range(stars, first[:3])
+    ratio = low + (high - low) * jnp.asarray(numpyro.sample("companion", dist.Uniform(0.0, 1.0)))
+    numpyro.deterministic("mass_ratio", ratio)
+    Teff, logg, Fe_H = companion_of(stars, first[:3], ratio)
+    numpyro.deterministic("Teff_2", Teff)
+    numpyro.deterministic("logg_2", logg)
+    v_macro = jnp.asarray(numpyro.sample("v_macro_2", dist.Uniform(priors.low[4], priors.high[4])))
+    labels = jnp.stack([first, jnp.stack([Teff, logg, Fe_H, first[3], v_macro])])
+    velocity = _orbit(sigma.shape[0]) if has_orbit else _free_velocities(sigma.shape[0])
+    expected = pair_spectra(stars, labels, velocity, spectrograph, pixels, fits)
+    observe_flux(expected, sigma, is_used, basis, continuum_sd)
+
+
+def _free_velocities(num: int) -> Float[Array, "visits 2"]:
+    return jnp.asarray(numpyro.sample("velocity", dist.Normal(0.0, VELOCITY_SD).expand([num, 2]).to_event(2)))
+
+
+def _orbit(num: int) -> Float[Array, "visits 2"]:
+    systemic = jnp.asarray(numpyro.sample("systemic", dist.Normal(0.0, VELOCITY_SD)))
+    ratio = jnp.asarray(numpyro.sample("mass_ratio_orbit", dist.Uniform(*DYNAMICAL_RATIO)))
+    first = jnp.asarray(numpyro.sample("velocity_1", dist.Normal(systemic, VELOCITY_SD).expand([num]).to_event(1)))
+    velocity = jnp.stack([first, systemic + (systemic - first) / ratio], axis=1)
+    numpyro.deterministic("velocity", velocity)
+    return velocity
+
+
+def build(
+    spectra: StellarSpectra,
+    networks: PayneNetworks,
+    *,
+    priors: Mapping[str, tuple[float, float]] | None = None,
+    has_orbit: bool | None = None,
+    continuum_order: int | None = None,
+    continuum_sd: float = 0.02,
+) -> Problem:
+    """The program with the spectra of a star that may be two.
+
+    Parameters
+    ----------
+    spectra : StellarSpectra
+    networks : PayneNetworks
+    priors : mapping of str to (float, float), optional
+        Mean and standard deviation of labels of the more massive star.
+    has_orbit : bool, optional
+        By default where there are several visits.
+    continuum_order, continuum_sd
+        As for :func:`bayesastro.models.spectra.star.build`.
+
+    Raises
+    ------
+    ValueError
+        As there, if an orbit is asked for one visit, or a detector has too few pixels of continuum.
+    """
+    arrays = checked_spectra(spectra, {"networks": len(networks.wavelength)})
+    visits, wavelength = len(arrays["flux"]), networks.wavelength
+    has_orbit = visits > 1 if has_orbit is None else has_orbit
+    if has_orbit and visits == 1:
+        raise ValueError("An orbit needs more than one visit. Use `has_orbit=False` for a single spectrum.")
+    stars = stars_of(networks)
+    bounds = dict(zip(LABELS, zip(stars.lines.domain.low, stars.lines.domain.high, strict=True), strict=True)) | PRIMARY
+    spectrograph, pixels = spectrograph_of(wavelength), np.flatnonzero(networks.is_continuum)
+    weights = np.where(arrays["is_used"], 1.0 / arrays["sigma"] ** 2, 0.0)[:, pixels]
+    fits = [continuum_fit(wavelength, spectrograph.parts, pixels, weight) for weight in weights]
+    order = continuum_order
+    basis = np.zeros((len(wavelength), 0)) if order is None else polynomials(wavelength, spectrograph.parts, order)
+    return Problem(
+        program,
+        stars,
+        spectrograph,
+        pixels,
+        jax.tree.map(lambda *leaves: np.stack(leaves), *fits),
+        arrays["sigma"],
+        arrays["is_used"],
+        label_priors(bounds, priors or {}),
+        basis,
+        given=tuple(priors or {}),
+        has_orbit=bool(has_orbit),
+        continuum_sd=float(continuum_sd),
+        observed={"flux": arrays["flux"]},
+    )

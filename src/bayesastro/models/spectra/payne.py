@@ -1,0 +1,171 @@
+"""The networks of :mod:`bayesastro.datasets.payne` as emulators, and two stars' light in one spectrum.
+
+References
+----------
+El-Badry et al. 2018, MNRAS 473, 5043 (arXiv:1709.03983), section 3 (the sum of two stars' spectra).
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int
+
+from bayesastro.datasets.payne import NetworkWeights, PayneNetworks
+from bayesastro.simulators.spectra.continuum import ContinuumFit
+from bayesastro.simulators.spectra.emulators import Domain, Perceptron, PixelNetworks
+from bayesastro.simulators.spectra.spectrograph import Spectrograph
+
+__all__ = [
+    "COMPANION_LABELS",
+    "LABELS",
+    "Stars",
+    "companion_of",
+    "companion_range",
+    "pair_spectra",
+    "spectrum_network",
+    "stars_of",
+]
+
+LABELS = ("Teff", "logg", "Fe_H", "Mg_Fe", "v_macro")
+"""T_eff [K], log g [cm s⁻²], [Fe/H], [Mg/Fe], macroturbulence [km/s]."""
+
+COMPANION_LABELS = ("Teff", "logg", "Fe_H", "mass_ratio")
+
+NUM_RATIOS = 128
+"""Mass ratios at which companions are looked at to find the range that the networks know."""
+
+MARGIN = 1e-3
+"""Of what the networks know of a companion, this part is left out on either side: the range is interpolated."""
+
+
+class Stars(NamedTuple):
+    """What makes the spectrum of two stars.
+
+    Parameters
+    ----------
+    lines : PixelNetworks
+        Labels to flux over continuum.
+    continuum : PixelNetworks
+        The first four labels to flux density per unit wavelength, in any unit, at the pixels of the continuum.
+    companion : Perceptron
+        T_eff, log g, [Fe/H] and mass ratio to T_eff [1000 K] and log g.
+    radius : Perceptron
+        T_eff, log g, [Fe/H] to the radius [solar].
+    """
+
+    lines: PixelNetworks
+    continuum: PixelNetworks
+    companion: Perceptron
+    radius: Perceptron
+
+
+def spectrum_network(networks: PayneNetworks) -> PixelNetworks:
+    """Labels to flux over continuum."""
+    return _pixels(networks.normalised, LABELS)
+
+
+def stars_of(networks: PayneNetworks) -> Stars:
+    """All four networks."""
+    # Per unit wavelength: what is per unit frequency, over the squared wavelength.
+    at = networks.is_continuum
+    scale = (np.median(networks.wavelength) / networks.wavelength[at]) ** 2
+    (hidden, output), (hidden_offset, output_offset) = networks.unnormalised.weights, networks.unnormalised.offsets
+    per_wavelength = replace(
+        networks.unnormalised,
+        weights=(hidden[at], output[at] * scale[:, None]),
+        offsets=(hidden_offset[at], output_offset[at] * scale),
+    )
+    return Stars(
+        spectrum_network(networks),
+        _pixels(per_wavelength, LABELS[:4]),
+        _shared(networks.companion, COMPANION_LABELS),
+        _shared(networks.radius, LABELS[:3]),
+    )
+
+
+def _pixels(network: NetworkWeights, names: tuple[str, ...]) -> PixelNetworks:
+    (hidden, output), (hidden_offset, output_offset) = network.weights, network.offsets
+    return PixelNetworks(
+        domain=Domain(names, network.low, network.high),
+        hidden=hidden,
+        hidden_offset=hidden_offset,
+        output=output,
+        output_offset=output_offset,
+    )
+
+
+def _shared(network: NetworkWeights, names: tuple[str, ...]) -> Perceptron:
+    domain = Domain(names, network.low, network.high)
+    return Perceptron(domain=domain, weights=network.weights, offsets=network.offsets, activation="sigmoid")
+
+
+def companion_of(stars: Stars, star: Float[Array, " 3"], mass_ratio: Float[ArrayLike, ""]) -> Float[Array, " 3"]:
+    """Teff [K], logg and Fe_H of a companion of the same age and composition; `star` has those of the more massive one."""
+    Teff, logg = stars.companion(jnp.append(star, mass_ratio))
+    return jnp.stack([1000.0 * Teff, logg, star[2]])
+
+
+def companion_range(stars: Stars, star: Float[Array, " 3"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Least and largest mass ratio whose companion is one that the networks know; NaN if there is none.
+
+    Parameters
+    ----------
+    star : array, shape (3,)
+        Teff [K], logg and Fe_H of the more massive one.
+    """
+    domain, known = stars.companion.domain, stars.lines.domain
+    ratio = jnp.linspace(domain.low[3], domain.high[3], NUM_RATIOS)
+    places = jax.vmap(lambda q: known.scaled(jnp.pad(companion_of(stars, star, q), (0, 2)))[:2])(ratio)
+    room = 0.5 - MARGIN - jnp.max(jnp.abs(places), axis=1)
+    is_known, i = room >= 0, jnp.arange(NUM_RATIOS)
+
+    def edge(last: Array, neighbour: Array) -> Array:
+        """Where the room ends between a mass ratio that is known and its neighbour."""
+        fall = room[last] - room[neighbour]
+        part = room[last] / jnp.where(is_known[neighbour], 1.0, fall)
+        return jnp.where(is_known[neighbour], ratio[last], ratio[last] + part * (ratio[neighbour] - ratio[last]))
+
+    first, last = jnp.argmax(is_known), jnp.max(jnp.where(is_known, i, 0))
+    low = edge(first, jnp.maximum(first - 1, 0))
+    high = edge(last, jnp.minimum(last + 1, NUM_RATIOS - 1))
+    return jnp.where(is_known.any(), low, jnp.nan), jnp.where(is_known.any(), high, jnp.nan)
+
+
+def pair_spectra(
+    stars: Stars,
+    labels: Float[Array, "2 5"],
+    velocity: Float[Array, "visits 2"],
+    spectrograph: Spectrograph,
+    pixels: Int[Array | np.ndarray, " m"],
+    fits: ContinuumFit,
+) -> Float[Array, "visits n"]:
+    """Normalised spectra of two stars whose light is not resolved.
+
+    Each star's lines are shifted by its velocity, and weighed by its continuum and its disc; the sum is divided by the
+    continuum that is fitted to it, as the data are.
+
+    Parameters
+    ----------
+    stars : Stars
+    labels : array, shape (2, 5)
+        Of `LABELS`, for each star.
+    velocity : array, shape (visits, 2) [km/s]
+    spectrograph : Spectrograph
+    pixels : array of int, shape (m,)
+        Of the continuum.
+    fits : ContinuumFit
+        With a leading axis for visits.
+    """
+    lines = [stars.lines(each) for each in labels]
+    light = [jnp.square(stars.radius(each[:3])[0]) * stars.continuum(each[:4]) for each in labels]
+    spectra = []
+    for i in range(velocity.shape[0]):
+        fit = jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf)[i], fits)
+        parts = [fit(light[k]) * spectrograph.shifted(lines[k], velocity[i, k]) for k in (0, 1)]
+        total = parts[0] + parts[1]
+        spectra.append(total / fit(total[jnp.asarray(pixels)]))
+    return jnp.stack(spectra)

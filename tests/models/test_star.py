@@ -1,0 +1,199 @@
+"""Stars and pairs of stars by networks: densities by hand, published labels, and whether they are right."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from scipy import stats
+from stellar_spectra import HIGH, LOW, WAVELENGTH, networks, spectra
+
+from bayesastro.datasets import read_apogee_spectrum, read_apogee_visits, read_apstar, read_payne
+from bayesastro.models.spectra import binary_star, star
+from bayesastro.models.spectra.payne import LABELS, companion_of, companion_range, spectrum_network, stars_of
+from bayesastro.simulators.spectra.broadening import LIGHT_SPEED
+
+GIVEN = networks()
+
+
+def layers(network, labels):
+    s = (np.asarray(labels) - network.low) / (network.high - network.low) - 0.5
+    (w0, w1), (b0, b1) = network.weights, network.offsets
+    if w0.ndim == 2:
+        return w1 @ (1 / (1 + np.exp(-(w0 @ s + b0)))) + b1
+    return (w1 / (1 + np.exp(-(np.einsum("ijk,k->ij", w0, s) + b0)))).sum(axis=1) + b1
+
+
+def shifted(flux, velocity):
+    """Catmull and Rom's cubic on each detector, pixel by pixel."""
+    step = LIGHT_SPEED * 4e-5
+    beta = velocity / LIGHT_SPEED
+    move = 0.5 * np.log((1 - beta) / (1 + beta)) * LIGHT_SPEED / step
+    found = np.empty_like(flux)
+    for first in (0, 40):
+        values = flux[first : first + 40]
+        for i in range(40):
+            k = int(np.floor(i + move))
+            t = i + move - k
+            p = [values[min(max(k + j, 0), 39)] for j in (-1, 0, 1, 2)]
+            found[first + i] = p[1] + 0.5 * t * (
+                p[2] - p[0] + t * (2 * p[0] - 5 * p[1] + 4 * p[2] - p[3] + t * (3 * (p[1] - p[2]) + p[3] - p[0]))
+            )
+    return found
+
+
+def normal(flux, mean, sd, used):
+    return np.where(used, stats.norm.logpdf(flux, mean, sd), 0.0)
+
+
+def test_the_density_of_a_star_is_that_by_hand():
+    given = spectra(2)
+    problem = star.build(
+        given, spectrum_network(GIVEN), max_veiling=2.0, continuum_order=1, priors={"logg": (4.4, 0.2)}
+    )
+    labels = np.array([5600.0, 4.3, -0.2, 0.1, 11.0])
+    coefficients = np.array([[0.01, -0.02, 0.0, 0.03], [0.0, 0.01, -0.01, 0.0]])
+    theta = dict(zip(LABELS, labels, strict=True))
+    theta |= {"velocity": np.array([13.0, -7.5]), "veiling": 0.4, "continuum": coefficients, "jitter": 0.02}
+    x = np.concatenate([np.linspace(-1, 1, 40)] * 2)
+    x = (
+        2 * (WAVELENGTH - np.repeat(WAVELENGTH[[0, 40]], 40)) / np.repeat(np.ptp(WAVELENGTH.reshape(2, 40), axis=1), 40)
+        - 1
+    )
+    on = np.repeat(np.eye(2), 40, axis=0)
+    basis = np.stack([on[:, 0], on[:, 0] * x, on[:, 1], on[:, 1] * x], axis=1)
+    veiled = (layers(GIVEN.normalised, labels) + 0.4) / 1.4
+    mean = np.stack([shifted(veiled, v) * (1 + basis @ c) for v, c in zip((13.0, -7.5), coefficients, strict=True)])
+    sd = np.hypot(given.sigma, 0.02)
+    found = problem.log_likelihood(theta)["flux"]
+    assert float(np.sum(found)) == pytest.approx(normal(given.flux, mean, sd, given.is_used).sum(), rel=1e-9)
+    prior = {
+        "logg": stats.truncnorm((LOW[1] - 4.4) / 0.2, (HIGH[1] - 4.4) / 0.2, 4.4, 0.2).logpdf(4.3),
+        "Teff": -np.log(HIGH[0] - LOW[0]),
+        "velocity": stats.norm(0, 50).logpdf(theta["velocity"]).sum(),
+        "veiling": -np.log(2.0),
+        "continuum": stats.norm(0, 0.02).logpdf(coefficients).sum(),
+        "jitter": -np.log(0.02 * np.log(1e3)),
+    }
+    by_site = problem.log_prior(theta)
+    for name, value in prior.items():
+        assert float(by_site[name]) == pytest.approx(value, rel=1e-9), name
+
+
+def test_the_density_of_a_pair_is_that_by_hand():
+    given = spectra(2)
+    problem = binary_star.build(given, GIVEN)
+    labels = np.array([5600.0, 4.3, -0.2, 0.1, 11.0])
+    theta = dict(zip(LABELS, labels, strict=True)) | {
+        "companion": 0.6,
+        "v_macro_2": 4.0,
+        "jitter": 0.01,
+        "systemic": 5.0,
+        "mass_ratio_orbit": 0.8,
+        "velocity_1": np.array([20.0, -12.0]),
+    }
+    values = problem.replay(theta)
+    with jax.enable_x64(True):
+        low, high = (float(v) for v in companion_range(stars_of(GIVEN), np.asarray(labels[:3])))
+    ratio = low + 0.6 * (high - low)
+    assert float(values["mass_ratio"]) == pytest.approx(ratio)
+    Teff, logg = layers(GIVEN.companion, [*labels[:3], ratio]) * [1000.0, 1.0]
+    assert float(values["Teff_2"]) == pytest.approx(Teff)
+    both = [labels, np.array([Teff, logg, labels[2], labels[3], 4.0])]
+    second = 5.0 + (5.0 - theta["velocity_1"]) / 0.8
+    np.testing.assert_allclose(values["velocity"], np.stack([theta["velocity_1"], second], axis=1))
+    at, expected = GIVEN.is_continuum, []
+    x = np.concatenate([np.linspace(-1, 1, 40)] * 2)
+    x = (
+        2 * (WAVELENGTH - np.repeat(WAVELENGTH[[0, 40]], 40)) / np.repeat(np.ptp(WAVELENGTH.reshape(2, 40), axis=1), 40)
+        - 1
+    )
+    for visit in range(2):
+
+        def fitted(flux, visit=visit):
+            curve = np.empty(80)
+            for part in (slice(0, 40), slice(40, 80)):
+                chosen = at[part] & given.is_used[visit, part]
+                curve[part] = np.polyval(np.polyfit(x[part][chosen], flux[part][chosen], 4), x[part])
+            return curve
+
+        total = np.zeros(80)
+        for each, v in zip(both, (theta["velocity_1"][visit], second[visit]), strict=True):
+            light = layers(GIVEN.unnormalised, each[:4]) * (np.median(WAVELENGTH) / WAVELENGTH) ** 2
+            radius = layers(GIVEN.radius, each[:3])[0]
+            total += fitted(radius**2 * light) * shifted(layers(GIVEN.normalised, each), v)
+        expected.append(total / fitted(total))
+    found = float(np.sum(problem.log_likelihood(theta)["flux"]))
+    # Fits are weighted by errors, here all alike.
+    logs = normal(given.flux, np.stack(expected), np.hypot(given.sigma, 0.01), given.is_used)
+    assert found == pytest.approx(logs.sum(), rel=1e-7)
+
+
+def test_bad_spectra_and_priors_are_refused():
+    given, network = spectra(), spectrum_network(GIVEN)
+    with pytest.raises(ValueError, match="not finite, or errors that are not positive"):
+        star.build(replace(given, flux=np.full_like(given.flux, np.nan)), network)
+    half = {name: getattr(given, name)[:, :40] for name in ("flux", "sigma", "is_used")}
+    with pytest.raises(ValueError, match=r"have 40 pixels, but \{'emulator': 80\}"):
+        star.build(replace(given, wavelength=WAVELENGTH[:40], **half), network)
+    with pytest.raises(ValueError, match="even in the logarithm"):
+        star.build(replace(given, wavelength=WAVELENGTH[::-1]), network)
+    with pytest.raises(ValueError, match="which are no labels"):
+        star.build(given, network, priors={"age": (1.0, 1.0)})
+    with pytest.raises(ValueError, match=r"mean from 4 to 4\.98, which the emulator knows"):
+        star.build(given, network, priors={"logg": (2.0, 0.1)})
+    with pytest.raises(ValueError, match="must not be negative"):
+        star.build(given, network, max_veiling=-1.0)
+    with pytest.raises(ValueError, match="more than one visit"):
+        binary_star.build(given, GIVEN, has_orbit=True)
+    with pytest.raises(ValueError, match="needs more than 4 pixels on each detector"):
+        binary_star.build(given, replace(GIVEN, is_continuum=np.arange(80) < 40))
+
+
+def test_predictions_of_the_prior_are_spectra():
+    for problem in (star.build(spectra(2), spectrum_network(GIVEN)), binary_star.build(spectra(2), GIVEN)):
+        draws = problem.simulate(100, key=jax.random.key(1))
+        flux = np.asarray(draws.observables["flux"])
+        assert flux.shape == (100, 2, 80)
+        assert np.isfinite(flux).all()
+
+
+@pytest.fixture
+def published(published_file):
+    """The networks, and a function from a name to the path of a file beside them."""
+    folder = "payne_apogee"
+    return read_payne(published_file(f"{folder}/NN_normalized_spectra.npz").parent), lambda name: published_file(
+        f"{folder}/{name}"
+    )
+
+
+def test_the_published_networks_know_a_companion_of_every_star(published):
+    """Over the prior of the more massive star, each has companions within the domain of all networks."""
+    stars = stars_of(published[0])
+    rng = np.random.default_rng(1)
+    ends = np.array([*binary_star.PRIMARY.values(), (stars.lines.domain.low[2], stars.lines.domain.high[2])])
+    first = ends[:, 0] + rng.uniform(size=(4000, 3)) * np.ptp(ends, axis=1)
+    with jax.enable_x64(True):
+        low, high = jax.vmap(lambda s: companion_range(stars, s))(first)
+        place = rng.uniform(size=4000)
+        second = jax.vmap(lambda s, q: companion_of(stars, s, q))(first, low + place * (high - low))
+        assert np.isfinite(low).all()
+        assert (np.asarray(high) - low > 0).all()
+        for emulator in (stars.lines, stars.continuum):
+            k = len(emulator.domain.names)
+            labels = np.concatenate([second, np.zeros((4000, 1)), np.full((4000, 1), 10.0)], axis=1)[:, :k]
+            assert jax.vmap(emulator.domain.contains)(labels).all()
+        assert jax.vmap(stars.radius.domain.contains)(second).all()
+
+
+def test_real_spectra_are_read(published):
+    given, path = published
+    single = read_apogee_spectrum(path("spectrum_ap_id_2M13012770+5754582_.npz"), given)
+    visits = read_apogee_visits(path("visit_spectra_ap_id_2M06133561+2433362_.npz"), given)
+    late = read_apstar(path("apStar-dr17-2M19485057+5005279.fits.gz"), given)
+    assert [s.flux.shape for s in (single, visits, late)] == [(1, 7214), (3, 7214), (1, 7214)]
+    assert np.diff(visits.time) == pytest.approx([5.03, 271.3], abs=0.1)
+    for spectrum in (single, visits, late):
+        assert 0.6 < spectrum.is_used.mean() < 0.9
+        assert np.isfinite(spectrum.flux[spectrum.is_used]).all()
+        assert np.median(spectrum.flux[spectrum.is_used]) == pytest.approx(1.0, abs=0.05)

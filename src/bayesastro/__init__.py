@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bayesastro.agreement import crosscheck
     from bayesastro.banks.bank import Bank
     from bayesastro.banks.simulation import simulate
+    from bayesastro.bounds import cramer_rao
     from bayesastro.calibration.calibrate import calibrate
     from bayesastro.calibration.lc2st import check_local
     from bayesastro.calibration.reliability import reliability
@@ -71,6 +72,7 @@ __all__ = [
     "check_fit",
     "check_local",
     "compare",
+    "cramer_rao",
     "crosscheck",
     "diagnose",
     "enable_compilation_cache",
@@ -110,6 +112,7 @@ _HOMES = {
     "check_fit": "bayesastro.predictive_checks",
     "check_local": "bayesastro.calibration.lc2st",
     "compare": "bayesastro.comparison",
+    "cramer_rao": "bayesastro.bounds",
     "crosscheck": "bayesastro.agreement",
     "diagnose": "bayesastro.diagnostics",
     "enable_compilation_cache": "bayesastro.compilation",

@@ -10,7 +10,14 @@ from stellar_spectra import HIGH, LOW, WAVELENGTH, networks, spectra
 
 from bayesastro.datasets import read_apogee_spectrum, read_apogee_visits, read_apstar, read_payne
 from bayesastro.models.spectra import binary_star, star
-from bayesastro.models.spectra.payne import LABELS, companion_of, companion_range, spectrum_network, stars_of
+from bayesastro.models.spectra.payne import (
+    LABELS,
+    companion_of,
+    companion_range,
+    renormalised,
+    spectrum_network,
+    stars_of,
+)
 from bayesastro.simulators.spectra.broadening import LIGHT_SPEED
 
 GIVEN = networks()
@@ -94,8 +101,9 @@ def test_the_density_of_a_pair_is_that_by_hand():
     }
     values = problem.replay(theta)
     with jax.enable_x64(True):
-        low, high = (float(v) for v in companion_range(stars_of(GIVEN), np.asarray(labels[:3])))
-    ratio = low + 0.6 * (high - low)
+        low, high, is_known = companion_range(stars_of(GIVEN), np.asarray(labels[:3]))
+    assert is_known
+    ratio = float(low + 0.6 * (high - low))
     assert float(values["mass_ratio"]) == pytest.approx(ratio)
     Teff, logg = layers(GIVEN.companion, [*labels[:3], ratio]) * [1000.0, 1.0]
     assert float(values["Teff_2"]) == pytest.approx(Teff)
@@ -167,23 +175,30 @@ def published(published_file):
     )
 
 
-def test_the_published_networks_know_a_companion_of_every_star(published):
-    """Over the prior of the more massive star, each has companions within the domain of all networks."""
-    stars = stars_of(published[0])
-    rng = np.random.default_rng(1)
-    ends = np.array([*binary_star.PRIMARY.values(), (stars.lines.domain.low[2], stars.lines.domain.high[2])])
-    first = ends[:, 0] + rng.uniform(size=(4000, 3)) * np.ptp(ends, axis=1)
+def test_companions_are_ones_that_the_published_networks_know(published):
+    """Over the prior of the more massive star: within all domains, and a twin where none is known."""
+    stars, rng = stars_of(published[0]), np.random.default_rng(1)
+    low, high = binary_star.common_labels(stars)
+    first = (low + rng.uniform(size=(4000, 5)) * (high - low))[:, :3]
     with jax.enable_x64(True):
-        low, high = jax.vmap(lambda s: companion_range(stars, s))(first)
-        place = rng.uniform(size=4000)
-        second = jax.vmap(lambda s, q: companion_of(stars, s, q))(first, low + place * (high - low))
-        assert np.isfinite(low).all()
-        assert (np.asarray(high) - low > 0).all()
-        for emulator in (stars.lines, stars.continuum):
+        ends = jax.vmap(lambda s: companion_range(stars, s))(first)
+        ratio, second = jax.vmap(lambda s, u: companion_of(stars, s, u))(first, rng.uniform(size=4000))
+        assert 0.85 < ends[2].mean() < 0.95
+        np.testing.assert_array_equal(second[~ends[2]], first[~ends[2]])
+        assert ((ratio >= ends[0]) & (ratio <= ends[1])).all()
+        for emulator in (stars.lines, stars.continuum, stars.radius):
             k = len(emulator.domain.names)
             labels = np.concatenate([second, np.zeros((4000, 1)), np.full((4000, 1), 10.0)], axis=1)[:, :k]
             assert jax.vmap(emulator.domain.contains)(labels).all()
-        assert jax.vmap(stars.radius.domain.contains)(second).all()
+
+
+def test_renormalised_spectra_have_no_continuum_left():
+    given = spectra(2)
+    once = renormalised(replace(given, flux=given.flux * np.linspace(2.0, 2.5, 80)), GIVEN)
+    np.testing.assert_allclose(renormalised(once, GIVEN).flux, once.flux, rtol=1e-3)
+    assert np.median(once.flux) == pytest.approx(1.0, abs=0.05)
+    with pytest.raises(ValueError, match="networks on the same wavelengths"):
+        renormalised(replace(given, flux=given.flux[:, :40]), GIVEN)
 
 
 def test_real_spectra_are_read(published):

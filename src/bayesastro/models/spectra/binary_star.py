@@ -11,7 +11,6 @@ El-Badry et al. 2018, MNRAS 473, 5043 (arXiv:1709.03983), section 3, and MNRAS 4
 
 from collections.abc import Mapping
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -23,7 +22,7 @@ from bayesastro.models.spectra.payne import (
     LABELS,
     Stars,
     companion_of,
-    companion_range,
+    continuum_fits,
     pair_spectra,
     stars_of,
 )
@@ -36,13 +35,10 @@ from bayesastro.models.spectra.star import (
     sampled_labels,
 )
 from bayesastro.problem import Problem
-from bayesastro.simulators.spectra.continuum import ContinuumFit, continuum_fit, polynomials
+from bayesastro.simulators.spectra.continuum import ContinuumFit, polynomials
 from bayesastro.simulators.spectra.spectrograph import Spectrograph, spectrograph_of
 
-__all__ = ["build", "program"]
-
-PRIMARY = {"Teff": (4800.0, 6900.0), "logg": (4.05, 4.88)}
-"""Of the more massive star: all these have companions that the networks know."""
+__all__ = ["build", "common_labels", "program"]
 
 DYNAMICAL_RATIO = (0.1, 1.5)
 """Bounds of the mass ratio of the orbit. Above 1 the fainter one would be the more massive, as a close pair is."""
@@ -82,10 +78,9 @@ def program(
         Whether velocities of all visits move about one of the pair.
     """
     first = sampled_labels(LABELS, priors, given)
-    low, high = companion_range(stars, first[:3])
-    ratio = low + (high - low) * jnp.asarray(numpyro.sample("companion", dist.Uniform(0.0, 1.0)))
+    place = jnp.asarray(numpyro.sample("companion", dist.Uniform(0.0, 1.0)))
+    ratio, (Teff, logg, Fe_H) = companion_of(stars, first[:3], place)
     numpyro.deterministic("mass_ratio", ratio)
-    Teff, logg, Fe_H = companion_of(stars, first[:3], ratio)
     numpyro.deterministic("Teff_2", Teff)
     numpyro.deterministic("logg_2", logg)
     v_macro = jnp.asarray(numpyro.sample("v_macro_2", dist.Uniform(priors.low[4], priors.high[4])))
@@ -119,6 +114,9 @@ def build(
 ) -> Problem:
     """The program with the spectra of a star that may be two.
 
+    Spectra must be normalised by polynomials of fourth order through the networks' pixels of continuum, as
+    :func:`bayesastro.models.spectra.payne.renormalised` does it.
+
     Parameters
     ----------
     spectra : StellarSpectra
@@ -140,19 +138,17 @@ def build(
     has_orbit = visits > 1 if has_orbit is None else has_orbit
     if has_orbit and visits == 1:
         raise ValueError("An orbit needs more than one visit. Use `has_orbit=False` for a single spectrum.")
-    stars = stars_of(networks)
-    bounds = dict(zip(LABELS, zip(stars.lines.domain.low, stars.lines.domain.high, strict=True), strict=True)) | PRIMARY
-    spectrograph, pixels = spectrograph_of(wavelength), np.flatnonzero(networks.is_continuum)
-    weights = np.where(arrays["is_used"], 1.0 / arrays["sigma"] ** 2, 0.0)[:, pixels]
-    fits = [continuum_fit(wavelength, spectrograph.parts, pixels, weight) for weight in weights]
+    stars, spectrograph = stars_of(networks), spectrograph_of(wavelength)
+    low, high = common_labels(stars)
+    bounds = dict(zip(LABELS, zip(low, high, strict=True), strict=True))
     order = continuum_order
     basis = np.zeros((len(wavelength), 0)) if order is None else polynomials(wavelength, spectrograph.parts, order)
     return Problem(
         program,
         stars,
         spectrograph,
-        pixels,
-        jax.tree.map(lambda *leaves: np.stack(leaves), *fits),
+        np.flatnonzero(networks.is_continuum),
+        continuum_fits(arrays["sigma"], arrays["is_used"], networks),
         arrays["sigma"],
         arrays["is_used"],
         label_priors(bounds, priors or {}),
@@ -162,3 +158,12 @@ def build(
         continuum_sd=float(continuum_sd),
         observed={"flux": arrays["flux"]},
     )
+
+
+def common_labels(stars: Stars) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the labels that the networks of lines, continuum, radius and companions all know."""
+    low, high = np.array(stars.lines.domain.low), np.array(stars.lines.domain.high)
+    for emulator, number in ((stars.continuum, 4), (stars.radius, 3), (stars.companion, 3)):
+        low[:number] = np.maximum(low[:number], np.asarray(emulator.domain.low)[:number])
+        high[:number] = np.minimum(high[:number], np.asarray(emulator.domain.high)[:number])
+    return low, high

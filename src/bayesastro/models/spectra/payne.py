@@ -12,12 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from bayesastro.datasets.payne import NetworkWeights, PayneNetworks
-from bayesastro.simulators.spectra.continuum import ContinuumFit
+from bayesastro.datasets.payne import NetworkWeights, PayneNetworks, StellarSpectra
+from bayesastro.simulators.spectra.continuum import ContinuumFit, continuum_fit
 from bayesastro.simulators.spectra.emulators import Domain, Perceptron, PixelNetworks
-from bayesastro.simulators.spectra.spectrograph import Spectrograph
+from bayesastro.simulators.spectra.spectrograph import Spectrograph, spectrograph_of
 
 __all__ = [
     "COMPANION_LABELS",
@@ -25,7 +25,9 @@ __all__ = [
     "Stars",
     "companion_of",
     "companion_range",
+    "continuum_fits",
     "pair_spectra",
+    "renormalised",
     "spectrum_network",
     "stars_of",
 ]
@@ -103,23 +105,45 @@ def _shared(network: NetworkWeights, names: tuple[str, ...]) -> Perceptron:
     return Perceptron(domain=domain, weights=network.weights, offsets=network.offsets, activation="sigmoid")
 
 
-def companion_of(stars: Stars, star: Float[Array, " 3"], mass_ratio: Float[ArrayLike, ""]) -> Float[Array, " 3"]:
-    """Teff [K], logg and Fe_H of a companion of the same age and composition; `star` has those of the more massive one."""
-    Teff, logg = stars.companion(jnp.append(star, mass_ratio))
-    return jnp.stack([1000.0 * Teff, logg, star[2]])
-
-
-def companion_range(stars: Stars, star: Float[Array, " 3"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Least and largest mass ratio whose companion is one that the networks know; NaN if there is none.
+def companion_of(
+    stars: Stars, star: Float[Array, " 3"], place: Float[ArrayLike, ""]
+) -> tuple[Float[Array, ""], Float[Array, " 3"]]:
+    """Mass ratio, and Teff [K], logg and Fe_H, of a companion of the same age and composition.
 
     Parameters
     ----------
+    stars : Stars
+    star : array, shape (3,)
+        Teff [K], logg and Fe_H of the more massive one. Where the networks know no companion of it, its twin is taken.
+    place : scalar
+        From 0, the least mass ratio whose companion the networks know, to 1, the largest.
+    """
+    low, high, is_known = companion_range(stars, star)
+    ratio = low + (high - low) * jnp.asarray(place)
+    return ratio, jnp.where(is_known, _companion(stars, star, ratio), star)
+
+
+def _companion(stars: Stars, star: Float[Array, " 3"], mass_ratio: Float[Array, ""]) -> Float[Array, " 3"]:
+    domain = stars.companion.domain
+    labels = jnp.append(star, jnp.clip(mass_ratio, domain.low[3], domain.high[3]))
+    Teff, logg = stars.companion(labels)
+    return jnp.stack([1000.0 * Teff, logg, star[2]])
+
+
+def companion_range(
+    stars: Stars, star: Float[Array, " 3"]
+) -> tuple[Float[Array, ""], Float[Array, ""], Bool[Array, ""]]:
+    """Least and largest mass ratio whose companion is one that the networks know, and whether there is any; else 1 and 1.
+
+    Parameters
+    ----------
+    stars : Stars
     star : array, shape (3,)
         Teff [K], logg and Fe_H of the more massive one.
     """
     domain, known = stars.companion.domain, stars.lines.domain
     ratio = jnp.linspace(domain.low[3], domain.high[3], NUM_RATIOS)
-    places = jax.vmap(lambda q: known.scaled(jnp.pad(companion_of(stars, star, q), (0, 2)))[:2])(ratio)
+    places = jax.vmap(lambda q: known.scaled(jnp.pad(_companion(stars, star, q), (0, 2)))[:2])(ratio)
     room = 0.5 - MARGIN - jnp.max(jnp.abs(places), axis=1)
     is_known, i = room >= 0, jnp.arange(NUM_RATIOS)
 
@@ -132,7 +156,45 @@ def companion_range(stars: Stars, star: Float[Array, " 3"]) -> tuple[Float[Array
     first, last = jnp.argmax(is_known), jnp.max(jnp.where(is_known, i, 0))
     low = edge(first, jnp.maximum(first - 1, 0))
     high = edge(last, jnp.minimum(last + 1, NUM_RATIOS - 1))
-    return jnp.where(is_known.any(), low, jnp.nan), jnp.where(is_known.any(), high, jnp.nan)
+    is_any = is_known.any()
+    return jnp.where(is_any, low, 1.0), jnp.where(is_any, high, 1.0), is_any
+
+
+def renormalised(spectra: StellarSpectra, networks: PayneNetworks) -> StellarSpectra:
+    """Spectra divided by the continuum that is fitted to them, as models of pairs are.
+
+    Raises
+    ------
+    ValueError
+        If they are not on the networks' wavelengths, or a detector has too few pixels of continuum.
+    """
+    if spectra.flux.shape[1] != len(networks.wavelength):
+        raise ValueError(
+            f"The spectra have {spectra.flux.shape[1]} pixels, and the networks {len(networks.wavelength)}. Give networks on "
+            "the same wavelengths."
+        )
+    fits = continuum_fits(spectra.sigma, spectra.is_used, networks)
+    pixels = np.flatnonzero(networks.is_continuum)
+    with jax.enable_x64(True):
+        seen = np.where(spectra.is_used, spectra.flux, 1.0)[:, pixels]
+        level = np.asarray(jax.vmap(lambda fit, flux: fit(flux))(fits, seen))
+    return replace(spectra, flux=spectra.flux / level, sigma=spectra.sigma / level)
+
+
+def continuum_fits(
+    sigma: Float[np.ndarray, "visits n"], is_used: Bool[np.ndarray, "visits n"], networks: PayneNetworks
+) -> ContinuumFit:
+    """Fits of polynomials to the pixels of the continuum, with a leading axis for visits.
+
+    Raises
+    ------
+    ValueError
+        If a detector has too few pixels of continuum.
+    """
+    spectrograph, pixels = spectrograph_of(networks.wavelength), np.flatnonzero(networks.is_continuum)
+    weights = np.where(is_used, np.where(is_used, sigma, 1.0) ** -2.0, 0.0)[:, pixels]
+    fits = [continuum_fit(networks.wavelength, spectrograph.parts, pixels, weight) for weight in weights]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *fits)
 
 
 def pair_spectra(

@@ -140,7 +140,7 @@ def build(
         raise ValueError("An orbit needs more than one visit. Use `has_orbit=False` for a single spectrum.")
     stars, spectrograph = stars_of(networks), spectrograph_of(wavelength)
     low, high = common_labels(stars)
-    bounds = dict(zip(LABELS, zip(low, high, strict=True), strict=True))
+    bounds = {name: (float(a), float(b)) for name, a, b in zip(LABELS, low, high, strict=True)}
     order = continuum_order
     basis = np.zeros((len(wavelength), 0)) if order is None else polynomials(wavelength, spectrograph.parts, order)
     return Problem(

@@ -7,6 +7,7 @@ missing here fails a test of the architecture.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import confused
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -300,6 +301,9 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "lightcurves.transit_rv": lambda: transits.joint(30, variability="matern"),
     "lensing.euclid": lambda: small_euclid(2),
     "lensing.parametric": small_lens,
+    "spectra.deblending": confused.flat,
+    "spectra.deblending log": lambda: confused.flat(flux_prior="log_uniform", confusion_scale=None),
+    "spectra.deblending_sed": confused.sed,
     "spectra.deconvolution": lambda: deconvolution.build(xray_spectra.small_spectrum(), num_nodes=16),
     "spectra.xray": xray_spectra.two_detectors,
     "spectra.xray smooth": lambda: xray.build(

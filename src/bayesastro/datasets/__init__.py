@@ -19,6 +19,12 @@ Examples
 """
 
 from bayesastro.datasets.alerts import AlertLightCurve, read_alerce
+from bayesastro.datasets.confused_maps import (
+    ConfusedMap,
+    EmulatorWeights,
+    read_emulator_weights,
+    read_xidplus_tile,
+)
 from bayesastro.datasets.cosmic_chronometers import (
     ChronometerTable,
     chronometer_covariance,
@@ -47,7 +53,9 @@ __all__ = [
     "AlertLightCurve",
     "BAOTable",
     "ChronometerTable",
+    "ConfusedMap",
     "CrossSections",
+    "EmulatorWeights",
     "HubbleDiagram",
     "RadialVelocities",
     "SLACSLens",
@@ -60,12 +68,14 @@ __all__ = [
     "read_alerce",
     "read_archive_npz",
     "read_cross_sections",
+    "read_emulator_weights",
     "read_jla",
     "read_jla_binned",
     "read_light_curve_text",
     "read_pantheon_binned",
     "read_union3",
     "read_velocities_text",
+    "read_xidplus_tile",
     "read_xray_spectrum",
     "slacs_lenses",
 ]

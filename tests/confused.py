@@ -46,6 +46,13 @@ def small_maps() -> dict[str, ConfusedMap]:
     return {"blue": small_map(0), "red": small_map(1)}
 
 
+def dense(one: ConfusedMap) -> np.ndarray:
+    """The pointing matrix with its zeros."""
+    matrix = np.zeros((one.brightness.size, one.source_x.size))
+    np.add.at(matrix, (one.pixel, one.source), one.beam)
+    return matrix
+
+
 def small_emulator() -> SedEmulator:
     """Proportional to the star-formation rate, fainter with redshift, and redder."""
     rng = np.random.default_rng(5)

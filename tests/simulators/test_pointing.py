@@ -48,7 +48,9 @@ def test_a_gaussian_beam_has_half_its_peak_at_half_its_width():
     np.testing.assert_allclose(gaussian_beam(np.array([0.0, 9.0]), np.array([0.0, 0.0]), 18.0), [1.0, 0.5], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("band", "fwhm", "size"), [("psw250", 18.15, 6.0), ("pmw350", 25.15, 25 / 3), ("plw500", 36.3, 12.0)])
+@pytest.mark.parametrize(
+    ("band", "fwhm", "size"), [("psw250", 18.15, 6.0), ("pmw350", 25.15, 25 / 3), ("plw500", 36.3, 12.0)]
+)
 def test_the_published_matrix_is_the_beam_of_spire(published_file, band, fwhm, size):
     """XID+ takes the nearest value of a beam drawn every arcsecond: off by at most half a step in each direction."""
     tile = read_xidplus_tile(published_file("xidplus/xid_spire_tile.npz"))[band]

@@ -8,6 +8,7 @@ References
 Hurley et al. (2017), MNRAS 464, 885 (XID+).
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -139,7 +140,7 @@ def read_emulator_weights(path: str | PathLike[str]) -> EmulatorWeights:
         except KeyError as error:
             raise ValueError(f"Each layer of `{path}` needs weights and biases: {error.args[0]}") from error
     shapes = [w.shape for w in weights]
-    fits = all(a[1] == b[0] for a, b in zip(shapes[:-1], shapes[1:], strict=True))
+    fits = all(a[1] == b[0] for a, b in itertools.pairwise(shapes))
     if not shapes or not fits or any(b.shape != (s[1],) for s, b in zip(shapes, biases, strict=True)):
         raise ValueError(
             f"`{path}` must hold layers whose sizes fit, `arr_0__0__0` first, but has weights of shapes {shapes}."

@@ -48,9 +48,7 @@ def blends(
         sd = np.sqrt(np.diag(covariance))
         first, second = np.triu_indices(len(sd), 1)
         correlation = covariance[first, second] / (sd[first] * sd[second])
-        separation = np.hypot(
-            one.source_x[first] - one.source_x[second], one.source_y[first] - one.source_y[second]
-        )
+        separation = np.hypot(one.source_x[first] - one.source_x[second], one.source_y[first] - one.source_y[second])
         sums = np.sqrt(sd[first] ** 2 + sd[second] ** 2 + 2 * covariance[first, second])
         table = {
             "band": band,

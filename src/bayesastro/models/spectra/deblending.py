@@ -59,7 +59,7 @@ def program(
         See :func:`observe_maps`.
     """
     law = dist.Uniform if flux_prior == "uniform" else dist.LogUniform
-    flux = numpyro.sample("flux", law(lower, upper).to_event(2))
+    flux = jnp.asarray(numpyro.sample("flux", law(lower, upper).to_event(2)))
     observe_maps(flux, bands, names, confusion_scale)
 
 
@@ -78,10 +78,11 @@ def observe_maps(
         there is none.
     """
     mean, spread = jnp.stack([jnp.asarray(band.background) for band in bands]).T
-    background = numpyro.sample("background", dist.Normal(mean, spread).to_event(1))
+    background = jnp.asarray(numpyro.sample("background", dist.Normal(mean, spread).to_event(1)))
     confusion = jnp.zeros(len(bands))
     if confusion_scale is not None:
-        confusion = numpyro.sample("confusion", dist.HalfCauchy(confusion_scale).expand([len(bands)]).to_event(1))
+        law = dist.HalfCauchy(confusion_scale).expand([len(bands)]).to_event(1)
+        confusion = jnp.asarray(numpyro.sample("confusion", law))
     for i, (name, band) in enumerate(zip(names, bands, strict=True)):
         noise = jnp.sqrt(jnp.square(band.noise) + jnp.square(confusion[i]))
         numpyro.sample(f"map_{name}", dist.Normal(band.pointing(flux[i]) + background[i], noise))
@@ -181,6 +182,8 @@ def _band(name: str, one: ConfusedMap) -> Band:
                 f"{getattr(one, f'flux_{end}').shape}."
             )
     if not one.background[1] > 0:
-        raise ValueError(f"The background's standard deviation must be positive, but that of {name} is {one.background[1]!r}.")
+        raise ValueError(
+            f"The background's standard deviation must be positive, but that of {name} is {one.background[1]!r}."
+        )
     pointing = pointing_matrix(one.beam, one.pixel, one.source, noise.size, one.source_x.size)
     return Band(pointing, noise, np.asarray(one.background, float))

@@ -43,7 +43,7 @@ NUISANCE = {"attenuation": (2.0, 1.0), "dust_slope": (2.0, 1.0), "log_tau": (3.4
 def program(
     bands: tuple[Band, ...],
     emulator: SedEmulator,
-    redshift: Float[Array, "s 2"],
+    photometric: Float[Array, "s 2"],
     *,
     names: tuple[str, ...],
     outputs: tuple[int, ...],
@@ -55,7 +55,7 @@ def program(
     ----------
     bands : tuple of Band
     emulator : SedEmulator
-    redshift : array, shape (s, 2)
+    photometric : array, shape (s, 2)
         Mean and standard deviation of each source's photometric redshift, a normal cut to the emulator's domain.
     names : tuple of str
         Of the bands.
@@ -64,24 +64,27 @@ def program(
     confusion_scale : float, optional [mJy/beam]
         See :func:`bayesastro.models.spectra.deblending.observe_maps`.
     """
-    num = redshift.shape[0]
+    num = photometric.shape[0]
     slope = numpyro.sample("slope", dist.Normal(*RELATION["slope"]))
     intercept = numpyro.sample("intercept", dist.Normal(*RELATION["intercept"]))
     spread = numpyro.sample("sfr_spread", dist.HalfNormal(0.5))
     domain: dict[str, Any] = dict(zip(emulator.inputs, zip(emulator.lower, emulator.upper, strict=True), strict=True))
     low, high = domain["redshift"]
     z = numpyro.sample(
-        "redshift", dist.TruncatedNormal(redshift[:, 0], redshift[:, 1], low=low, high=high).to_event(1)
+        "redshift", dist.TruncatedNormal(photometric[:, 0], photometric[:, 1], low=low, high=high).to_event(1)
     )
-    inputs = {"redshift": z, "agn_fraction": numpyro.sample("agn_fraction", dist.Beta(1.0, 3.0).expand([num]).to_event(1))}
+    inputs: dict[str, Any] = {
+        "redshift": z,
+        "agn_fraction": numpyro.sample("agn_fraction", dist.Beta(1.0, 3.0).expand([num]).to_event(1)),
+    }
     for name, (mean, sd) in NUISANCE.items():
         low, high = domain[name]
         law = dist.TruncatedNormal(mean, sd, low=low, high=high)
         inputs[name] = numpyro.sample(name, law.expand([num]).to_event(1))
     offset = numpyro.sample("sfr_offset", dist.Normal(0.0, 1.0).expand([num]).to_event(1))
-    log_sfr = numpyro.deterministic("log_sfr", slope * z + intercept + spread * offset)
-    log_flux = scaled_log_flux(emulator, inputs | {"log_sfr": log_sfr})
-    flux = numpyro.deterministic("flux", jnp.exp(log_flux[:, jnp.array(outputs)].T))
+    log_sfr = jnp.asarray(numpyro.deterministic("log_sfr", slope * z + intercept + spread * offset))
+    log_flux = scaled_log_flux(emulator, {**inputs, "log_sfr": log_sfr})
+    flux = jnp.asarray(numpyro.deterministic("flux", jnp.exp(log_flux[:, jnp.array(outputs)].T)))
     observe_maps(flux, bands, names, confusion_scale)
 
 
@@ -119,9 +122,13 @@ def build(
     outputs = SPIRE if outputs is None else outputs
     named = {name: outputs.get(name) for name in maps}
     if unknown := {name: output for name, output in named.items() if output not in emulator.outputs}:
-        raise ValueError(f"Each band needs one of the emulator's outputs {list(emulator.outputs)}, but `outputs` gives {unknown}.")
+        raise ValueError(
+            f"Each band needs one of the emulator's outputs {list(emulator.outputs)}, but `outputs` gives {unknown}."
+        )
     if missing := {"log_sfr", "redshift", "agn_fraction", *NUISANCE} ^ set(emulator.inputs):
-        raise ValueError(f"The emulator must have the inputs of CIGALE's, but {sorted(missing)} are missing or too many.")
+        raise ValueError(
+            f"The emulator must have the inputs of CIGALE's, but {sorted(missing)} are missing or too many."
+        )
     num = len(next(iter(maps.values())).source_x)
     try:
         mean, sd = (np.broadcast_to(np.asarray(part, float), num) for part in redshift)

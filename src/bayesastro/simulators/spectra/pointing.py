@@ -16,7 +16,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Num
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from bayesastro.simulators.spectra.response import DenseMatrix, SparseMatrix
 
@@ -98,7 +98,7 @@ def pointing_entries(
     where, of = np.column_stack(pixels).astype(float), np.column_stack(sources).astype(float)
     if not (np.isfinite(where).all() and np.isfinite(of).all() and 0 < reach < np.inf):
         raise ValueError(f"Places of pixels and sources must be finite and `reach` positive, but {reach!r} came.")
-    pairs = cKDTree(where).sparse_distance_matrix(cKDTree(of), reach, output_type="ndarray")
+    pairs = KDTree(where).sparse_distance_matrix(KDTree(of), reach, output_type="ndarray")
     pixel, source = pairs["i"].astype(int), pairs["j"].astype(int)
     dx, dy = (where[pixel] - of[source]).T
     return np.asarray(beam(dx, dy)), pixel, source

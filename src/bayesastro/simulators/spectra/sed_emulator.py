@@ -68,9 +68,7 @@ class SedEmulator(eqx.Module):
 
     def __check_init__(self) -> None:
         sizes = (self.weights[0].shape[0], self.weights[-1].shape[1])
-        if sizes != (len(self.inputs), len(self.outputs)) or not self.lower.shape == self.upper.shape == (
-            sizes[0],
-        ):
+        if sizes != (len(self.inputs), len(self.outputs)) or not self.lower.shape == self.upper.shape == (sizes[0],):
             raise ValueError(
                 f"The network has {sizes[0]} inputs and {sizes[1]} outputs, but names of {len(self.inputs)} and "
                 f"{len(self.outputs)} came, with bounds of shapes {self.lower.shape} and {self.upper.shape}."
@@ -86,7 +84,7 @@ class SedEmulator(eqx.Module):
 
     def within(self, theta: Float[Array | np.ndarray, "... n"]) -> Bool[Array, "..."]:
         """Whether inputs lie in the domain."""
-        lower, upper = jnp.asarray(self.lower), jnp.asarray(self.upper)
+        theta, lower, upper = jnp.asarray(theta), jnp.asarray(self.lower), jnp.asarray(self.upper)
         slack = SLACK * (upper - lower)
         return ((theta >= lower - slack) & (theta <= upper + slack)).all(-1)
 
@@ -111,7 +109,9 @@ class SedEmulator(eqx.Module):
             )
 
 
-def scaled_log_flux(emulator: SedEmulator, inputs: Mapping[str, Float[Array | np.ndarray, "..."]]) -> Float[Array, "... m"]:
+def scaled_log_flux(
+    emulator: SedEmulator, inputs: Mapping[str, Float[Array | np.ndarray, "..."]]
+) -> Float[Array, "... m"]:
     """Logarithms of fluxes [ln mJy] at any star-formation rate; NaN where another input lies outside the domain.
 
     All else equal CIGALE's fluxes are proportional to the rate: beyond the range of the training they are those at its end,

@@ -8,8 +8,10 @@ from confused import BACKGROUNDS, CONFUSION, FLUXES, dense, flat, sed, small_emu
 from scipy import stats
 
 import bayesastro as ba
+from bayesastro.datasets import read_emulator_weights
 from bayesastro.models.spectra import deblending, deblending_sed
 from bayesastro.models.spectra.blended import blends, determination
+from bayesastro.simulators.spectra.sed_emulator import cigale_emulator
 
 FLAT = {"flux": FLUXES, "background": BACKGROUNDS, "confusion": CONFUSION}
 SED = {
@@ -21,7 +23,6 @@ SED = {
     "attenuation": np.array([1.0, 2.0, 3.0, 2.5]),
     "dust_slope": np.array([2.0, 1.5, 2.5, 3.0]),
     "log_tau": np.array([3.4, 3.0, 3.6, 3.2]),
-    "sfr_offset": np.array([0.5, -1.0, 9.0, 0.2]),
     "background": BACKGROUNDS,
     "confusion": CONFUSION,
 }
@@ -60,18 +61,31 @@ def test_density_with_log_uniform_fluxes_and_no_confusion():
     assert problem.log_prior(theta)["flux"] == pytest.approx(stats.loguniform(0.1, 40.0).logpdf(FLUXES).sum())
 
 
-def test_density_with_the_emulator():
-    """The third source's rate lies far beyond the emulator's training, where fluxes scale."""
-    problem, emulator = sed(), small_emulator()
-    log_sfr = SED["slope"] * SED["redshift"] + SED["intercept"] + SED["sfr_spread"] * SED["sfr_offset"]
-    assert log_sfr[2] > 4.0
-    columns = {name: SED.get(name, log_sfr) for name in emulator.inputs}
-    hidden = np.stack(list(columns.values()), axis=1) @ emulator.weights[0] + emulator.biases[0]
+def network(log_sfr):
+    """Logarithms of fluxes in the two bands by the emulator at the fixed point, shape (s, 2)."""
+    emulator = small_emulator()
+    columns = [SED.get(name, np.broadcast_to(log_sfr, 4)) for name in emulator.inputs]
+    hidden = np.stack(columns, axis=1) @ emulator.weights[0] + emulator.biases[0]
     hidden = np.where(hidden > 0, hidden, 0.01 * hidden)
-    flux = np.exp(hidden @ emulator.weights[1] + emulator.biases[1])[:, [6, 8]].T
-    np.testing.assert_allclose(problem.replay(SED)["flux"], flux, rtol=1e-7)
-    np.testing.assert_allclose(problem.replay(SED)["log_sfr"], log_sfr)
-    check(problem.log_likelihood(SED), likelihood_by_hand(flux))
+    return (hidden @ emulator.weights[1] + emulator.biases[1])[:, [6, 8]]
+
+
+@pytest.mark.parametrize("is_proportional", [True, False])
+def test_density_with_the_emulator(is_proportional):
+    """The third source's rate lies far beyond the emulator's training, where fluxes scale; the emulator is proportional anyway."""
+    shown = np.array([0.0, 0.3, 0.8, 1.0])
+    problem = sed(is_proportional=is_proportional).replace(shown=shown)
+    relation = SED["slope"] * SED["redshift"] + SED["intercept"]
+    log_sfr = np.array([1.0, -0.5, 6.0, 0.4])
+    per_rate = (network(2.0) - 2.0 * np.log(10.0)).mean(1) / np.log(10.0)
+    scale = SED["sfr_spread"] ** (1 - shown)
+    rate = (log_sfr - (1 - shown) * relation + shown * per_rate) / scale
+    theta = SED | {"rate": rate}
+    found = problem.replay(theta)
+    np.testing.assert_allclose(found["log_sfr"], log_sfr)
+    flux = np.exp(network(2.0) + np.log(10.0) * (log_sfr - 2.0)[:, None]).T
+    np.testing.assert_allclose(found["flux"], flux, rtol=1e-7)
+    check(problem.log_likelihood(theta), likelihood_by_hand(flux))
 
     def cut(name, mean, sd, low, high):
         return stats.truncnorm((low - mean) / sd, (high - mean) / sd, mean, sd).logpdf(SED[name]).sum()
@@ -85,11 +99,31 @@ def test_density_with_the_emulator():
         "attenuation": cut("attenuation", 2.0, 1.0, 0.1, 3.6),
         "dust_slope": cut("dust_slope", 2.0, 1.0, 0.0625, 3.9375),
         "log_tau": cut("log_tau", 3.4, 0.3, 2.699, 3.778),
-        "sfr_offset": stats.norm.logpdf(SED["sfr_offset"]).sum(),
+        # whatever the coordinate, the rate has the prior of the relation
+        "rate": (stats.norm(relation, 0.4).logpdf(log_sfr) + np.log(scale)).sum(),
         "background": stats.norm(-5.0, 5.0).logpdf(BACKGROUNDS).sum(),
         "confusion": stats.halfcauchy(scale=0.5).logpdf(CONFUSION).sum(),
     }
-    check(problem.log_prior(SED), priors)
+    check(problem.log_prior(theta), priors)
+
+
+def test_beyond_its_training_the_published_variant_scales(published_file):
+    """Proportional or asked at each rate: the same at the rate in the middle, and not elsewhere."""
+    layers = read_emulator_weights(published_file("xidplus/cigale_emulator.npz"))
+    emulator = cigale_emulator(layers.weights, layers.biases)
+    spire = {"blue": "spire_250", "red": "spire_500"}
+    found = []
+    for is_proportional in (True, False):
+        problem = deblending_sed.build(
+            small_maps(), emulator, redshift=(1.0, 0.3), outputs=spire, is_proportional=is_proportional
+        ).replace(shown=np.zeros(4))
+        relation = SED["slope"] * SED["redshift"] + SED["intercept"]
+        rate = (np.array([2.0, 3.0, 0.0, 7.4]) - relation) / SED["sfr_spread"]
+        found.append(np.log(problem.replay(SED | {"rate": rate})["flux"]))
+    difference = np.abs(found[0] - found[1])
+    np.testing.assert_allclose(difference[:, 0], 0.0, atol=1e-6)
+    assert (difference[:, 1:] > 1e-4).all()
+    assert (difference[:, 1:] < 0.7).all()
 
 
 def test_with_known_noise_the_posterior_is_the_closed_form():

@@ -4,9 +4,12 @@ Each source is a galaxy whose star-formation rate follows a relation that the ma
 
 .. math:: \log_{10} \mathrm{SFR}_s \sim \mathcal N(m z_s + c, \sigma),
 
-and whose fluxes in all bands are those of a network trained on CIGALE. As published, with two differences: the confusion noise of
-the flat program is kept, and log SFR is counted from its mean in units of σ, which is the same prior. In CIGALE fluxes are
-proportional to the star-formation rate at all else equal; beyond the range of rates the network was trained on that law takes over.
+and whose fluxes in all bands are those of a network trained on CIGALE. As published, but that the confusion noise of the flat
+program is kept, and that fluxes are proportional to the rate, as they are in CIGALE at all else equal.
+
+What is sampled of a rate is a coordinate, and the prior is the same whatever it is. Of a source that no map shows it is the
+rate's deviation from the relation, in units of σ. A bright one's flux is known, and its rate is not until its redshift and dust
+are: there it is the logarithm of the flux that the rate would give, so that these are free of each other.
 
 References
 ----------
@@ -22,6 +25,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jaxtyping import Array, Float
+from scipy import optimize, sparse
 
 from bayesastro.datasets.confused_maps import ConfusedMap
 from bayesastro.models.spectra.deblending import Band, bands_of, observe_maps
@@ -36,6 +40,12 @@ SPIRE = {"psw250": "spire_250", "pmw350": "spire_350", "plw500": "spire_500"}
 RELATION = {"slope": (0.8, 0.4), "intercept": (-1.0, 0.5)}
 """Mean and sd of the priors of m and c."""
 
+REFERENCE = 2.0
+"""log10 of a star-formation rate [M☉/yr] in the middle of the emulator's training."""
+
+RATE_SPREAD = 0.5
+"""Of log10 of fluxes that the prior allows, typically: a source whose flux the maps know better is called shown."""
+
 NUISANCE = {"attenuation": (2.0, 1.0), "dust_slope": (2.0, 1.0), "log_tau": (3.4, 0.3)}
 """Mean and sd of the priors of the other inputs, normal within the domain: broad, and ours, for the published were each field's."""
 
@@ -45,8 +55,10 @@ def program(
     emulator: SedEmulator,
     photometric: Float[Array, "s 2"],
     *,
+    shown: Float[Array, " s"],
     names: tuple[str, ...],
     outputs: tuple[int, ...],
+    is_proportional: bool,
     confusion_scale: float | None,
 ) -> None:
     """Maps of galaxies.
@@ -57,10 +69,14 @@ def program(
     emulator : SedEmulator
     photometric : array, shape (s, 2)
         Mean and standard deviation of each source's photometric redshift, a normal cut to the emulator's domain.
+    shown : array, shape (s,)
+        Between 0, of sources that the maps do not show, and 1, of bright ones: sets the coordinate of the rate.
     names : tuple of str
         Of the bands.
     outputs : tuple of int
         The emulator's output for each band.
+    is_proportional : bool
+        See :func:`build`.
     confusion_scale : float, optional [mJy/beam]
         See :func:`bayesastro.models.spectra.deblending.observe_maps`.
     """
@@ -81,10 +97,18 @@ def program(
         low, high = domain[name]
         law = dist.TruncatedNormal(mean, sd, low=low, high=high)
         inputs[name] = numpyro.sample(name, law.expand([num]).to_event(1))
-    offset = numpyro.sample("sfr_offset", dist.Normal(0.0, 1.0).expand([num]).to_event(1))
-    log_sfr = jnp.asarray(numpyro.deterministic("log_sfr", slope * z + intercept + spread * offset))
-    log_flux = scaled_log_flux(emulator, {**inputs, "log_sfr": log_sfr})
-    flux = jnp.asarray(numpyro.deterministic("flux", jnp.exp(log_flux[:, jnp.array(outputs)].T)))
+    columns = jnp.array(outputs)
+    typical = scaled_log_flux(emulator, {**inputs, "log_sfr": jnp.full(num, REFERENCE)})[:, columns]
+    per_rate = typical.mean(1) / jnp.log(10.0) - REFERENCE  # log10 of the flux at 1 M☉/yr, mean of the bands
+    mean, scale = slope * z + intercept, spread ** (1.0 - shown)
+    law = dist.Normal(shown * (mean + per_rate) / scale, spread**shown)
+    rate = numpyro.sample("rate", law.to_event(1))
+    log_sfr = jnp.asarray(numpyro.deterministic("log_sfr", (1.0 - shown) * mean - shown * per_rate + scale * rate))
+    if is_proportional:
+        log_flux = typical + jnp.log(10.0) * (log_sfr - REFERENCE)[:, None]
+    else:
+        log_flux = scaled_log_flux(emulator, {**inputs, "log_sfr": log_sfr})[:, columns]
+    flux = jnp.asarray(numpyro.deterministic("flux", jnp.exp(log_flux.T)))
     observe_maps(flux, bands, names, confusion_scale)
 
 
@@ -94,6 +118,7 @@ def build(
     *,
     redshift: tuple[Any, Any],
     outputs: Mapping[str, str] | None = None,
+    is_proportional: bool = True,
     confusion_scale: float | None = 0.5,
 ) -> Problem:
     """The program with maps.
@@ -109,6 +134,10 @@ def build(
         Photometric redshifts: numbers for all sources, or arrays of shape (s,).
     outputs : mapping of str to str, optional
         Output of the emulator for each band; by default :data:`SPIRE`.
+    is_proportional : bool
+        Whether fluxes are proportional to the star-formation rate at all else equal, as CIGALE's are, with the network asked at
+        a rate in the middle of its training only. Otherwise the network is asked at each rate, as published: it learnt the
+        proportion to some ten per cent, which bright sources notice, and chains need many times the steps.
     confusion_scale : float, optional [mJy/beam]
         See :func:`bayesastro.models.spectra.deblending.observe_maps`; None, as published, for no confusion noise.
 
@@ -145,8 +174,24 @@ def build(
         bands,
         emulator,
         np.stack([mean, sd], axis=1),
+        shown=_shown(maps),
         names=tuple(maps),
         outputs=tuple(emulator.outputs.index(named[name]) for name in maps),
+        is_proportional=bool(is_proportional),
         confusion_scale=None if confusion_scale is None else float(confusion_scale),
         observed={f"map_{name}": np.asarray(m.brightness, float) for name, m in maps.items()},
     )
+
+
+def _shown(maps: Mapping[str, ConfusedMap]) -> Float[np.ndarray, " s"]:
+    """Of each source, how far the maps know the logarithm of its flux, from least squares with fluxes not below zero."""
+    precision = np.zeros(len(next(iter(maps.values())).source_x))
+    for one in maps.values():
+        weight = 1 / np.asarray(one.noise, float)
+        shape = (weight.size, precision.size)
+        design = sparse.coo_array((one.beam * weight[one.pixel], (one.pixel, one.source)), shape).tocsr()
+        whole = sparse.hstack([design, sparse.coo_array(weight[:, None])]).tocsr()
+        bounds = (np.append(np.zeros(precision.size), -np.inf), np.inf)
+        flux = optimize.lsq_linear(whole, one.brightness * weight, bounds, lsq_solver="lsmr").x[:-1]
+        precision += (flux * np.log(10.0)) ** 2 * np.asarray(design.power(2).sum(0)).ravel()
+    return precision / (precision + RATE_SPREAD**-2)

@@ -82,7 +82,9 @@ def program(
     """
     num = photometric.shape[0]
     slope = numpyro.sample("slope", dist.Normal(*RELATION["slope"]))
-    intercept = numpyro.sample("intercept", dist.Normal(*RELATION["intercept"]))
+    pivot, (middle, wide) = photometric[:, 0].mean(), RELATION["intercept"]
+    level = numpyro.sample("level", dist.Normal(middle + slope * pivot, wide))  # at the pivot it is free of the slope
+    intercept = jnp.asarray(numpyro.deterministic("intercept", level - slope * pivot))
     spread = numpyro.sample("sfr_spread", dist.HalfNormal(0.5))
     domain: dict[str, Any] = dict(zip(emulator.inputs, zip(emulator.lower, emulator.upper, strict=True), strict=True))
     low, high = domain["redshift"]

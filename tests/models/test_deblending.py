@@ -74,11 +74,12 @@ def network(log_sfr):
 def test_density_with_the_emulator(is_proportional):
     """The third source's rate lies far beyond the emulator's training, where fluxes scale; the emulator is proportional anyway."""
     shown = np.array([0.0, 0.3, 0.8, 1.0])
-    problem = sed(is_proportional=is_proportional).replace(shown=shown)
+    share = np.array([[0.5, 0.5], [0.2, 0.8], [1.0, 0.0], [0.9, 0.1]])
+    problem = sed(is_proportional=is_proportional).replace(shown=shown, share=share)
     assert problem.replay(SED | {"rate": np.zeros(4)})["intercept"] == pytest.approx(-0.8)  # the mean redshift is 0.95
     relation = SED["slope"] * SED["redshift"] - 0.8
     log_sfr = np.array([1.0, -0.5, 6.0, 0.4])
-    per_rate = (network(2.0) - 2.0 * np.log(10.0)).mean(1) / np.log(10.0)
+    per_rate = ((network(2.0) - 2.0 * np.log(10.0)) * share).sum(1) / np.log(10.0)
     scale = SED["sfr_spread"] ** (1 - shown)
     rate = (log_sfr - (1 - shown) * relation + shown * per_rate) / scale
     theta = SED | {"rate": rate}
@@ -106,6 +107,18 @@ def test_density_with_the_emulator(is_proportional):
         "confusion": stats.halfcauchy(scale=0.5).logpdf(CONFUSION).sum(),
     }
     check(problem.log_prior(theta), priors)
+
+
+def test_coordinates_of_rates_know_which_sources_the_maps_show():
+    arrays = sed().covariates
+    assert ((arrays["shown"] > 0.5) & (arrays["shown"] < 1.0)).all()
+    np.testing.assert_allclose(arrays["share"].sum(1), 1.0)
+    assert arrays["share"][2, 0] > 0.5  # 20 ± 0.9 mJy in blue and 12 ± 1.4 in red
+    dark = {n: dataclasses.replace(m, brightness=np.full(m.noise.size, -4.0)) for n, m in small_maps().items()}
+    outputs = {"blue": "spire_250", "red": "spire_500"}
+    arrays = deblending_sed.build(dark, small_emulator(), redshift=(1.0, 0.3), outputs=outputs).covariates
+    np.testing.assert_allclose(arrays["shown"], 0.0, atol=1e-3)
+    np.testing.assert_allclose(arrays["share"], 0.5, atol=0.5)
 
 
 def test_beyond_its_training_the_published_variant_scales(published_file):

@@ -93,7 +93,8 @@ def test_all_159_unknowns_converge(by_nuts):
     assert table["r_hat"].max() < 1.01
     assert table["ess_bulk"].min() > 400
     assert not np.any(by_nuts["sample_stats"]["diverging"])
-    assert not ba.diagnose(by_nuts).findings
+    # many sources are not seen: the bound at zero is physical, and the finding says to report limits
+    assert {finding.id for finding in ba.diagnose(by_nuts)} == {"prior_edge"}
 
 
 @pytest.mark.slow
@@ -138,9 +139,11 @@ def test_mclmc_gives_the_same_posterior_for_fewer_gradients(tile, by_nuts):
 @pytest.mark.slow
 def test_the_tile_is_crowded_and_its_residuals_are_noise(tile, by_nuts):
     flux = by_nuts["posterior"]["flux"].values
-    found = dict(iter(blends(flux, tile, least=0.5).groupby("band")))
-    assert len(found["plw500"]) > len(found["psw250"])  # the beam of 36 arcsec blends what that of 18 tells apart
-    assert (found["plw500"].correlation < 0).all()
+    pairs = blends(flux, tile, least=0.5)
+    assert len(pairs) > 10
+    assert (pairs.correlation < 0).all()
+    assert (pairs.separation < 3.0).all()  # the beam's width at half its height, in each band
+    assert (pairs.sd_sum < np.maximum(pairs.sd_first, pairs.sd_second)).all()
     every = determination(flux, tile)
     assert every[every.band == "plw500"].of_prior.mean() > every[every.band == "psw250"].of_prior.mean()
     mean = {

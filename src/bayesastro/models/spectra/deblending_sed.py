@@ -43,6 +43,9 @@ RELATION = {"slope": (0.8, 0.4), "intercept": (-1.0, 0.5)}
 REFERENCE = 2.0
 """log10 of a star-formation rate [M☉/yr] in the middle of the emulator's training."""
 
+TINY = 1e-6
+"""Precision of log10 of a flux that is as good as none: bands without any share alike."""
+
 RATE_SPREAD = 0.5
 """Of log10 of fluxes that the prior allows, typically: a source whose flux the maps know better is called shown."""
 
@@ -56,6 +59,7 @@ def program(
     photometric: Float[Array, "s 2"],
     *,
     shown: Float[Array, " s"],
+    share: Float[Array, "s b"],
     names: tuple[str, ...],
     outputs: tuple[int, ...],
     is_proportional: bool,
@@ -71,6 +75,8 @@ def program(
         Mean and standard deviation of each source's photometric redshift, a normal cut to the emulator's domain.
     shown : array, shape (s,)
         Between 0, of sources that the maps do not show, and 1, of bright ones: sets the coordinate of the rate.
+    share : array, shape (s, b)
+        Of each band in the logarithm of the flux that is this coordinate, of unit sum over the bands.
     names : tuple of str
         Of the bands.
     outputs : tuple of int
@@ -101,7 +107,7 @@ def program(
         inputs[name] = numpyro.sample(name, law.expand([num]).to_event(1))
     columns = jnp.array(outputs)
     typical = scaled_log_flux(emulator, {**inputs, "log_sfr": jnp.full(num, REFERENCE)})[:, columns]
-    per_rate = typical.mean(1) / jnp.log(10.0) - REFERENCE  # log10 of the flux at 1 M☉/yr, mean of the bands
+    per_rate = (share * typical).sum(1) / jnp.log(10.0) - REFERENCE  # log10 of the flux at 1 M☉/yr
     mean, scale = slope * z + intercept, spread ** (1.0 - shown)
     law = dist.Normal(shown * (mean + per_rate) / scale, spread**shown)
     rate = numpyro.sample("rate", law.to_event(1))
@@ -171,12 +177,14 @@ def build(
     emulator.require_within("redshift", mean)
     if not (np.isfinite(sd) & (sd > 0)).all():
         raise ValueError(f"Standard deviations of redshifts must be positive, but {sd[~(sd > 0)][:1]} came.")
+    information = _information(maps)
     return Problem(
         program,
         bands,
         emulator,
         np.stack([mean, sd], axis=1),
-        shown=_shown(maps),
+        shown=information.sum(1) / (information.sum(1) + RATE_SPREAD**-2),
+        share=(information + TINY) / (information + TINY).sum(1, keepdims=True),
         names=tuple(maps),
         outputs=tuple(emulator.outputs.index(named[name]) for name in maps),
         is_proportional=bool(is_proportional),
@@ -185,15 +193,15 @@ def build(
     )
 
 
-def _shown(maps: Mapping[str, ConfusedMap]) -> Float[np.ndarray, " s"]:
-    """Of each source, how far the maps know the logarithm of its flux, from least squares with fluxes not below zero."""
-    precision = np.zeros(len(next(iter(maps.values())).source_x))
+def _information(maps: Mapping[str, ConfusedMap]) -> Float[np.ndarray, "s b"]:
+    """Precision of log10 of each flux, from least squares with fluxes not below zero and without their correlations."""
+    parts = []
     for one in maps.values():
-        weight = 1 / np.asarray(one.noise, float)
-        shape = (weight.size, precision.size)
-        design = sparse.coo_array((one.beam * weight[one.pixel], (one.pixel, one.source)), shape).tocsr()
+        weight, size = 1 / np.asarray(one.noise, float), one.source_x.size
+        entries = (one.beam * weight[one.pixel], (one.pixel, one.source))
+        design = sparse.coo_array(entries, (weight.size, size)).tocsr()
         whole = sparse.hstack([design, sparse.coo_array(weight[:, None])]).tocsr()
-        bounds = (np.append(np.zeros(precision.size), -np.inf), np.inf)
+        bounds = (np.append(np.zeros(size), -np.inf), np.inf)
         flux = optimize.lsq_linear(whole, one.brightness * weight, bounds, lsq_solver="lsmr").x[:-1]
-        precision += (flux * np.log(10.0)) ** 2 * np.asarray(design.power(2).sum(0)).ravel()
-    return precision / (precision + RATE_SPREAD**-2)
+        parts.append((flux * np.log(10.0)) ** 2 * np.asarray(design.power(2).sum(0)).ravel())
+    return np.stack(parts, axis=1)

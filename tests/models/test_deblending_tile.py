@@ -102,7 +102,7 @@ def test_all_159_unknowns_converge(by_nuts):
 def test_exact_conditionals_give_the_same_posterior(tile, by_nuts, band):
     """A Gibbs sampler in NumPy: means of 53 unknowns within five of their Monte Carlo errors, and their sds."""
     one = list(tile.values())[band]
-    chains = np.stack([gibbs(one, 12_000, np.random.default_rng(seed))[500:] for seed in range(2)])
+    chains = np.stack([gibbs(one, 6_500, np.random.default_rng(seed))[500:] for seed in range(2)])
     posterior = by_nuts["posterior"]
     ours = np.concatenate(
         [

@@ -24,6 +24,7 @@ WORKLOADS = {
     "transit": ("benchmarks.transit_gp", "Transits with a Gaussian process"),
     "supernovae": ("benchmarks.supernova_latents", "Supernovae with sampled latents"),
     "xray": ("benchmarks.xray_spectra", "An X-ray spectrum"),
+    "deblending": ("benchmarks.deblending", "Deblending of three maps"),
     "night": ("benchmarks.alert_night", "A night of alerts"),
 }
 

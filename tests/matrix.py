@@ -7,6 +7,7 @@ missing here fails a test of the architecture.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import confused
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -306,6 +307,9 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "spectra.binary_star visits": lambda: binary_star.build(
         stellar_spectra.spectra(3), stellar_spectra.networks(), continuum_order=1
     ),
+    "spectra.deblending": confused.flat,
+    "spectra.deblending log": lambda: confused.flat(flux_prior="log_uniform", confusion_scale=None),
+    "spectra.deblending_sed": confused.sed,
     "spectra.deconvolution": lambda: deconvolution.build(xray_spectra.small_spectrum(), num_nodes=16),
     "spectra.star": lambda: star.build(
         stellar_spectra.spectra(2),

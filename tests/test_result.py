@@ -112,6 +112,18 @@ def test_log_likelihood_serves_leave_one_out():
     assert loo.elpd == pytest.approx(exact, abs=0.3)  # 600 draws of two parameters
 
 
+def test_an_argument_may_have_the_name_of_a_site_and_another_shape():
+    def program(rate):
+        value = numpyro.sample("rate", dist.Normal(rate[:, 0], rate[:, 1]).to_event(1))
+        numpyro.sample("y", dist.Normal(value, 1.0))
+
+    prior = np.array([[0.0, 1.0], [1.0, 2.0], [2.0, 1.0]])
+    problem = ba.Problem(program, prior, observed={"y": np.ones(3)})
+    found = ba.fit(problem, ba.NUTS(num_chains=1, num_warmup=20, num_draws=10), seed=1, progress=False)
+    assert found["posterior"]["rate"].shape == (1, 10, 3)
+    np.testing.assert_array_equal(found["constant_data"]["rate"], prior)
+
+
 def test_only_priors_of_parameters_have_bounds(result):
     attrs = result["posterior"]["disk.radius"].attrs
     assert attrs["prior_family"] == "LogUniform"

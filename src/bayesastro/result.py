@@ -56,9 +56,13 @@ def build_result(
         latents = {site.name: posterior[site.name] for site in problem.parameters}
         groups["log_likelihood"] = _named(problem.log_likelihood(latents, batch_ndims=2))
     groups["observed_data"] = _named(problem.observed)
-    groups["constant_data"] = _named(dict(zip(problem.static_program.array_names, problem.data.arrays, strict=True)))
+    constants = _named(dict(zip(problem.static_program.array_names, problem.data.arrays, strict=True)))
     dims = site_dims(views)
     tree = arviz_base.from_dict({k: v for k, v in groups.items() if v}, dims=dims, check_conventions=False)
+    if constants:  # on its own: an argument may have the name of a site and another shape
+        tree["constant_data"] = xr.DataTree(
+            arviz_base.dict_to_dataset(constants, sample_dims=[], check_conventions=False)
+        )
     for name, (points, variables) in draws.points.items():
         values = _named(replay_draws(problem.data, views, draws.chart, (), points)) | variables
         tree[name] = xr.DataTree(

@@ -19,6 +19,12 @@ Examples
 """
 
 from bayesastro.datasets.alerts import AlertLightCurve, read_alerce
+from bayesastro.datasets.confused_maps import (
+    ConfusedMap,
+    EmulatorWeights,
+    read_emulator_weights,
+    read_xidplus_tile,
+)
 from bayesastro.datasets.cosmic_chronometers import (
     ChronometerTable,
     chronometer_covariance,
@@ -58,8 +64,10 @@ __all__ = [
     "AlertLightCurve",
     "BAOTable",
     "ChronometerTable",
+    "ConfusedMap",
     "CountsImage",
     "CrossSections",
+    "EmulatorWeights",
     "EuclidLens",
     "HubbleDiagram",
     "NetworkWeights",
@@ -81,6 +89,7 @@ __all__ = [
     "read_archive_npz",
     "read_counts_image",
     "read_cross_sections",
+    "read_emulator_weights",
     "read_exposure",
     "read_jla",
     "read_jla_binned",
@@ -90,6 +99,7 @@ __all__ = [
     "read_psf",
     "read_union3",
     "read_velocities_text",
+    "read_xidplus_tile",
     "read_xray_spectrum",
     "slacs_lenses",
 ]

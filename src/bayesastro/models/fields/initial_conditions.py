@@ -1,7 +1,7 @@
 r"""Galaxies in a periodic box: the initial conditions, cosmology and bias that made them.
 
 White noise ξ, one standard normal for each mode of the mesh, gives the linear density today,
-:math:`\delta_k = \sqrt{P(k; \Omega_m, \sigma_8) / V} \, \xi_k`; gravity to second order (or particles on a mesh), bias in
+:math:`\delta_k = \sqrt{P(k; \Omega_m, \sigma_8) / V} \, \xi_k`; gravity to second order, bias in
 Lagrangian space and redshifts give the density of galaxies, which is seen with the noise of their number:
 
 .. math:: d \sim N\bigl(1 + \delta_g(\xi, \Omega_m, \sigma_8, b), \; 1 / \bar n \, v\bigr)
@@ -85,7 +85,6 @@ def program(
     matter: dict[str, Float[Array, ""]],
     priors: dict[str, Float[Array, "..."]],
     redshift_space: bool = True,
-    num_steps: int = 0,
     coordinates: Coordinates = "centred",
 ) -> None:
     """White modes, cosmology and bias to the density of galaxies.
@@ -106,8 +105,6 @@ def program(
         Mean and standard deviation, or a number that is known.
     redshift_space : bool
         Whether the last axis is one of redshifts.
-    num_steps : int
-        Steps of the particle mesh; 0: second-order perturbation theory.
     coordinates : {"centred", "scaled", "white"}
         In which NUTS and MCLMC walk.
     """
@@ -136,7 +133,6 @@ def program(
         scale_factor,
         grid,
         redshift_space=redshift_space,
-        num_steps=num_steps,
     )
     noise = 1.0 / jnp.sqrt(number_density * grid.volume / mean.size)
     numpyro.sample("density", dist.Normal(mean, noise).to_event(3))
@@ -163,7 +159,6 @@ def build(
     Omega_b: float = 0.049,
     n_s: float = 0.9665,
     redshift_space: bool = True,
-    num_steps: int = 0,
     coordinates: Coordinates = "centred",
 ) -> Problem:
     """The program with galaxies that were seen.
@@ -184,8 +179,6 @@ def build(
         The rest of the cosmology, known; by default Planck's of 2018.
     redshift_space : bool
         Whether places along the last axis are those of redshifts.
-    num_steps : int
-        Steps of a particle-mesh simulation in place of second-order perturbation theory; 0 for the latter.
     coordinates : {"centred", "scaled", "white"}
         In which NUTS and MCLMC walk: relative to linear theory's posterior, scaled by its spread, or the white noise itself.
 
@@ -209,8 +202,6 @@ def build(
         raise ValueError(
             f"`Omega_b` must be above 0 and below {BOUNDS['Omega_m'][0]}, where Ω_m begins, but {Omega_b} came."
         )
-    if int(num_steps) != num_steps or num_steps < 0:
-        raise ValueError(f"`num_steps` must be a whole number, 0 for perturbation theory, but {num_steps} came.")
     if coordinates not in ("centred", "scaled", "white"):
         raise ValueError(f'`coordinates` must be "centred", "scaled" or "white", but {coordinates!r} came.')
     return Problem(
@@ -221,7 +212,6 @@ def build(
         matter={name: np.asarray(float(value)) for name, value in (("h", h), ("Omega_b", Omega_b), ("n_s", n_s))},
         priors=_checked_priors({**PRIORS, **(priors or {})}),
         redshift_space=bool(redshift_space),
-        num_steps=int(num_steps),
         coordinates=coordinates,
         observed={"density": seen},
     )

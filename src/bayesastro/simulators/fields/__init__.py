@@ -18,7 +18,6 @@ from bayesastro.simulators.fields.displacement import displacement, from_modes, 
 from bayesastro.simulators.fields.galaxies import Bias, galaxy_density, kaiser_boost, lagrangian_weights
 from bayesastro.simulators.fields.grids import RegularGrid, regular_grid
 from bayesastro.simulators.fields.painting import cloud_window, painted, read
-from bayesastro.simulators.fields.particle_mesh import evolved
 from bayesastro.simulators.fields.processes import (
     integrated_wiener_process,
     ornstein_uhlenbeck_process,
@@ -32,7 +31,6 @@ __all__ = [
     "RegularGrid",
     "cloud_window",
     "displacement",
-    "evolved",
     "from_modes",
     "galaxy_density",
     "integrated_wiener_process",

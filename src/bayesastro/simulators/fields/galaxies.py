@@ -7,8 +7,8 @@ Matter at q carries the weight
     w = 1 + b_1 \delta + b_2 (\delta^2 - \langle \delta^2 \rangle) + b_{s^2} (s^2 - \langle s^2 \rangle)
         + b_{\nabla^2} \nabla^2 \delta
 
-of the linear density δ at the time, with the shear :math:`s_{ij} = \varphi_{,ij} - \delta_{ij} \delta / 3`; it is moved to
-where it is seen, and painted on the mesh. The window of painting is divided out. Where the weights are below 0 so may be the
+of the linear density δ at the time, with the shear :math:`s_{ij} = \varphi_{,ij} - \delta_{ij} \delta / 3`; it is moved by
+perturbation theory of second order, and painted on the mesh. The window of painting is divided out. Where the weights are below 0 so may be the
 density: it is an expansion.
 
 In redshift space matter is also moved along the last axis, by its velocity over the expansion rate.
@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float
 
-from bayesastro.simulators.cosmology.growth import Growth, growth
+from bayesastro.simulators.cosmology.growth import growth
 from bayesastro.simulators.fields.displacement import (
     density_of,
     displacement,
@@ -35,7 +35,6 @@ from bayesastro.simulators.fields.displacement import (
 )
 from bayesastro.simulators.fields.grids import RegularGrid
 from bayesastro.simulators.fields.painting import cloud_window, painted
-from bayesastro.simulators.fields.particle_mesh import evolved
 
 __all__ = ["Bias", "galaxy_density", "kaiser_boost", "lagrangian_weights"]
 
@@ -90,7 +89,6 @@ def galaxy_density(
     grid: RegularGrid,
     *,
     redshift_space: bool = True,
-    num_steps: int = 0,
 ) -> Float[Array, "nx ny nz"]:
     """Density of galaxies in units of its mean.
 
@@ -105,8 +103,6 @@ def galaxy_density(
         Of three dimensions; one particle starts in each of its cells.
     redshift_space : bool
         Moved along the last axis by their velocities.
-    num_steps : int
-        Steps of a particle-mesh simulation; 0: second-order perturbation theory.
 
     Returns
     -------
@@ -114,27 +110,17 @@ def galaxy_density(
     """
     grown = growth(scale_factor, Omega_m)
     tidal = tidal_field(density_k, grid)
-    if num_steps:
-        moved, drift = evolved(density_k, Omega_m, scale_factor, grid, num_steps)
-        moved = (*moved[:2], moved[2] + drift[2]) if redshift_space else moved
-    else:
-        moved = _second_order(density_k, tidal, grown, grid, redshift_space=redshift_space)
+    source_k = jnp.fft.rfftn(second_order_source(tidal))
+    along = [(grown.first, grown.second)] * 3
+    if redshift_space:
+        along[2] = (grown.first * (1.0 + grown.first_rate), grown.second * (1.0 + grown.second_rate))
+    moved = [displacement(one * density_k - two * source_k, grid, axis) for axis, (one, two) in enumerate(along)]
     tidal_then = tuple(grown.first * part for part in tidal)
     weights = lagrangian_weights(grown.first * density_k, tidal_then, bias, grid)
     mesh = painted(
         tuple(_start(grid, axis) + moved[axis] / d for axis, d in enumerate(grid.distances)), weights, grid.shape
     )
     return density_of(jnp.fft.rfftn(mesh) / cloud_window(grid), grid)
-
-
-def _second_order(
-    density_k: Array, tidal: tuple[Array, ...], grown: Growth, grid: RegularGrid, *, redshift_space: bool
-) -> tuple[Array, ...]:
-    source_k = jnp.fft.rfftn(second_order_source(tidal))
-    along = [(grown.first, grown.second)] * 3
-    if redshift_space:
-        along[2] = (grown.first * (1.0 + grown.first_rate), grown.second * (1.0 + grown.second_rate))
-    return tuple(displacement(one * density_k - two * source_k, grid, axis) for axis, (one, two) in enumerate(along))
 
 
 def kaiser_boost(

@@ -9,7 +9,7 @@ from colossus.cosmology.power_spectrum import modelEisenstein98, modelEisenstein
 from scipy import integrate
 
 from bayesastro.simulators.cosmology import growth, linear_power, smooth_transfer, transfer
-from bayesastro.simulators.cosmology.linear_power import CMB_TEMPERATURE
+from bayesastro.simulators.cosmology.matter_power import CMB_TEMPERATURE
 
 K = np.geomspace(1e-3, 5.0, 60)
 

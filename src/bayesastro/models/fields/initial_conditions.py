@@ -36,7 +36,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from bayesastro.problem import Problem
-from bayesastro.simulators.cosmology.linear_power import linear_power
+from bayesastro.simulators.cosmology.matter_power import linear_power
 from bayesastro.simulators.fields.displacement import from_modes
 from bayesastro.simulators.fields.galaxies import Bias, galaxy_density, kaiser_boost
 from bayesastro.simulators.fields.grids import RegularGrid, regular_grid

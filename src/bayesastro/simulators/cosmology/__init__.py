@@ -23,8 +23,8 @@ from bayesastro.simulators.cosmology.distances import (
     transverse_comoving_distance,
     volume_averaged_distance,
 )
-from bayesastro.simulators.cosmology.growth import Growth, growth
-from bayesastro.simulators.cosmology.linear_power import linear_power, smooth_transfer, transfer
+from bayesastro.simulators.cosmology.growing_modes import Growth, growth
+from bayesastro.simulators.cosmology.matter_power import linear_power, smooth_transfer, transfer
 from bayesastro.simulators.cosmology.supernovae import (
     detection_log_probability,
     heliocentric_distance_modulus,

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float
 
-from bayesastro.simulators.cosmology.growth import growth
+from bayesastro.simulators.cosmology.growing_modes import growth
 from bayesastro.simulators.fields.displacement import (
     density_of,
     displacement,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import bayesastro as ba
 from bayesastro.models.fields import initial_conditions
 from bayesastro.simulators.cosmology import growth, linear_power
 from bayesastro.simulators.fields import kaiser_boost, regular_grid, shell_power

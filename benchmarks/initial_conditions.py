@@ -4,7 +4,7 @@ Galaxies of the program itself in a box of 320 Mpc/h, 10⁻³ (h/Mpc)³ of them 
 Ω_m, σ₈ and four biases. Gradients are those after the warm-up; effective samples are the smallest of cosmology and bias, and
 the median of modes. Coordinates are those of `fields.initial_conditions`: *centred* on linear theory's posterior,
 *scaled* by its spread, or *white*. The first run starts by itself, the others from its draws. Another size:
-``python -m benchmarks.initial_conditions CELLS``.
+``python -m benchmarks.initial_conditions CELLS BOX``.
 """
 
 import sys
@@ -38,9 +38,9 @@ RUNS: tuple[tuple[str, Engine, Any], ...] = (
 )
 
 
-def galaxies(cells: int) -> np.ndarray:
+def galaxies(cells: int, box: float) -> np.ndarray:
     """Their density on a mesh."""
-    made = initial_conditions.build(np.ones((cells,) * 3), BOX, 1e-3, priors=TRUTH)
+    made = initial_conditions.build(np.ones((cells,) * 3), box, 1e-3, priors=TRUTH)
     return made.simulate(1, key=jax.random.key(1)).observables["density"][0]
 
 
@@ -66,9 +66,9 @@ def effective(result: Any) -> tuple[float, str, float, float]:
     return ess[worst], worst, median, r_hat
 
 
-def row(name: str, engine: Engine, coordinates: Any, density: np.ndarray, start: Any) -> tuple[str, Any]:
+def row(name: str, engine: Engine, coordinates: Any, density: np.ndarray, box: float, start: Any) -> tuple[str, Any]:
     """A line of the table, and the result."""
-    problem = initial_conditions.build(density, BOX, 1e-3, coordinates=coordinates)
+    problem = initial_conditions.build(density, box, 1e-3, coordinates=coordinates)
     began = time.process_time()
     result = fit(problem, engine, seed=1, start=start, progress=False)
     seconds = time.process_time() - began
@@ -80,17 +80,17 @@ def row(name: str, engine: Engine, coordinates: Any, density: np.ndarray, start:
     return line, result
 
 
-def run(cells: int = CELLS) -> str:
+def run(cells: int = CELLS, box: float = BOX) -> str:
     """The table, in Markdown."""
-    density, first = galaxies(cells), None
+    density, first = galaxies(cells, box), None
     lines = [
-        f"| {cells}³ | coordinates | gradients of draws | for an effective sample: worst parameter | median mode | R̂ of "
+        f"| {cells}³ in {box:.0f} Mpc/h | coordinates | gradients of draws | for an effective sample: worst parameter | median mode | R̂ of "
         "parameters | gradients with warm-up | processor seconds |",
         "|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
     for name, engine, coordinates in RUNS:
-        line, result = row(name, engine, coordinates, density, first)
+        line, result = row(name, engine, coordinates, density, box, first)
         first = result if first is None else first
         lines.append(line)
         print(line, flush=True)
@@ -98,4 +98,4 @@ def run(cells: int = CELLS) -> str:
 
 
 if __name__ == "__main__":
-    run(int(sys.argv[1]))
+    run(int(sys.argv[1]), float(sys.argv[2]))

@@ -78,9 +78,10 @@ def catalogue(size=512, *, survey, seed=1, parameters=None, mass_step=0.0, is_he
     return {"found": found.astype(int), "redshift": np.where(found, z, 0.0), "fit": np.where(found[:, None], fit, 0.0)}
 
 
-def small_survey(size=60, *, mass_step=False):
+def small_survey(size=60, *, mass_step=False, num_redshifts=513):
     """A problem of the survey program."""
-    survey, heavy = supernova_survey.Survey(), np.arange(size) % 2 == 0
+    redshift = np.linspace(0.03, 0.9, num_redshifts)
+    survey, heavy = supernova_survey.Survey(redshift=redshift, rate=1.0 + redshift), np.arange(size) % 2 == 0
     values = catalogue(size, survey=survey, is_heavy=heavy)
     return supernova_survey.build(values, survey, is_heavy=heavy, mass_step=mass_step)
 

@@ -11,7 +11,7 @@ from bayesastro.models.lightcurves import transient_population
 
 SMALL = {
     "hubble_diagram": lambda: hubble_diagram.build(supernovae.diagram(), "w"),
-    "supernova_survey": lambda: supernovae.small_survey(40),
+    "supernova_survey": lambda: supernovae.small_survey(40, num_redshifts=65),
     "transient_population": lambda: transient_population.build(transient_curves.sample()),
     "transit_rv": lambda: transits.joint(30),
 }

@@ -183,7 +183,7 @@ def test_a_background_that_is_not_there_is_refused():
 
     alone = replace(small_spectrum(), background_counts=None, background_scale=None)
     assert set(xray.build(alone, cross_sections()).observed) == {"counts"}
-    with pytest.raises(ValueError, match="needs a background with each spectrum"):
+    with pytest.raises(ValueError, match="needs a background"):
         xray.build(alone, cross_sections(), background="latent")
     narrow = replace(cross_sections(), energy=np.geomspace(0.5, 20.0, 400))
     with pytest.raises(ValueError, match="narrow the range of energies"):

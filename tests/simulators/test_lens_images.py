@@ -15,6 +15,7 @@ from lenstronomy.LensModel.Solver.lens_equation_solver import LensEquationSolver
 from lenstronomy.LightModel.light_model import LightModel
 from scipy import signal
 
+from bayesastro.simulators.convolution import convolved_image
 from bayesastro.simulators.cosmology import Cosmology
 from bayesastro.simulators.lensing import (
     SIE,
@@ -26,7 +27,6 @@ from bayesastro.simulators.lensing import (
     Sersic,
     arrival_time,
     convolved,
-    convolved_image,
     ellipticity,
     fermat_potential,
     image_positions,

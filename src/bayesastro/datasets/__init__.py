@@ -25,6 +25,7 @@ from bayesastro.datasets.cosmic_chronometers import (
     cosmic_chronometers,
 )
 from bayesastro.datasets.desi_dr2_bao import BAOTable, desi_dr2_bao
+from bayesastro.datasets.euclid_lens import EuclidLens, euclid_lens
 from bayesastro.datasets.slacs import SLACSLens, slacs_lenses
 from bayesastro.datasets.supernovae import (
     HubbleDiagram,
@@ -41,13 +42,16 @@ from bayesastro.datasets.transit_light_curves import (
     read_light_curve_text,
     read_velocities_text,
 )
+from bayesastro.datasets.xray_images import CountsImage, read_counts_image, read_exposure, read_psf
 from bayesastro.datasets.xray_spectra import CrossSections, XraySpectrum, read_cross_sections, read_xray_spectrum
 
 __all__ = [
     "AlertLightCurve",
     "BAOTable",
     "ChronometerTable",
+    "CountsImage",
     "CrossSections",
+    "EuclidLens",
     "HubbleDiagram",
     "RadialVelocities",
     "SLACSLens",
@@ -57,13 +61,17 @@ __all__ = [
     "chronometer_covariance",
     "cosmic_chronometers",
     "desi_dr2_bao",
+    "euclid_lens",
     "read_alerce",
     "read_archive_npz",
+    "read_counts_image",
     "read_cross_sections",
+    "read_exposure",
     "read_jla",
     "read_jla_binned",
     "read_light_curve_text",
     "read_pantheon_binned",
+    "read_psf",
     "read_union3",
     "read_velocities_text",
     "read_xray_spectrum",

@@ -7,13 +7,15 @@ XMM-Newton Science Archive.
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.io import fits
-from astropy.wcs import WCS, FITSFixedWarning
 from jaxtyping import Float, Int
 from scipy.ndimage import fourier_shift
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+    from astropy.wcs import WCS
 
 __all__ = ["CountsImage", "read_counts_image", "read_exposure", "read_psf"]
 
@@ -35,7 +37,7 @@ class CountsImage:
     counts: Int[np.ndarray, "ny nx"]
     exposure: float
     pixel_size: float
-    wcs: WCS
+    wcs: "WCS"
 
     def offset_from(self, other: "CountsImage") -> tuple[float, float]:
         """How many rows and columns further the same place of the sky is than in another image, at its middle."""
@@ -54,6 +56,8 @@ def read_counts_image(path: str | Path) -> CountsImage:
     ValueError
         If there is no image of whole numbers of at least 0, or its pixels are not square.
     """
+    from astropy.wcs import WCS, FITSFixedWarning
+
     data, header = _image(path)
     if not np.isfinite(data).all() or (data < 0).any() or (data != np.round(data)).any():
         raise ValueError(f"`{path}` must hold counts, whole numbers not below 0.")
@@ -120,7 +124,9 @@ def read_psf(path: str | Path, size: int, offset: tuple[float, float] = (0.0, 0.
     return moved / moved.sum()
 
 
-def _image(path: str | Path) -> tuple[np.ndarray, fits.Header]:
+def _image(path: str | Path) -> "tuple[np.ndarray, fits.Header]":
+    from astropy.io import fits
+
     with fits.open(path) as file:
         first: Any = file[0]
         data, header = first.data, first.header.copy()

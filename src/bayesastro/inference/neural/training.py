@@ -197,9 +197,9 @@ def _epoch(
         optimiser.step()
         with torch.no_grad():
             torch._foreach_lerp_(list(averaged.parameters()), list(network.parameters()), 1 - keep)
-            for kept_one, now in zip(averaged.buffers(), network.buffers(), strict=True):
-                kept_one.copy_(now)
         total, number = total + loss.item() * len(z), number + len(z)
+    for kept_one, now in zip(averaged.buffers(), network.buffers(), strict=True):
+        kept_one.copy_(now)
     return total / max(number, 1)
 
 

@@ -116,10 +116,20 @@ def simulated_program(
     Sites and parameters as for :func:`gaussian_program`; `shape` is that of the field.
     """
     a, b = _parameters(alpha, beta)
-    keys = jax.random.split(jnp.asarray(numpyro.prng_key()))
-    field = lognormal_field(a, b, shape).sample(keys[0])
-    y = field + sigma * jax.random.normal(keys[1], shape)
-    numpyro.sample("correlations", dist.Delta(correlations(y)).to_event(1))
+    numpyro.sample("correlations", dist.Delta(_drawn(jnp.asarray(numpyro.prng_key()), a, b, sigma, shape)).to_event(1))
+
+
+def _drawn(
+    key: Array,
+    alpha: Float[ArrayLike, ""],
+    beta: Float[ArrayLike, ""],
+    sigma: Float[ArrayLike, ""],
+    shape: tuple[int, int],
+) -> Float[Array, " r"]:
+    """Correlations of a field and its noise."""
+    keys = jax.random.split(key)
+    field = lognormal_field(alpha, beta, shape).sample(keys[0])
+    return correlations(field + sigma * jax.random.normal(keys[1], shape))
 
 
 def build(
@@ -166,12 +176,8 @@ def build(
 def _covariance_factor(
     shape: tuple[int, ...], sigma: float, fiducial: tuple[float, float], num_simulations: int, seed: int
 ) -> Float[np.ndarray, "r r"]:
-    def drawn(key: Array) -> Array:
-        keys = jax.random.split(key)
-        field = lognormal_field(*fiducial, (shape[0], shape[1])).sample(keys[0])
-        return correlations(field + sigma * jax.random.normal(keys[1], shape))
-
-    draws = np.asarray(jax.jit(jax.vmap(drawn))(jax.random.split(jax.random.key(seed), num_simulations)), float)
+    drawn = jax.jit(jax.vmap(lambda key: _drawn(key, *fiducial, sigma, (shape[0], shape[1]))))
+    draws = np.asarray(drawn(jax.random.split(jax.random.key(seed), num_simulations)), float)
     return np.linalg.cholesky(np.cov(draws.T))
 
 

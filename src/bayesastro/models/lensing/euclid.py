@@ -26,13 +26,13 @@ from jaxtyping import Array, Bool, Float, ScalarLike
 
 from bayesastro.models.lensing.checks import check_image
 from bayesastro.problem import Problem
+from bayesastro.simulators.convolution import convolved_image
 from bayesastro.simulators.lensing import (
     SIE,
     Companions,
     ExternalShear,
     PixelGrid,
     Sersic,
-    convolved_image,
     lensed,
     order_for,
     sersic_flux,

@@ -201,11 +201,9 @@ def build(curve: AlertLightCurve, prior: ClassPrior = BROAD) -> Problem:
         If nothing was detected, or an array is not as it should be.
     """
     columns = {name: column[0] for name, column in stack([curve]).items()}
-    flux, law = (
-        columns.pop("flux"),
-        {"mean": np.asarray(prior.mean, float), "tril": np.linalg.cholesky(prior.covariance)},
-    )
-    return Problem(program, **columns, **law, observed={"flux": flux})
+    flux = columns.pop("flux")
+    mean, tril = np.asarray(prior.mean, float), np.linalg.cholesky(prior.covariance)
+    return Problem(program, **columns, mean=mean, tril=tril, observed={"flux": flux})
 
 
 def stack(curves: Sequence[AlertLightCurve], length: int | None = None) -> dict[str, np.ndarray]:

@@ -17,7 +17,14 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 from bayesastro.datasets.xray_spectra import XraySpectrum
-from bayesastro.models.spectra.xray_background import Background, BackgroundKind, background_of, observe
+from bayesastro.models.spectra.xray_background import (
+    Background,
+    BackgroundKind,
+    background_of,
+    checked_kind,
+    observe,
+    observed_counts,
+)
 from bayesastro.problem import Problem
 from bayesastro.simulators.fields.processes import integrated_wiener_process
 from bayesastro.simulators.spectra.response import Response, response_of
@@ -94,20 +101,16 @@ def build(
     Raises
     ------
     ValueError
-        If there are fewer than three nodes, the roughness is not positive, or a background is asked for that the spectrum does not have.
+        If there are fewer than three nodes, the roughness is not positive, or the kind of background is unknown or one that the
+        spectrum does not have.
     """
     if num_nodes < 3 or not (roughness is None or roughness > 0):
         raise ValueError(
             f"`num_nodes` must be at least 3 and `roughness` positive, but {num_nodes} and {roughness} came."
         )
-    kind = background or ("none" if spectrum.background_counts is None else "latent")
-    if kind != "none" and spectrum.background_counts is None:
-        raise ValueError(f'`background={kind!r}` needs a background, but `{spectrum.name}` has none. Use "none".')
+    kind = checked_kind({"": spectrum}, background, "latent")
     edges = spectrum.edges
     sensitivity = spectrum.exposure * (spectrum.matrix @ np.diff(edges)).sum()
-    observed = {"counts": spectrum.counts}
-    if kind != "none":
-        observed["background_counts"] = np.asarray(spectrum.background_counts)
     return Problem(
         program,
         np.linspace(np.log(edges[0]), np.log(edges[-1]), num_nodes),
@@ -117,5 +120,5 @@ def build(
         roughness=None if roughness is None else float(roughness),
         background_kind=kind,
         background_shape=float(background_shape),
-        observed=observed,
+        observed=observed_counts({"": spectrum}, kind),
     )

@@ -17,7 +17,14 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 from bayesastro.datasets.xray_spectra import CrossSections, XraySpectrum
-from bayesastro.models.spectra.xray_background import Background, BackgroundKind, background_of, observe
+from bayesastro.models.spectra.xray_background import (
+    Background,
+    BackgroundKind,
+    background_of,
+    checked_kind,
+    observe,
+    observed_counts,
+)
 from bayesastro.problem import Problem
 from bayesastro.simulators.spectra.photon_spectra import (
     BlackBody,
@@ -228,13 +235,9 @@ def build(
         cross-sections do not cover a response, or a number is not positive.
     """
     spectra = {"": spectra} if isinstance(spectra, XraySpectrum) else {f"{k}_": v for k, v in spectra.items()}
-    has_background = all(s.background_counts is not None for s in spectra.values())
-    kind = background or ("marginal" if has_background else "none")
-    _check(spectra, components, kind, has_background, background_shape, calibration_spread)
+    _check(spectra, components, background_shape, calibration_spread)
+    kind = checked_kind(spectra, background, "marginal")
     detectors = tuple(_detector(s, cross_sections, kind, background_shape) for s in spectra.values())
-    observed = {f"{name}counts": s.counts for name, s in spectra.items()}
-    if kind != "none":
-        observed |= {f"{name}background_counts": s.background_counts for name, s in spectra.items()}
     return Problem(
         program,
         detectors,
@@ -246,7 +249,7 @@ def build(
         calibration_spread=float(calibration_spread),
         absorption=cross_sections.name,
         abundances=cross_sections.abundances,
-        observed=observed,
+        observed=observed_counts(spectra, kind),
     )
 
 
@@ -275,8 +278,6 @@ def _detector(spectrum: XraySpectrum, cross_sections: CrossSections, kind: Backg
 def _check(
     spectra: Mapping[str, XraySpectrum],
     components: Sequence[str],
-    kind: str,
-    has_background: bool,
     background_shape: float,
     calibration_spread: float,
 ) -> None:
@@ -284,10 +285,6 @@ def _check(
         raise ValueError("`spectra` must hold at least one spectrum, but is empty.")
     if isinstance(components, str) or not components or any(c not in COMPONENTS for c in components):
         raise ValueError(f"`components` must be a sequence of some of {list(COMPONENTS)}, but {components!r} came.")
-    if kind not in ("none", "marginal", "latent", "smooth"):
-        raise ValueError(f'`background` must be "none", "marginal", "latent" or "smooth", but {kind!r} came.')
-    if kind != "none" and not has_background:
-        raise ValueError(f'`background={kind!r}` needs a background with each spectrum, but one has none. Use "none".')
     if not background_shape > 0 or not calibration_spread > 0:
         raise ValueError(
             f"`background_shape` and `calibration_spread` must be positive, but {background_shape} and {calibration_spread} came."

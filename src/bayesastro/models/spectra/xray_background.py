@@ -5,7 +5,8 @@ References
 Loredo (1992), in Statistical Challenges in Modern Astronomy, 275 (background with a prior instead of subtracted).
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +18,15 @@ from scipy import stats
 from bayesastro.datasets.xray_spectra import XraySpectrum
 from bayesastro.models.spectra.counted_background import CountsOnBackground, Terms, terms_up_to
 
-__all__ = ["Background", "BackgroundKind", "background_level", "background_of", "observe"]
+__all__ = [
+    "Background",
+    "BackgroundKind",
+    "background_level",
+    "background_of",
+    "checked_kind",
+    "observe",
+    "observed_counts",
+]
 
 BackgroundKind = Literal["none", "marginal", "latent", "smooth"]
 
@@ -68,6 +77,35 @@ def background_of(spectrum: XraySpectrum, kind: BackgroundKind, shape: float) ->
     if kind == "smooth":
         design = _smooth(0.5 * (spectrum.e_min + spectrum.e_max))
     return Background(scale, level, design, terms)
+
+
+def checked_kind(
+    spectra: Mapping[str, XraySpectrum], kind: BackgroundKind | None, default: BackgroundKind
+) -> BackgroundKind:
+    """The kind of background of some spectra: that asked for, else the default where all have one, else "none".
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind, or a spectrum has no background and one is asked for.
+    """
+    if kind is None:
+        return default if all(s.background_counts is not None for s in spectra.values()) else "none"
+    kinds = get_args(BackgroundKind)
+    if kind not in kinds:
+        raise ValueError(f"`background` must be one of {list(kinds)}, but {kind!r} came.")
+    without = [s.name for s in spectra.values() if s.background_counts is None]
+    if kind != "none" and without:
+        raise ValueError(f'`background={kind!r}` needs a background, but {without} have none. Use "none".')
+    return kind
+
+
+def observed_counts(spectra: Mapping[str, XraySpectrum], kind: BackgroundKind) -> dict[str, np.ndarray]:
+    """What the sites of :func:`observe` saw, by their names; the keys of `spectra` are what these begin with."""
+    observed = {f"{prefix}counts": s.counts for prefix, s in spectra.items()}
+    if kind != "none":
+        observed |= {f"{prefix}background_counts": np.asarray(s.background_counts) for prefix, s in spectra.items()}
+    return observed
 
 
 def background_level(spectrum: XraySpectrum) -> Float[np.ndarray, " g"]:

@@ -17,7 +17,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from scipy.fft import next_fast_len
+
+from bayesastro.simulators.convolution import fast_lengths
 
 __all__ = ["RegularGrid", "regular_grid"]
 
@@ -110,7 +111,7 @@ def regular_grid(
     if not (math.isfinite(padding) and padding >= 1):
         raise ValueError(f"`padding` must be at least 1, but {padding} came.")
     sizes = tuple(int(n) for n in sizes)
-    padded = sizes if padding == 1 else tuple(int(next_fast_len(math.ceil(padding * n), real=True) or n) for n in sizes)
+    padded = sizes if padding == 1 else fast_lengths(*(math.ceil(padding * n) for n in sizes))
     length, index = _modes(padded, spacing)
     count = np.bincount(index.ravel(), minlength=len(length)).astype(float)
     return RegularGrid(length, count, index, sizes, spacing)

@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
-from scipy.fft import next_fast_len
+
+from bayesastro.simulators.convolution import check_psf_sides, fast_lengths
 
 __all__ = ["variant_convolved"]
 
@@ -39,17 +40,14 @@ def variant_convolved(
     """
     ny, nx = image.shape
     gy, gx, py, px = psfs.shape
-    if py % 2 == 0 or px % 2 == 0:
-        raise ValueError(
-            f"A point-spread function needs odd sides, so that it has a middle pixel, but {psfs.shape[2:]} came."
-        )
+    check_psf_sides(psfs.shape[2:])
     if gy > ny or gx > nx:
         raise ValueError(f"An image of shape {image.shape} has no room for {(gy, gx)} nodes. Give fewer.")
     (first_y, weight_y), (first_x, weight_x) = _patches(ny, gy), _patches(nx, gx)
     long_y, long_x = weight_y.shape[1], weight_x.shape[1]
     image, psfs = jnp.asarray(image), jnp.asarray(psfs)
     size_y, size_x = long_y + py - 1, long_x + px - 1
-    shape = (int(next_fast_len(size_y, real=True) or size_y), int(next_fast_len(size_x, real=True) or size_x))
+    shape = fast_lengths(size_y, size_x)
     padded = jnp.pad(image, ((0, long_y), (0, long_x)))
     across = first_x[:, None] + np.arange(long_x)
     spread_across = first_x[:, None] + np.arange(size_x)

@@ -21,7 +21,7 @@ from bayesastro.simulators.lensing.ellipticity import axis_ratio, ellipticity, p
 from bayesastro.simulators.lensing.external import ConvergenceSheet, ExternalShear
 from bayesastro.simulators.lensing.grids import deflection_of_grid
 from bayesastro.simulators.lensing.images import ImagePositions, image_positions
-from bayesastro.simulators.lensing.imaging import PixelGrid, convolved, convolved_image, lensed, supersampled
+from bayesastro.simulators.lensing.imaging import PixelGrid, convolved, lensed, supersampled
 from bayesastro.simulators.lensing.light import Light, Sersic, sersic_flux
 from bayesastro.simulators.lensing.mass import Companions, Mass, hessian, magnification, ray_trace
 from bayesastro.simulators.lensing.nfw import NFW
@@ -47,7 +47,6 @@ __all__ = [
     "arrival_time",
     "axis_ratio",
     "convolved",
-    "convolved_image",
     "deflection_of_grid",
     "ellipticity",
     "fermat_potential",

@@ -9,20 +9,13 @@ closed form, so that the deflection at the pixel centres is exact for such a con
 convolution, done by FFT with padding, hence without periodic images.
 """
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy import fft
 
-__all__ = ["deflection_of_grid", "fast_shape"]
+from bayesastro.simulators.convolution import fast_lengths
 
-
-def fast_shape(rows: int, columns: int) -> tuple[int, int]:
-    """The next larger shape whose Fourier transform is quick."""
-    next_fast_len: Any = fft.next_fast_len  # annotated as returning nothing
-    return next_fast_len(rows, True), next_fast_len(columns, True)
+__all__ = ["deflection_of_grid"]
 
 
 def _corner(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -59,7 +52,7 @@ def deflection_of_grid(
         Along x and along y. Linear in `convergence`.
     """
     ny, nx = convergence.shape
-    shape = fast_shape(3 * ny - 2, 3 * nx - 2)
+    shape = fast_lengths(3 * ny - 2, 3 * nx - 2)
     along_x, along_y = _kernel(ny, nx), _kernel(nx, ny).T
     transformed = jnp.fft.rfft2(convergence, shape)
 

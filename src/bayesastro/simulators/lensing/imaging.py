@@ -23,10 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bayesastro.simulators.lensing.grids import fast_shape
+from bayesastro.simulators.convolution import convolved_image
 from bayesastro.simulators.lensing.mass import Mass, Position, ray_trace
 
-__all__ = ["PixelGrid", "View", "convolved", "convolved_image", "lensed", "supersampled"]
+__all__ = ["PixelGrid", "View", "convolved", "lensed", "supersampled"]
 
 View: TypeAlias = Callable[[Position, Position], Position]
 """Surface brightness at positions x, y [arcsec]."""
@@ -92,36 +92,6 @@ def supersampled(brightness: View, pixel_scale: float, factor: int) -> View:
         return jnp.mean(brightness(x + dx, y + dy), axis=0)
 
     return view
-
-
-def convolved_image(
-    image: Float[Array | np.ndarray, "ny nx"], psf: Float[Array | np.ndarray, "py px"]
-) -> Float[Array, "ny nx"]:
-    """An image convolved with a point-spread function, by FFT; beyond the edges there is no light.
-
-    Parameters
-    ----------
-    image : array, shape (ny, nx)
-    psf : array, shape (py, px)
-        On the pixels of the image, of odd sides, its centre in the middle.
-
-    Raises
-    ------
-    ValueError
-        If a side of `psf` is even.
-    """
-    ny, nx = image.shape
-    py, px = psf.shape
-    if py % 2 == 0 or px % 2 == 0:
-        raise ValueError(
-            f"A point-spread function needs odd sides, so that it has a middle pixel, but {psf.shape} came."
-        )
-    # What wraps around falls on rows and columns that are cut away.
-    shape = fast_shape(max(ny + py // 2, py), max(nx + px // 2, px))
-    kernel = jnp.zeros(shape, image.dtype).at[:py, :px].set(psf)
-    kernel = jnp.roll(kernel, (-(py // 2), -(px // 2)), (0, 1))
-    product = jnp.fft.rfft2(image, shape) * jnp.fft.rfft2(kernel)
-    return jnp.fft.irfft2(product, shape)[:ny, :nx]
 
 
 def convolved(view: View, psf: Float[Array | np.ndarray, "py px"]) -> View:

@@ -20,6 +20,7 @@ WORKLOADS = {
     "lens": ("benchmarks.lens_images", "Images of lensed galaxies"),
     "lemon": ("benchmarks.lens_network", "A network for lenses"),
     "slacs": ("benchmarks.slacs_lenses", "Lenses of SLACS"),
+    "initial": ("benchmarks.initial_conditions", "Initial conditions from galaxies"),
     "geovi": ("benchmarks.geovi_fields", "GeoVI on fields"),
     "transit": ("benchmarks.transit_gp", "Transits with a Gaussian process"),
     "supernovae": ("benchmarks.supernova_latents", "Supernovae with sampled latents"),

@@ -25,7 +25,7 @@ from scipy.special import logsumexp
 import bayesastro as ba
 from bayesastro.inference.engine import Engine
 from bayesastro.models.cosmology import bao, expansion, hubble_diagram, tripp
-from bayesastro.models.fields import lognormal, lognormal_two_point, xray_image
+from bayesastro.models.fields import initial_conditions, lognormal, lognormal_two_point, xray_image
 from bayesastro.models.lightcurves import transient, transient_population
 from bayesastro.models.spectra import binary_star, deconvolution, star, xray
 from bayesastro.models.spectra.payne import spectrum_network
@@ -293,6 +293,7 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "cosmology.tripp": lambda: tripp.build(supernovae.table()),
     "cosmology.tripp sampled": lambda: tripp.build(supernovae.table(8), latents="sampled"),
     "cosmology.tripp selected": lambda: tripp.build(supernovae.table(limit=23.0), limit=23.0, softness=0.1),
+    "fields.initial_conditions": lambda: initial_conditions.build(np.ones((4, 4, 4)), 80.0, 1e-3),
     "fields.xray_image": lambda: xray_image.build(np.ones((8, 8), int), np.ones((8, 8)), np.ones((3, 3)) / 9, 1.0),
     "fields.lognormal_two_point": lambda: lognormal_two_point.build(np.eye(5), num_simulations=200),
     "fields.lognormal_two_point simulated": lambda: lognormal_two_point.build(np.eye(5), likelihood="none"),

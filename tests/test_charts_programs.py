@@ -363,3 +363,44 @@ def test_refused_families_name_site_and_remedy(case):
     assert all(lack.site == "culprit" for lack in problem.lacks.values())
     with pytest.raises(ValueError, match=f"white chart needs .* site `culprit` .*{words}"):
         _ = problem.white
+
+
+def gathered(scale):
+    """Six values of a field, of which sums of two are seen."""
+    spread = numpyro.sample("spread", dist.LogNormal(0.0, 0.5))
+    halves = lambda seen: jnp.repeat(seen / 2, 2)  # noqa: E731
+    prior = dist.Normal(0.0, 3.0).expand([6]).to_event(1)
+    field = numpyro.sample("field", prior, infer={"centred_on": ("y", scale * spread, halves)})
+    numpyro.sample("y", dist.Normal(field.reshape(3, 2).sum(1), 0.5).to_event(1))
+
+
+def test_coordinates_count_from_a_function_of_the_data():
+    problem = Problem(gathered, 0.4, observed={"y": Y})
+    views, data = problem.views(), problem.data
+    theta = {"spread": jnp.asarray(1.5), "field": jnp.arange(6.0)}
+    z = views.centred.to_coordinates(theta, data)
+    np.testing.assert_allclose(z[1:], (np.arange(6.0) - np.repeat(Y / 2, 2)) / 0.6)
+    np.testing.assert_allclose(views.centred.to_parameters(z, data)["field"], theta["field"])
+    plain = views.unconstrained.to_coordinates(theta, data)
+    shift = views.centred.log_density(z, data) - views.unconstrained.log_density(plain, data)
+    assert float(shift) == pytest.approx(6 * np.log(0.6))
+
+
+def not_alike():
+    field = numpyro.sample("field", dist.Normal(0.0, 1.0).expand([4]).to_event(1), infer={"centred_on": ("y", 1.0)})
+    numpyro.sample("y", dist.Normal(field[:3], 1.0).to_event(1))
+
+
+def not_seen():
+    field = numpyro.sample("field", dist.Normal(0.0, 1.0), infer={"centred_on": ("x", 1.0)})
+    numpyro.sample("y", dist.Normal(field, jnp.ones(3)).to_event(1))
+
+
+def test_what_coordinates_cannot_count_from_is_refused():
+    problem = Problem(not_alike, observed={"y": Y})
+    with pytest.raises(ValueError, match=r"`field` of shape \(4,\) cannot be centred on `y`, which gives shape \(3,\)"):
+        problem.centred.draw_prior(jax.random.key(0), problem.data)
+    with pytest.raises(
+        ValueError, match="to be centred on `x`, but only a site over the reals can be, on an observed site"
+    ):
+        _ = Problem(not_seen, observed={"y": Y}).centred

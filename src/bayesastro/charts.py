@@ -200,10 +200,12 @@ class Unconstrained(Chart):
 
 @dataclass(frozen=True)
 class Centred(Unconstrained):
-    """Unconstrained coordinates, but those of some latents relative to the data: z = (θ − y) / s.
+    """Unconstrained coordinates, but those of some latents relative to the data: z = (θ − m(y)) / s.
 
     A latent site over the reals says so by ``infer={"centred_on": (name, scale)}``, the name of an observed site of the same
-    shape and how far from its values the latent may be, such as the standard deviation of the noise.
+    shape and how far from its values the latent may be, such as the standard deviation of the noise. Of an observed site of
+    another shape, or one that is not the latent with noise, ``(name, scale, centre)`` also gives a function of its values,
+    such as an estimate from them. Scale and centre may depend on latents that come before.
     """
 
     def draw_start(self, key: jax.Array, data: Data) -> jax.Array:
@@ -216,14 +218,14 @@ class Centred(Unconstrained):
     def _forward(self, site: dict[str, Any], part: jax.Array, data: Data) -> jax.Array:
         if "centred_on" not in site["infer"]:
             return super()._forward(site, part, data)
-        name, scale = site["infer"]["centred_on"]
-        return jnp.asarray(data.observed[name]) + scale * part
+        centre, scale = _centre(site, data)
+        return centre + scale * part
 
     def _inverse(self, site: dict[str, Any], value: jax.Array, data: Data) -> jax.Array:
         if "centred_on" not in site["infer"]:
             return super()._inverse(site, value, data)
-        name, scale = site["infer"]["centred_on"]
-        return (value - jnp.asarray(data.observed[name])) / scale
+        centre, scale = _centre(site, data)
+        return (value - centre) / scale
 
     def _site_log_prior(self, site: dict[str, Any], part: jax.Array) -> jax.Array:
         if "centred_on" not in site["infer"]:
@@ -247,6 +249,26 @@ class White(Chart):
 
     def _site_log_prior(self, site: dict[str, Any], part: jax.Array) -> jax.Array:
         return jnp.zeros(())
+
+
+def _centre(site: dict[str, Any], data: Data) -> tuple[jax.Array, Any]:
+    """What the coordinates of a site are relative to, and in which unit.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape than the site.
+    """
+    name, scale, *of_values = site["infer"]["centred_on"]
+    centre = jnp.asarray(data.observed[name])
+    if of_values:
+        centre = jnp.asarray(of_values[0](centre))
+    if centre.shape != site["fn"].shape():
+        raise ValueError(
+            f"`{site['name']}` of shape {site['fn'].shape()} cannot be centred on `{name}`, which gives shape {centre.shape}. "
+            "Give a function of its values that returns that shape."
+        )
+    return centre, scale
 
 
 def site_log_prob(site: dict[str, Any]) -> jax.Array:

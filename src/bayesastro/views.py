@@ -45,17 +45,17 @@ class Views:
         Raises
         ------
         ValueError
-            If a site is to be counted from one that is not observed or has another shape, or is not over the reals.
+            If a site is to be counted from one that is not observed, or is not over the reals.
         """
         sites = [site for site in self.structure.of_kind("latent") if site.centred_on is not None]
         if not sites:
             return self.unconstrained
-        observed = {site.name: site.shape for site in self.structure.of_kind("observed") if not site.is_inline}
+        observed = {site.name for site in self.structure.of_kind("observed") if not site.is_inline}
         for site in sites:
-            if observed.get(str(site.centred_on)) != site.shape or site.support != "real":
+            if site.centred_on not in observed or site.support != "real":
                 raise ValueError(
-                    f"`{site.name}` of shape {site.shape} over {site.support} is to be centred on `{site.centred_on}`, but "
-                    f"only a site over the reals can be, on an observed site of its shape. Those observed are {observed}."
+                    f"`{site.name}` over {site.support} is to be centred on `{site.centred_on}`, but only a site over the "
+                    f"reals can be, on an observed site. Those observed are {', '.join(sorted(observed))}."
                 )
         shapes = tuple((s.name, s.free_shape or ()) for s in self.structure.of_kind("latent"))
         return Centred(self.structure, self.prior_factors, shapes)

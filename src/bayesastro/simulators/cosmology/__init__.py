@@ -1,4 +1,4 @@
-"""The homogeneous expanding universe: expansion rate and distances.
+"""The expanding universe: expansion rate and distances, growth of structure and its linear power spectrum.
 
 Examples
 --------
@@ -23,6 +23,8 @@ from bayesastro.simulators.cosmology.distances import (
     transverse_comoving_distance,
     volume_averaged_distance,
 )
+from bayesastro.simulators.cosmology.growing_modes import Growth, growth
+from bayesastro.simulators.cosmology.matter_power import linear_power, smooth_transfer, transfer
 from bayesastro.simulators.cosmology.supernovae import (
     detection_log_probability,
     heliocentric_distance_modulus,
@@ -33,18 +35,23 @@ from bayesastro.simulators.cosmology.supernovae import (
 __all__ = [
     "SPEED_OF_LIGHT",
     "Cosmology",
+    "Growth",
     "angular_diameter_distance",
     "bao_ratios",
     "comoving_distance",
     "detection_log_probability",
     "distance_modulus",
     "efunc",
+    "growth",
     "heliocentric_distance_modulus",
     "hubble_distance",
     "hubble_parameter",
     "interpolated_distance",
+    "linear_power",
     "luminosity_distance",
     "observed_moments",
+    "smooth_transfer",
+    "transfer",
     "transverse_comoving_distance",
     "tripp_magnitude",
     "volume_averaged_distance",

@@ -1,4 +1,5 @@
-"""Gaussian fields as functions of standard normals: grids and their modes, spectra, and processes in one dimension.
+"""Fields as functions of standard normals: grids and their modes, spectra, processes in one dimension, and the density of
+matter and galaxies that grows from a Gaussian one.
 
 Examples
 --------
@@ -13,21 +14,38 @@ A field of unit variance, whose amplitude falls with the square of the wave numb
 (64, 64)
 """
 
+from bayesastro.simulators.fields.displacement import displacement, from_modes, second_order_source, tidal_field
+from bayesastro.simulators.fields.galaxies import Bias, galaxy_density, kaiser_boost, lagrangian_weights
 from bayesastro.simulators.fields.grids import RegularGrid, regular_grid
+from bayesastro.simulators.fields.painting import cloud_window, painted, read
 from bayesastro.simulators.fields.processes import (
     integrated_wiener_process,
     ornstein_uhlenbeck_process,
     wiener_process,
 )
+from bayesastro.simulators.fields.shells import shell_index, shell_power
 from bayesastro.simulators.fields.spectra import matern_amplitude, power_law_amplitude, smooth_deviations
 
 __all__ = [
+    "Bias",
     "RegularGrid",
+    "cloud_window",
+    "displacement",
+    "from_modes",
+    "galaxy_density",
     "integrated_wiener_process",
+    "kaiser_boost",
+    "lagrangian_weights",
     "matern_amplitude",
     "ornstein_uhlenbeck_process",
+    "painted",
     "power_law_amplitude",
+    "read",
     "regular_grid",
+    "second_order_source",
+    "shell_index",
+    "shell_power",
     "smooth_deviations",
+    "tidal_field",
     "wiener_process",
 ]

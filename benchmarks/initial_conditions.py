@@ -1,0 +1,101 @@
+"""Initial conditions from galaxies: NUTS, MCLMC and adjusted MCLMC in gradients for each effective sample.
+
+Galaxies of the program itself in a box of 320 Mpc/h, 10⁻³ (h/Mpc)³ of them at a = 0.5, in redshift space; unknown are all modes,
+Ω_m, σ₈ and four biases. Gradients are those after the warm-up; effective samples are the smallest of cosmology and bias, and
+the median of modes. Coordinates are those of `fields.initial_conditions`: *centred* on linear theory's posterior,
+*scaled* by its spread, or *white*. The first run starts by itself, the others from its draws. Another size:
+``python -m benchmarks.initial_conditions CELLS BOX``.
+"""
+
+import sys
+import time
+from typing import Any
+
+import arviz_stats as azs
+import jax
+import numpy as np
+
+from bayesastro import MCLMC, NUTS, fit
+from bayesastro.inference.engine import Engine
+from bayesastro.models.fields import initial_conditions
+
+__all__ = ["run"]
+
+CELLS, BOX = 16, 320.0
+"""Cells along a side, and its length in Mpc/h."""
+
+TRUTH = {"Omega_m": 0.3111, "sigma8": 0.8102, "b1": 1.0, "b2": 0.2, "bs2": -0.2, "bn2": 0.5}
+
+NUM_MODES = 300
+"""Modes whose effective samples are counted, drawn at random."""
+
+RUNS: tuple[tuple[str, Engine, Any], ...] = (
+    ("MCLMC", MCLMC(num_chains=2, num_warmup=4000, num_draws=400), "centred"),
+    ("MCLMC, adjusted", MCLMC(num_chains=2, num_warmup=300, num_draws=300, adjusted=True), "centred"),
+    ("NUTS", NUTS(num_chains=2, num_warmup=200, num_draws=200), "centred"),
+    ("MCLMC", MCLMC(num_chains=2, num_warmup=4000, num_draws=400), "scaled"),
+    ("MCLMC", MCLMC(num_chains=2, num_warmup=4000, num_draws=400), "white"),
+)
+
+
+def galaxies(cells: int, box: float) -> np.ndarray:
+    """Their density on a mesh."""
+    made = initial_conditions.build(np.ones((cells,) * 3), box, 1e-3, priors=TRUTH)
+    return made.simulate(1, key=jax.random.key(1)).observables["density"][0]
+
+
+def gradients_of_draws(result: Any) -> int:
+    """Of all chains, without those of the warm-up."""
+    stats = result["sample_stats"]
+    if "tree_depth" in stats:
+        return int(stats["n_steps"].sum())
+    if "n_steps" in stats:
+        return 2 * int(stats["n_steps"].sum())
+    return 2 * stats.sizes["draw"] * int(np.sum(result.attrs["thin"]))
+
+
+def effective(result: Any) -> tuple[float, str, float, float]:
+    """Effective samples of the worst of cosmology and bias, which it is, and of the median mode; the largest R̂ of the former."""
+    posterior = result["posterior"]
+    ess = {name: float(azs.ess(posterior[name].values)) for name in TRUTH}
+    worst = min(ess, key=lambda name: ess[name])
+    modes = posterior["modes"].values.reshape(*posterior["modes"].shape[:2], -1)
+    chosen = np.random.default_rng(1).choice(modes.shape[-1], NUM_MODES, replace=False)
+    median = float(np.median([float(azs.ess(modes[..., i])) for i in chosen]))
+    r_hat = max(float(azs.rhat(posterior[name].values)) for name in TRUTH)
+    return ess[worst], worst, median, r_hat
+
+
+def row(name: str, engine: Engine, coordinates: Any, density: np.ndarray, box: float, start: Any) -> tuple[str, Any]:
+    """A line of the table, and the result."""
+    problem = initial_conditions.build(density, box, 1e-3, coordinates=coordinates)
+    began = time.process_time()
+    result = fit(problem, engine, seed=1, start=start, progress=False)
+    seconds = time.process_time() - began
+    gradients, (least, worst, median, r_hat) = gradients_of_draws(result), effective(result)
+    line = (
+        f"| {name} | {coordinates} | {gradients} | {gradients / least:.3g} ({worst}) | {gradients / median:.3g} "
+        f"| {r_hat:.3f} | {result.attrs['num_gradients']} | {seconds:.0f} |"
+    )
+    return line, result
+
+
+def run(cells: int = CELLS, box: float = BOX) -> str:
+    """The table, in Markdown."""
+    density, first = galaxies(cells, box), None
+    lines = [
+        f"| {cells}³ in {box:.0f} Mpc/h | coordinates | gradients of draws | for an effective sample: worst parameter | median mode | R̂ of "
+        "parameters | gradients with warm-up | processor seconds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    print("\n".join(lines), flush=True)
+    for name, engine, coordinates in RUNS:
+        line, result = row(name, engine, coordinates, density, box, first)
+        first = result if first is None else first
+        lines.append(line)
+        print(line, flush=True)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    run(int(sys.argv[1]), float(sys.argv[2]))

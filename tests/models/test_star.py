@@ -80,7 +80,7 @@ def test_the_density_of_a_star_is_that_by_hand():
         "velocity": stats.norm(0, 50).logpdf(theta["velocity"]).sum(),
         "veiling": -np.log(2.0),
         "continuum": stats.norm(0, 0.02).logpdf(coefficients).sum(),
-        "jitter": -np.log(0.02 * np.log(1e3)),
+        "jitter": stats.halfnorm(scale=0.02).logpdf(0.02),
     }
     by_site = problem.log_prior(theta)
     for name, value in prior.items():

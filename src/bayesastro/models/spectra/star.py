@@ -29,8 +29,8 @@ __all__ = ["LabelPriors", "build", "checked_spectra", "label_priors", "observe_f
 VELOCITY_SD = 50.0
 """Prior standard deviation of velocities [km/s]."""
 
-JITTER = (1e-4, 0.1)
-"""Ends of the log-uniform prior of what is added to the errors in quadrature, in units of the continuum."""
+JITTER = 0.02
+"""Scale of the half-normal prior of what is added to the errors in quadrature, in units of the continuum."""
 
 
 class LabelPriors(NamedTuple):
@@ -130,7 +130,7 @@ def observe_flux(
         shape = [expected.shape[0], basis.shape[1]]
         law = dist.Normal(0.0, continuum_sd).expand(shape).to_event(2)
         expected = expected * (1.0 + jnp.asarray(numpyro.sample("continuum", law)) @ jnp.asarray(basis).T)
-    jitter = jnp.asarray(numpyro.sample("jitter", dist.LogUniform(*JITTER)))
+    jitter = jnp.asarray(numpyro.sample("jitter", dist.HalfNormal(JITTER)))
     sd = jnp.sqrt(jnp.square(sigma) + jnp.square(jitter) + jnp.square(jnp.asarray(error)))
     numpyro.sample("flux", dist.Normal(expected, sd).mask(jnp.asarray(is_used)).to_event(2))
 

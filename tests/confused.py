@@ -6,7 +6,7 @@ from bayesastro.datasets.confused_maps import ConfusedMap
 from bayesastro.models.spectra import deblending, deblending_sed
 from bayesastro.problem import Problem
 from bayesastro.simulators.spectra.pointing import gaussian_beam, pointing_entries
-from bayesastro.simulators.spectra.sed_emulator import CIGALE_INPUTS, CIGALE_OUTPUTS, SedEmulator
+from bayesastro.simulators.spectra.sed_emulator import SedEmulator, cigale_emulator
 
 PLACES = np.array([[2.0, 2.2], [3.1, 2.6], [6.0, 7.0], [7.5, 1.0]])
 """Of the sources [pixel of the first band]; the first two are 1.2 pixels apart, the beam is 3 pixels wide."""
@@ -53,8 +53,8 @@ def dense(one: ConfusedMap) -> np.ndarray:
     return matrix
 
 
-def small_emulator() -> SedEmulator:
-    """Proportional to the star-formation rate, fainter with redshift, and redder."""
+def small_layers() -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """Matrices and offsets: proportional to the star-formation rate, fainter with redshift, and redder."""
     rng = np.random.default_rng(5)
     first = np.concatenate([np.eye(6), 0.2 * rng.normal(size=(6, 6))], axis=1)
     second = np.zeros((12, 9))
@@ -62,8 +62,11 @@ def small_emulator() -> SedEmulator:
     second[6:] = 0.1 * rng.normal(size=(6, 9))
     first[0, 6:] = 0.0  # the rate enters through one unit, which its bias keeps positive
     biases = (np.concatenate([[5.0], np.zeros(11)]), np.full(9, 1.0 - 5.0 * np.log(10.0)))
-    lower, upper = np.array(list(CIGALE_INPUTS.values())).T
-    return SedEmulator((first, second), biases, lower, upper, tuple(CIGALE_INPUTS), CIGALE_OUTPUTS)
+    return (first, second), biases
+
+
+def small_emulator() -> SedEmulator:
+    return cigale_emulator(*small_layers())
 
 
 def flat(**settings) -> Problem:

@@ -4,14 +4,25 @@ import dataclasses
 
 import numpy as np
 import pytest
-from confused import BACKGROUNDS, CONFUSION, FLUXES, dense, flat, sed, small_emulator, small_map, small_maps
+from confused import (
+    BACKGROUNDS,
+    CONFUSION,
+    FLUXES,
+    dense,
+    flat,
+    sed,
+    small_emulator,
+    small_layers,
+    small_map,
+    small_maps,
+)
 from scipy import stats
 
 import bayesastro as ba
 from bayesastro.datasets import read_emulator_weights
 from bayesastro.models.spectra import deblending, deblending_sed
 from bayesastro.models.spectra.blended import blends, determination
-from bayesastro.simulators.spectra.sed_emulator import cigale_emulator
+from bayesastro.simulators.spectra.sed_emulator import CIGALE_INPUTS, cigale_emulator
 
 FLAT = {"flux": FLUXES, "background": BACKGROUNDS, "confusion": CONFUSION}
 SED = {
@@ -63,11 +74,11 @@ def test_density_with_log_uniform_fluxes_and_no_confusion():
 
 def network(log_sfr):
     """Logarithms of fluxes in the two bands by the emulator at the fixed point, shape (s, 2)."""
-    emulator = small_emulator()
-    columns = [SED.get(name, np.broadcast_to(log_sfr, 4)) for name in emulator.inputs]
-    hidden = np.stack(columns, axis=1) @ emulator.weights[0] + emulator.biases[0]
+    weights, biases = small_layers()
+    columns = [SED.get(name, np.broadcast_to(log_sfr, 4)) for name in CIGALE_INPUTS]
+    hidden = np.stack(columns, axis=1) @ weights[0] + biases[0]
     hidden = np.where(hidden > 0, hidden, 0.01 * hidden)
-    return (hidden @ emulator.weights[1] + emulator.biases[1])[:, [6, 8]]
+    return (hidden @ weights[1] + biases[1])[:, [6, 8]]
 
 
 @pytest.mark.parametrize("is_proportional", [True, False])

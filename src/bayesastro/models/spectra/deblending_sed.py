@@ -95,7 +95,8 @@ def program(
     level = numpyro.sample("level", dist.Normal(middle + slope * pivot, wide))  # at the pivot it is free of the slope
     intercept = jnp.asarray(numpyro.deterministic("intercept", level - slope * pivot))
     spread = numpyro.sample("sfr_spread", dist.HalfNormal(0.5))
-    domain: dict[str, Any] = dict(zip(emulator.inputs, zip(emulator.lower, emulator.upper, strict=True), strict=True))
+    box = emulator.domain
+    domain: dict[str, Any] = dict(zip(box.names, zip(box.low, box.high, strict=True), strict=True))
     low, high = domain["redshift"]
     z = numpyro.sample(
         "redshift", dist.TruncatedNormal(photometric[:, 0], photometric[:, 1], low=low, high=high).to_event(1)
@@ -165,7 +166,7 @@ def build(
         raise ValueError(
             f"Each band needs one of the emulator's outputs {list(emulator.outputs)}, but `outputs` gives {unknown}."
         )
-    if missing := {"log_sfr", "redshift", "agn_fraction", *NUISANCE} ^ set(emulator.inputs):
+    if missing := {"log_sfr", "redshift", "agn_fraction", *NUISANCE} ^ set(emulator.domain.names):
         raise ValueError(
             f"The emulator must have the inputs of CIGALE's, but {sorted(missing)} are missing or too many."
         )
@@ -177,7 +178,7 @@ def build(
         raise ValueError(
             f"`redshift` must be means and sds, numbers or one for each of {num} sources, but shapes {shapes} came."
         ) from error
-    emulator.require_within("redshift", mean)
+    emulator.domain.require("redshift", mean)
     if not (np.isfinite(sd) & (sd > 0)).all():
         raise ValueError(f"Standard deviations of redshifts must be positive, but {sd[~(sd > 0)][:1]} came.")
     information = _information(maps)

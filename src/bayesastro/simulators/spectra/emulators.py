@@ -9,7 +9,7 @@ Ting et al. 2019, ApJ 879, 69 (arXiv:1804.01530), section 2 (a small network for
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import equinox as eqx
@@ -27,7 +27,6 @@ __all__ = [
     "Perceptron",
     "PixelNetworks",
     "PrincipalComponents",
-    "check_inside",
 ]
 
 Activation = Literal["sigmoid", "silu", "tanh", "gelu", "leaky_relu"]
@@ -39,6 +38,10 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu": jax.nn.gelu,
     "leaky_relu": jax.nn.leaky_relu,
 }
+
+
+SLACK = 1e-9
+"""Of the width of a domain: rounding at its edges."""
 
 
 class Domain(eqx.Module):
@@ -54,13 +57,34 @@ class Domain(eqx.Module):
     low: Float[Array | np.ndarray, " k"]
     high: Float[Array | np.ndarray, " k"]
 
-    def scaled(self, labels: Float[Array, " k"]) -> Float[Array, " k"]:
+    def scaled(self, labels: Float[Array, "... k"]) -> Float[Array, "... k"]:
         """Labels from −½ to ½."""
         return (labels - self.low) / (jnp.asarray(self.high) - self.low) - 0.5
 
-    def contains(self, labels: Float[Array, " k"]) -> Bool[Array, ""]:
+    def contains(self, labels: Float[Array, "... k"]) -> Bool[Array, "..."]:
         """Whether labels lie in the box."""
-        return jnp.all((labels >= self.low) & (labels <= self.high))
+        slack = SLACK * (jnp.asarray(self.high) - self.low)
+        return jnp.all((labels >= self.low - slack) & (labels <= self.high + slack), axis=-1)
+
+    def require(self, name: str, values: Float[ArrayLike, "..."]) -> None:
+        """Refuse values of a label outside the box.
+
+        Raises
+        ------
+        ValueError
+            If there is no such label, or a value lies outside its range or is NaN.
+        """
+        if name not in self.names:
+            raise ValueError(f"`{name}` is no label of the emulator; it has {list(self.names)}.")
+        place = self.names.index(name)
+        low, high = float(self.low[place]), float(self.high[place])
+        known = np.atleast_1d(np.asarray(values, float))
+        outside = known[~((known >= low) & (known <= high))]
+        if outside.size:
+            raise ValueError(
+                f"The emulator knows `{name}` from {low:g} to {high:g} and nothing outside, but {outside.size} of {known.size} "
+                f"values are, as {outside[0]:g}."
+            )
 
 
 class Emulator(eqx.Module):
@@ -77,20 +101,20 @@ class Emulator(eqx.Module):
     error: eqx.AbstractVar[Float[Array | np.ndarray, "..."]]
 
     @abstractmethod
-    def evaluated(self, scaled: Float[Array, " k"]) -> Float[Array, " n"]:
+    def evaluated(self, scaled: Float[Array, "... k"]) -> Float[Array, "... n"]:
         """Outputs at labels scaled to the box."""
 
-    def __call__(self, labels: Float[ArrayLike, " k"]) -> Float[Array, " n"]:
+    def __call__(self, labels: Float[ArrayLike, "... k"]) -> Float[Array, "... n"]:
         """Outputs at labels; NaN outside of the domain.
 
         Parameters
         ----------
-        labels : array, shape (k,)
+        labels : array, shape (..., k)
             In the order of ``domain.names``.
         """
         labels = jnp.asarray(labels)
-        scaled, inside = self.domain.scaled(labels), self.domain.contains(labels)
-        return jnp.where(inside, self.evaluated(jnp.where(inside, scaled, 0.0)), jnp.nan)
+        inside = self.domain.contains(labels)[..., None]
+        return jnp.where(inside, self.evaluated(jnp.where(inside, self.domain.scaled(labels), 0.0)), jnp.nan)
 
 
 class PixelNetworks(Emulator):
@@ -115,10 +139,10 @@ class PixelNetworks(Emulator):
     error: Float[Array | np.ndarray, "..."] = eqx.field(default_factory=lambda: np.zeros(()))
     activation: Activation = eqx.field(static=True, default="sigmoid")
 
-    def evaluated(self, scaled: Float[Array, " k"]) -> Float[Array, " n"]:
+    def evaluated(self, scaled: Float[Array, "... k"]) -> Float[Array, "... n"]:
         """Outputs at labels scaled to the box."""
-        inside = jnp.einsum("nhk,k->nh", self.hidden, scaled) + self.hidden_offset
-        return jnp.sum(self.output * ACTIVATIONS[self.activation](inside), axis=1) + self.output_offset
+        inside = jnp.einsum("nhk,...k->...nh", self.hidden, scaled) + self.hidden_offset
+        return jnp.sum(self.output * ACTIVATIONS[self.activation](inside), axis=-1) + self.output_offset
 
 
 class Perceptron(Emulator):
@@ -144,13 +168,13 @@ class Perceptron(Emulator):
     error: Float[Array | np.ndarray, "..."] = eqx.field(default_factory=lambda: np.zeros(()))
     activation: Activation = eqx.field(static=True, default="silu")
 
-    def evaluated(self, scaled: Float[Array, " k"]) -> Float[Array, " n"]:
+    def evaluated(self, scaled: Float[Array, "... k"]) -> Float[Array, "... n"]:
         """Outputs at labels scaled to the box."""
         values, activation = scaled, ACTIVATIONS[self.activation]
         for weight, offset in zip(self.weights[:-1], self.offsets[:-1], strict=True):
-            values = activation(jnp.asarray(weight) @ values + offset)
+            values = activation(values @ jnp.asarray(weight).T + offset)
         return jnp.asarray(self.mean) + jnp.asarray(self.scale) * (
-            jnp.asarray(self.weights[-1]) @ values + self.offsets[-1]
+            values @ jnp.asarray(self.weights[-1]).T + self.offsets[-1]
         )
 
 
@@ -176,24 +200,6 @@ class PrincipalComponents(Emulator):
         """That of the amplitudes."""
         return self.amplitudes.domain
 
-    def evaluated(self, scaled: Float[Array, " k"]) -> Float[Array, " n"]:
+    def evaluated(self, scaled: Float[Array, "... k"]) -> Float[Array, "... n"]:
         """Outputs at labels scaled to the box."""
         return jnp.asarray(self.mean) + self.amplitudes.evaluated(scaled) @ jnp.asarray(self.components)
-
-
-def check_inside(domain: Domain, labels: Sequence[float] | np.ndarray) -> None:
-    """Refuse labels that an emulator does not know.
-
-    Raises
-    ------
-    ValueError
-        If their number is another, or one is outside its range.
-    """
-    labels = np.asarray(labels, float)
-    if labels.shape != (len(domain.names),):
-        raise ValueError(
-            f"The emulator needs the labels {list(domain.names)}, but an array of shape {labels.shape} came."
-        )
-    for name, value, low, high in zip(domain.names, labels, domain.low, domain.high, strict=True):
-        if not low <= value <= high:
-            raise ValueError(f"The emulator knows `{name}` from {low:g} to {high:g}, but {value:g} came.")

@@ -2,23 +2,19 @@ r"""Fluxes of galaxies in broad bands, by a network that learnt them from a code
 
 .. math:: \ln f = W_L \, r(\ldots r(W_1 x + b_1) \ldots) + b_L, \qquad r(u) = \max(u, 0.01 u)
 
-A network says nothing of places where it was not trained: outside its domain it returns NaN, and `require_within` refuses.
+A network says nothing of places where it was not trained: outside its domain it returns NaN.
 """
 
 from collections.abc import Mapping
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
+
+from bayesastro.simulators.spectra.emulators import Domain, Perceptron
 
 __all__ = ["CIGALE_INPUTS", "CIGALE_OUTPUTS", "SedEmulator", "cigale_emulator", "scaled_log_flux"]
-
-LEAK = 0.01
-
-SLACK = 1e-9
-"""Of the width of the domain: rounding at its edges."""
 
 CIGALE_INPUTS: dict[str, tuple[float, float]] = {
     "log_sfr": (-2.0, 4.4),
@@ -52,61 +48,22 @@ class SedEmulator(eqx.Module):
 
     Parameters
     ----------
-    weights : tuple of arrays, shapes (n_in, n_out)
-    biases : tuple of arrays, shapes (n_out,)
-    lower, upper : arrays, shape (n,)
-        The domain of the inputs.
-    inputs, outputs : tuples of str
+    network : Perceptron
+        Its domain has the names of the inputs.
+    outputs : tuple of str
     """
 
-    weights: tuple[Float[Array | np.ndarray, "_ _"], ...]
-    biases: tuple[Float[Array | np.ndarray, " _"], ...]
-    lower: Float[Array | np.ndarray, " _"]
-    upper: Float[Array | np.ndarray, " _"]
-    inputs: tuple[str, ...] = eqx.field(static=True)
+    network: Perceptron
     outputs: tuple[str, ...] = eqx.field(static=True)
 
-    def __check_init__(self) -> None:
-        sizes = (self.weights[0].shape[0], self.weights[-1].shape[1])
-        if sizes != (len(self.inputs), len(self.outputs)) or not self.lower.shape == self.upper.shape == (sizes[0],):
-            raise ValueError(
-                f"The network has {sizes[0]} inputs and {sizes[1]} outputs, but names of {len(self.inputs)} and "
-                f"{len(self.outputs)} came, with bounds of shapes {self.lower.shape} and {self.upper.shape}."
-            )
+    @property
+    def domain(self) -> Domain:
+        """Of the inputs."""
+        return self.network.domain
 
     def __call__(self, theta: Float[Array | np.ndarray, "... n"]) -> Float[Array, "... m"]:
-        """Logarithms of fluxes [ln mJy] of inputs in the order of `inputs`; NaN outside the domain."""
-        hidden = theta
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            hidden = jax.nn.leaky_relu(hidden @ jnp.asarray(weight) + jnp.asarray(bias), LEAK)
-        out = hidden @ jnp.asarray(self.weights[-1]) + jnp.asarray(self.biases[-1])
-        return jnp.where(self.within(theta)[..., None], out, jnp.nan)
-
-    def within(self, theta: Float[Array | np.ndarray, "... n"]) -> Bool[Array, "..."]:
-        """Whether inputs lie in the domain."""
-        theta, lower, upper = jnp.asarray(theta), jnp.asarray(self.lower), jnp.asarray(self.upper)
-        slack = SLACK * (upper - lower)
-        return ((theta >= lower - slack) & (theta <= upper + slack)).all(-1)
-
-    def require_within(self, name: str, values: Float[np.ndarray, "..."] | float) -> None:
-        """Refuse values of an input outside the domain.
-
-        Raises
-        ------
-        ValueError
-            If there is no such input, or a value lies outside its range or is NaN.
-        """
-        if name not in self.inputs:
-            raise ValueError(f"`{name}` is no input of the emulator; it has {list(self.inputs)}.")
-        place = self.inputs.index(name)
-        lower, upper = float(self.lower[place]), float(self.upper[place])
-        values = np.atleast_1d(np.asarray(values, float))
-        outside = ~((values >= lower) & (values <= upper))
-        if outside.any():
-            raise ValueError(
-                f"The emulator was trained with `{name}` from {lower:g} to {upper:g} and knows nothing outside, but "
-                f"{outside.sum()} of {values.size} values are, as {values[outside][0]:g}. Leave such sources to the flat prior."
-            )
+        """Logarithms of fluxes [ln mJy] of inputs in the order of the domain's names; NaN outside of it."""
+        return self.network(theta)
 
 
 def scaled_log_flux(
@@ -124,10 +81,11 @@ def scaled_log_flux(
     inputs : mapping of str to array, shape (...)
         By name.
     """
-    place = emulator.inputs.index("log_sfr")
+    domain = emulator.domain
+    place = domain.names.index("log_sfr")
     log_sfr = inputs["log_sfr"]
-    nearest = jnp.clip(log_sfr, emulator.lower[place], emulator.upper[place])
-    theta = jnp.stack([(dict(inputs) | {"log_sfr": nearest})[name] for name in emulator.inputs], axis=-1)
+    nearest = jnp.clip(log_sfr, domain.low[place], domain.high[place])
+    theta = jnp.stack([(dict(inputs) | {"log_sfr": nearest})[name] for name in domain.names], axis=-1)
     return emulator(theta) + jnp.log(10.0) * (log_sfr - nearest)[..., None]
 
 
@@ -145,5 +103,19 @@ def cigale_emulator(
     ----------
     Boquien et al. (2019), A&A 622, A103 (CIGALE); H-E-L-P/XID_plus, `CIGALE_emulator_kasia` (the network).
     """
-    lower, upper = np.array(list(CIGALE_INPUTS.values())).T
-    return SedEmulator(tuple(weights), tuple(biases), lower, upper, tuple(CIGALE_INPUTS), CIGALE_OUTPUTS)
+    sizes = weights[0].shape[0], weights[-1].shape[1]
+    if sizes != (len(CIGALE_INPUTS), len(CIGALE_OUTPUTS)):
+        raise ValueError(
+            f"The network must have {len(CIGALE_INPUTS)} inputs and {len(CIGALE_OUTPUTS)} outputs, but one of {sizes[0]} and "
+            f"{sizes[1]} came."
+        )
+    low, high = np.array(list(CIGALE_INPUTS.values())).T
+    # Of inputs scaled to the domain: the first layer takes their range and middle in.
+    first, offset = (high - low)[:, None] * weights[0], biases[0] + 0.5 * (low + high) @ weights[0]
+    network = Perceptron(
+        domain=Domain(tuple(CIGALE_INPUTS), low, high),
+        weights=tuple(weight.T for weight in (first, *weights[1:])),
+        offsets=(offset, *biases[1:]),
+        activation="leaky_relu",
+    )
+    return SedEmulator(network, CIGALE_OUTPUTS)

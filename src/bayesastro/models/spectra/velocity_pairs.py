@@ -112,7 +112,7 @@ def start_at(
     """
     names = {site.name for site in problem.parameters}
     theta = {k: np.array(v) for k, v in problem.simulate(num_draws, key=jax.random.key(seed)).parameters.items()}
-    if "velocity_1" in names:
+    if "velocity_1" in names and theta["velocity_1"].shape[1:] == velocities.shape[:1]:
         theta["velocity_1"][:] = velocities[:, 0]
         slope, _ = np.polyfit(velocities[:, 0], velocities[:, 1], 1)
         ratio = np.clip(-1.0 / slope if slope < 0 else 1.0, 0.2, 1.4)

@@ -260,7 +260,7 @@ def test_one_star_is_found_again_as_well_as_can_be(published):
     seen = replace(real, flux=flux + 0.01 * rng.normal(size=(1, flux.size)), sigma=np.full((1, flux.size), 0.01))
     problem = star.build(seen, network)
     result = ba.fit(
-        problem, ba.NUTS(num_warmup=400, num_draws=500, mass_matrix="dense", target_accept=0.95), seed=1, progress=False
+        problem, ba.NUTS(num_warmup=400, num_draws=700, mass_matrix="dense", target_accept=0.95), seed=1, progress=False
     )
     posterior = result["posterior"]
     means = {name: posterior[name].mean(("chain", "draw")).values for name in [*truth, "jitter"]}
@@ -304,7 +304,7 @@ def test_stars_and_pairs_are_calibrated(is_pair):
     else:
         problem = star.build(given, spectrum_network(GIVEN), max_rotation=40.0, max_veiling=1.0, continuum_order=0)
     engine = ba.NUTS(num_chains=2, num_warmup=400, num_draws=250, target_accept=0.9, max_tree_depth=8)
-    report = ba.calibrate(problem, engine, num_simulations=60, seed=3, chunk=1, progress=False)
+    report = ba.calibrate(problem, engine, num_simulations=100, seed=3, chunk=1, progress=False)
     assert report.verdict == "pass", str(report)
 
 

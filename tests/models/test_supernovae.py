@@ -192,6 +192,22 @@ def test_hubble_diagrams_give_the_published_matter_density(published_file, name)
     assert float(posterior["Omega_m"].std()) == pytest.approx(sd, rel=0.1)
 
 
+def test_what_is_hardly_ever_found_is_drawn_all_the_same():
+    """A source 7 mag below the limit: sixty standard deviations, where only logarithms of the chance are numbers."""
+    with jax.enable_x64(True):
+        covariance = jnp.diag(jnp.array([0.06, 0.3, 0.03]) ** 2)
+        law = DetectedNormal(jnp.array([30.0, 0.0, 0.0]), covariance, jnp.asarray(23.0), jnp.asarray(0.1))
+        draws = law.sample(jax.random.key(1), (4000,))
+        assert np.isfinite(law.log_prob(draws)).all()
+        draws = np.asarray(draws)
+    sd = np.hypot(0.06, 0.1)
+    ease = -7.0 / sd
+    expected = 30.0 + 0.06**2 / sd * (ease + 1.0 / ease)
+    scatter = 0.06 * 0.1 / sd
+    assert abs(draws[:, 0].mean() - expected) < 4.5 * scatter / np.sqrt(4000)
+    assert draws[:, 0].std() == pytest.approx(scatter, rel=0.06)
+
+
 @pytest.mark.slow
 def test_jla_by_marginalised_and_by_sampled_latents(published_file):
     """The same posterior, with 10 unknowns and with 2,230; Betoule et al. 2014, table 10, by another likelihood."""

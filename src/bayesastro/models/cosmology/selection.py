@@ -5,13 +5,16 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
-from jax.scipy.special import log_ndtr
+from jax.scipy.special import log_ndtr, ndtri
 from jaxtyping import Array, Bool, Float, Int
 from numpyro.distributions import constraints
 
 from bayesastro.simulators.cosmology import detection_log_probability
 
 __all__ = ["DetectedNormal", "Tabulated", "WhereFound"]
+
+FAR = -20.0
+"""Logarithm of a probability below which its normal quantile is sought by logarithms."""
 
 _TINY = 1e-300
 """Below the integral of any cell that a value is drawn from; in single precision 0."""
@@ -80,13 +83,26 @@ class DetectedNormal(dist.Distribution):
         shape = (*sample_shape, *self.batch_shape)
         key_seen, key_rest = jax.random.split(jnp.asarray(key))
         ease, sd = self._ease
-        u = jax.random.truncated_normal(key_seen, -jnp.inf, jnp.broadcast_to(ease, shape), shape, self.loc.dtype)
+        luck = jax.random.uniform(key_seen, shape, self.loc.dtype, minval=jnp.finfo(self.loc.dtype).tiny)
+        u = _normal_quantile(log_ndtr(ease) + jnp.log(luck))
         normals = jax.random.normal(key_rest, (*shape, *self.event_shape), self.loc.dtype)
         # The magnitude given how far the noisy one lies below the limit; then the other components given the magnitude.
         spread = self.scale_tril[..., 0, 0]
         first = spread / sd * u + self.softness / sd * normals[..., 0]
         whitened = jnp.concatenate([first[..., None], normals[..., 1:]], axis=-1)
         return self.loc + jnp.einsum("...ij,...j->...i", self.scale_tril, whitened)
+
+
+def _normal_quantile(log_p: Float[Array, "..."]) -> Float[Array, "..."]:
+    """ξ with ln Φ(ξ) = `log_p`, however small: in the far tail by Newton's steps from Φ(ξ) ≈ φ(ξ) / |ξ|."""
+    near = ndtri(jnp.exp(jnp.maximum(log_p, FAR)))
+    squared = -2.0 * jnp.minimum(log_p, FAR)
+    x = -jnp.sqrt(squared - jnp.log(2.0 * jnp.pi * squared))
+    for _ in range(4):
+        logs = log_ndtr(x)
+        slope = jnp.exp(-0.5 * jnp.square(x) - 0.5 * jnp.log(2.0 * jnp.pi) - logs)
+        x = x - (logs - jnp.minimum(log_p, FAR)) / slope
+    return jnp.where(log_p > FAR, near, x)
 
 
 class Tabulated(dist.Distribution):

@@ -27,7 +27,7 @@ from bayesastro.inference.engine import Engine
 from bayesastro.models.cosmology import bao, expansion, hubble_diagram, tripp
 from bayesastro.models.fields import initial_conditions, lognormal, lognormal_two_point, xray_image
 from bayesastro.models.lightcurves import transient, transient_population
-from bayesastro.models.spectra import binary_star, deconvolution, star, xray
+from bayesastro.models.spectra import deconvolution, star, xray
 from bayesastro.models.spectra.payne import spectrum_network
 from bayesastro.problem import Problem
 
@@ -304,10 +304,8 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "lightcurves.transit_rv": lambda: transits.joint(30, variability="matern"),
     "lensing.euclid": lambda: small_euclid(2),
     "lensing.parametric": small_lens,
-    "spectra.binary_star": lambda: binary_star.build(stellar_spectra.spectra(), stellar_spectra.networks()),
-    "spectra.binary_star visits": lambda: binary_star.build(
-        stellar_spectra.spectra(3), stellar_spectra.networks(), continuum_order=1
-    ),
+    "spectra.binary_star": lambda: stellar_spectra.pair(1),
+    "spectra.binary_star visits": lambda: stellar_spectra.pair(3, continuum_order=1),
     "spectra.deblending": confused.flat,
     "spectra.deblending log": lambda: confused.flat(flux_prior="log_uniform", confusion_scale=None),
     "spectra.deblending_sed": confused.sed,

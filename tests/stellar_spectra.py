@@ -3,6 +3,8 @@
 import numpy as np
 
 from bayesastro.datasets.payne import NetworkWeights, PayneNetworks, StellarSpectra
+from bayesastro.models.spectra import binary_star
+from bayesastro.models.spectra.payne import renormalised
 
 WAVELENGTH = np.exp(np.log(15500.0) + 4e-5 * np.concatenate([np.arange(40), 60 + np.arange(40)]))
 """Two detectors of 40 pixels of 12 km/s."""
@@ -63,3 +65,9 @@ def spectra(visits=1, *, sigma=0.01, seed=3):
         time=np.arange(float(visits)),
         citation="simulated",
     )
+
+
+def pair(visits, **settings):
+    """A problem of two stars."""
+    given = networks()
+    return binary_star.build(renormalised(spectra(visits), given), given, **settings)

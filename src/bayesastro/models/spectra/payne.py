@@ -150,7 +150,7 @@ def companion_range(
     def edge(last: Array, neighbour: Array) -> Array:
         """Where the room ends between a mass ratio that is known and its neighbour."""
         fall = room[last] - room[neighbour]
-        part = room[last] / jnp.where(is_known[neighbour], 1.0, fall)
+        part = room[last] / jnp.where(is_known[neighbour] | (fall == 0), 1.0, fall)
         return jnp.where(is_known[neighbour], ratio[last], ratio[last] + part * (ratio[neighbour] - ratio[last]))
 
     first, last = jnp.argmax(is_known), jnp.max(jnp.where(is_known, i, 0))

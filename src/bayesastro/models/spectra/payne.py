@@ -144,18 +144,14 @@ def companion_range(
     domain, known = stars.companion.domain, stars.lines.domain
     ratio = jnp.linspace(domain.low[3], domain.high[3], NUM_RATIOS)
     places = jax.vmap(lambda q: known.scaled(jnp.pad(_companion(stars, star, q), (0, 2)))[:2])(ratio)
-    room = 0.5 - MARGIN - jnp.max(jnp.abs(places), axis=1)
-    is_known, i = room >= 0, jnp.arange(NUM_RATIOS)
-
-    def edge(last: Array, neighbour: Array) -> Array:
-        """Where the room ends between a mass ratio that is known and its neighbour."""
-        fall = room[last] - room[neighbour]
-        part = room[last] / jnp.where(is_known[neighbour] | (fall == 0), 1.0, fall)
-        return jnp.where(is_known[neighbour], ratio[last], ratio[last] + part * (ratio[neighbour] - ratio[last]))
-
-    first, last = jnp.argmax(is_known), jnp.max(jnp.where(is_known, i, 0))
-    low = edge(first, jnp.maximum(first - 1, 0))
-    high = edge(last, jnp.minimum(last + 1, NUM_RATIOS - 1))
+    # Not `max` or `min`, whose gradients compare values that compilers may compute twice, a rounding apart.
+    room = 0.5 - MARGIN - jnp.maximum(jnp.abs(places[:, 0]), jnp.abs(places[:, 1]))
+    is_known = room >= 0
+    begins, ends = is_known[1:] & ~is_known[:-1], is_known[:-1] & ~is_known[1:]
+    rise = jnp.where(begins | ends, jnp.diff(room), 1.0)
+    edge = ratio[:-1] - jnp.where(begins | ends, room[:-1], 0.0) / rise * jnp.diff(ratio)
+    low = jnp.where(is_known[0], ratio[0], jnp.sum(jnp.where(begins & (jnp.cumsum(begins) == 1), edge, 0.0)))
+    high = jnp.where(is_known[-1], ratio[-1], jnp.sum(jnp.where(ends & (jnp.cumsum(ends) == 1), edge, 0.0)))
     is_any = is_known.any()
     return jnp.where(is_any, low, 1.0), jnp.where(is_any, high, 1.0), is_any
 

@@ -30,12 +30,13 @@ from bayesastro.models.spectra.star import (
     VELOCITY_SD,
     LabelPriors,
     checked_spectra,
+    continuum_basis,
     label_priors,
     observe_flux,
     sampled_labels,
 )
 from bayesastro.problem import Problem
-from bayesastro.simulators.spectra.continuum import ContinuumFit, polynomials
+from bayesastro.simulators.spectra.continuum import ContinuumFit
 from bayesastro.simulators.spectra.spectrograph import Spectrograph, spectrograph_of
 
 __all__ = ["build", "common_labels", "program"]
@@ -141,8 +142,6 @@ def build(
     stars, spectrograph = stars_of(networks), spectrograph_of(wavelength)
     low, high = common_labels(stars)
     bounds = {name: (float(a), float(b)) for name, a, b in zip(LABELS, low, high, strict=True)}
-    order = continuum_order
-    basis = np.zeros((len(wavelength), 0)) if order is None else polynomials(wavelength, spectrograph.parts, order)
     return Problem(
         program,
         stars,
@@ -152,7 +151,7 @@ def build(
         arrays["sigma"],
         arrays["is_used"],
         label_priors(bounds, priors or {}),
-        basis,
+        continuum_basis(wavelength, spectrograph, continuum_order),
         given=tuple(priors or {}),
         has_orbit=bool(has_orbit),
         continuum_sd=float(continuum_sd),

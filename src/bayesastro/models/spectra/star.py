@@ -24,7 +24,16 @@ from bayesastro.simulators.spectra.dust import veiled
 from bayesastro.simulators.spectra.emulators import Emulator
 from bayesastro.simulators.spectra.spectrograph import Spectrograph, spectrograph_of
 
-__all__ = ["LabelPriors", "build", "checked_spectra", "label_priors", "observe_flux", "program", "sampled_labels"]
+__all__ = [
+    "LabelPriors",
+    "build",
+    "checked_spectra",
+    "continuum_basis",
+    "label_priors",
+    "observe_flux",
+    "program",
+    "sampled_labels",
+]
 
 VELOCITY_SD = 50.0
 """Prior standard deviation of velocities [km/s]."""
@@ -175,8 +184,6 @@ def build(
     domain, wavelength = emulator.domain, spectra.wavelength
     bounds = dict(zip(domain.names, zip(domain.low, domain.high, strict=True), strict=True))
     spectrograph = spectrograph_of(wavelength)
-    order = continuum_order
-    basis = np.zeros((len(wavelength), 0)) if order is None else polynomials(wavelength, spectrograph.parts, order)
     return Problem(
         program,
         emulator,
@@ -184,13 +191,22 @@ def build(
         arrays["sigma"],
         arrays["is_used"],
         label_priors(bounds, priors or {}),
-        basis,
+        continuum_basis(wavelength, spectrograph, continuum_order),
         given=tuple(priors or {}),
         max_rotation=float(max_rotation),
         max_veiling=float(max_veiling),
         continuum_sd=float(continuum_sd),
         observed={"flux": arrays["flux"]},
     )
+
+
+def continuum_basis(
+    wavelength: Float[np.ndarray, " n"], spectrograph: Spectrograph, order: int | None
+) -> Float[np.ndarray, "n k"]:
+    """Polynomials on each detector that the continuum may be off by; without an order none, k = 0."""
+    if order is None:
+        return np.zeros((len(wavelength), 0))
+    return polynomials(wavelength, spectrograph.parts, order)
 
 
 def label_priors(bounds: Mapping[str, tuple[float, float]], given: Mapping[str, tuple[float, float]]) -> LabelPriors:

@@ -20,6 +20,7 @@ SMALL = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_programs_are_calibrated(name):
-    engine = ba.NUTS(num_chains=2, num_warmup=500, num_draws=300, target_accept=0.9, max_tree_depth=8)
-    report = ba.calibrate(SMALL[name](), engine, num_simulations=80, seed=4, chunk=1, progress=False)
+    draws = 500 if name == "transient_population" else 300
+    engine = ba.NUTS(num_chains=2, num_warmup=500, num_draws=draws, target_accept=0.9, max_tree_depth=8)
+    report = ba.calibrate(SMALL[name](), engine, num_simulations=110, seed=4, chunk=1, progress=False)
     assert report.verdict == "pass", str(report)

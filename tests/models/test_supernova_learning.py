@@ -92,7 +92,7 @@ def laplace(problem, start):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:`TMNRE` ended after 4 rounds")
+@pytest.mark.filterwarnings("ignore:`TMNRE` ended after 8 rounds")
 def test_a_hundred_thousand_supernovae():
     """Four rounds of 2000: α and β as well as they can be known; Ω_m and w right, but still several times too wide."""
     size = 210_000
@@ -103,7 +103,7 @@ def test_a_hundred_thousand_supernovae():
     settings = ba.TMNRE(
         marginals=[*TRUTH, ("Omega_m", "w0")],
         num_simulations=2000,
-        max_rounds=4,
+        max_rounds=8,
         hidden=32,
         num_features=32,
         num_contrasts=5,

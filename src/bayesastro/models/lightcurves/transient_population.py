@@ -36,12 +36,15 @@ def program(
     width: Float[Array, " k"],
     middle: Float[Array, "s k"],
     tril: Float[Array, "s k k"],
+    *,
+    is_centred: bool,
 ) -> None:
     """Fluxes of several supernovae of a class, 0 where they are not detected.
 
     The class's standard deviations are log-normal about 0.4 widths: no class is of one mould, and a funnel has no neck.
-    The latents of a supernova are its numbers relative to `middle`, in units of `tril`, which change nothing but the
-    coordinates: with those of its posterior the latents are about standard normal, however many points it has.
+    What is sampled of a supernova, ``z``, are its numbers relative to a place and in units of a scale, which change nothing but
+    the coordinates: either those of `middle` and `tril`, which make latents about standard normal if they are those of the
+    posterior of a light curve of many points; or those of the class, which do for a few points.
 
     Parameters
     ----------
@@ -56,15 +59,21 @@ def program(
     middle : array, shape (s, 15)
     tril : array, shape (s, 15, 15)
         Lower triangles.
+    is_centred : bool
+        Whether latents are relative to `middle` and `tril`.
     """
     k = centre.shape[0]
     mean = jnp.asarray(numpyro.sample("mean", dist.Normal(centre, width).to_event(1)))
     sd = jnp.asarray(numpyro.sample("sd", dist.LogNormal(jnp.log(TYPICAL_SPREAD * width), 0.5).to_event(1)))
     correlation = jnp.asarray(numpyro.sample("correlation", dist.LKJCholesky(k, concentration=2.0)))
-    with numpyro.plate("supernova", time.shape[0]):
+    factor = jnp.broadcast_to(sd[:, None] * correlation, tril.shape)
+    if is_centred:
         offset = solve_triangular(tril, (mean - middle)[..., None], lower=True)[..., 0]
-        spread = solve_triangular(tril, jnp.broadcast_to(sd[:, None] * correlation, tril.shape), lower=True)
-        z = jnp.asarray(numpyro.sample("z", dist.MultivariateNormal(offset, scale_tril=spread)))
+        law = dist.MultivariateNormal(offset, scale_tril=solve_triangular(tril, factor, lower=True))
+    else:
+        law, middle, tril = dist.Normal(0.0, 1.0).expand(middle.shape).to_event(1), mean, factor
+    with numpyro.plate("supernova", time.shape[0]):
+        z = jnp.asarray(numpyro.sample("z", law))
         shape = jnp.asarray(numpyro.deterministic("shape", middle + jnp.einsum("ikl,il->ik", tril, z)))
         numpyro.sample("flux", flux_law(shape, time, band, sigma, limit).mask(is_real).to_event(1))
 
@@ -84,7 +93,7 @@ def build(
         Its mean and standard deviations say what is known of the class.
     draws : array, shape (curve, draw, 15), optional
         Of the posterior of each light curve alone. Their means and covariances make the coordinates of the latents,
-        which changes how long sampling takes and not what it finds; without, `prior` does.
+        which changes how long sampling takes and not what it finds; without, the class's do, as suits a few points.
 
     Raises
     ------
@@ -96,16 +105,16 @@ def build(
     columns, k, num = stack(curves), len(SHAPE), len(curves)
     arrays = [columns[name] for name in ("time", "band", "sigma", "limit", "is_real")]
     centre, width = np.asarray(prior.mean, float), np.sqrt(np.diag(prior.covariance))
-    if draws is None:
-        middle, tril = np.tile(centre, (num, 1)), np.tile(np.diag(width), (num, 1, 1))
-    elif np.ndim(draws) != 3 or (len(draws), np.shape(draws)[2]) != (num, k) or np.shape(draws)[1] <= k:
-        raise ValueError(
-            f"`draws` must have the shape ({num}, draw, {k}) with more than {k} draws, but {np.shape(draws)} came."
-        )
-    else:
+    middle, tril = np.tile(centre, (num, 1)), np.tile(np.diag(width), (num, 1, 1))
+    if draws is not None:
+        if np.ndim(draws) != 3 or (len(draws), np.shape(draws)[2]) != (num, k) or np.shape(draws)[1] <= k:
+            raise ValueError(
+                f"`draws` must have the shape ({num}, draw, {k}) with more than {k} draws, but {np.shape(draws)} came."
+            )
         middle = np.mean(draws, axis=1)
         tril = np.linalg.cholesky([np.cov(some.T) for some in np.asarray(draws)])
-    return Problem(program, *arrays, centre, width, middle, tril, observed={"flux": columns["flux"]})
+    observed = {"flux": columns["flux"]}
+    return Problem(program, *arrays, centre, width, middle, tril, is_centred=draws is not None, observed=observed)
 
 
 def learnt(result: xr.DataTree) -> ClassPrior:

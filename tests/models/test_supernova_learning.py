@@ -7,7 +7,7 @@ import pytest
 import supernovae
 
 import bayesastro as ba
-from bayesastro.inference.neural.embeddings import SetNetwork
+from bayesastro.inference.neural.embeddings import Regression, SetNetwork
 from bayesastro.models.cosmology import supernova_summaries, supernova_survey
 
 SURVEY, TRUTH = supernova_survey.Survey(), supernovae.LATENT_TRUTH
@@ -103,6 +103,7 @@ def test_a_hundred_thousand_supernovae():
     settings = ba.TMNRE(
         marginals=[*TRUTH, ("Omega_m", "w0")],
         num_simulations=2000,
+        embeddings={"summary": Regression()},
         max_rounds=8,
         hidden=32,
         num_features=32,

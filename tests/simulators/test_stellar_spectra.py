@@ -9,6 +9,7 @@ from dust_extinction.parameter_averages import CCM89, O94
 from stellar_spectra import WAVELENGTH, networks
 
 from bayesastro.models.spectra.payne import spectrum_network, stars_of
+from bayesastro.simulators.emulators import Domain, Perceptron, PrincipalComponents
 from bayesastro.simulators.spectra.broadening import (
     LIGHT_SPEED,
     broadened,
@@ -19,7 +20,6 @@ from bayesastro.simulators.spectra.broadening import (
 )
 from bayesastro.simulators.spectra.continuum import continuum_fit, polynomials
 from bayesastro.simulators.spectra.dust import extinction_curve, reddened, veiled
-from bayesastro.simulators.spectra.emulators import Domain, Perceptron, PrincipalComponents
 from bayesastro.simulators.spectra.spectrograph import spectrograph_of
 
 

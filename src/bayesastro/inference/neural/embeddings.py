@@ -4,6 +4,7 @@
 settings        for a site of shape        what it is
 =============== ========================== =========================================================================
 `Dense`         any                        layers over all values; the default
+`Regression`    any                        the same beside linear regressions of the parameters: precise data
 `CNN1D`         (n,) or (n, channels)      convolutions along an ordered axis: spectra, even light curves
 `ResNet`        (n, m) or (n, m, channels) a residual network over pixels; the default for square images
 `SetNetwork`    (n,) or (n, channels)      the same for every order of the entries: catalogues, light curves
@@ -23,12 +24,13 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import nn
 
-from bayesastro.inference.neural import layers
+from bayesastro.inference.neural import layers, regression
 
 __all__ = [
     "CNN1D",
     "Dense",
     "Embedding",
+    "Regression",
     "ResNet",
     "SetEmbedding",
     "SetNetwork",
@@ -119,6 +121,23 @@ class Dense(Embedding):
 
     def network(self, kept: np.ndarray, num_companions: int, num_features: int, dropout: float) -> nn.Module:
         return layers.DenseNetwork(kept, self.width, self.depth, num_features, dropout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regression(Dense):
+    """`Dense` beside linear regressions of the parameters on the values, which are found in one pass before training.
+
+    Where data are far more precise than the prior, as after rounds of truncation, the best combination of many values must be
+    known to many digits; regression gives it, where descent is slow to find it.
+
+    Parameters
+    ----------
+    width, depth : int
+        As for `Dense`.
+    """
+
+    def network(self, kept: np.ndarray, num_companions: int, num_features: int, dropout: float) -> nn.Module:
+        return regression.RegressionNetwork(kept, self.width, self.depth, num_features, dropout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,7 +255,9 @@ class Transformer(SetEmbedding):
         )
 
 
-_KINDS: dict[str, type[Embedding]] = {kind.__name__: kind for kind in (Dense, CNN1D, ResNet, SetNetwork, Transformer)}
+_KINDS: dict[str, type[Embedding]] = {
+    kind.__name__: kind for kind in (Dense, Regression, CNN1D, ResNet, SetNetwork, Transformer)
+}
 
 
 def embedding_of(described: dict[str, Any]) -> Embedding:

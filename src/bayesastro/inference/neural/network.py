@@ -1,7 +1,7 @@
 """The whole network: an embedding for each observed site, what joins them, and the conditional density."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from bayesastro.inference.neural.densities import FLOWS
 from bayesastro.inference.neural.density import Density
 from bayesastro.inference.neural.embeddings import Embedding, SetEmbedding, embedding_of
 from bayesastro.inference.neural.layers import BayesianLinear, HeldDropout
+from bayesastro.inference.neural.regression import RegressionNetwork
 
 __all__ = ["Learner", "Network", "Plan", "SiteSummary"]
 
@@ -107,6 +108,15 @@ class Learner(nn.Module, ABC):
     def loss(self, z: Tensor, x: Mapping[str, Tensor]) -> Tensor:
         """What training makes small, by row."""
 
+    def prepare(self, rows: Callable[[], Iterable[tuple[Tensor, Mapping[str, Tensor]]]]) -> None:
+        """What is found of all rows before training; by default nothing.
+
+        Parameters
+        ----------
+        rows : callable
+            Gives batches of standardised coordinates and observed sites.
+        """
+
     def hold(self, seed: int | None) -> None:
         """Be, from now on, the network that the seed draws from those that dropout or variational layers stand for.
 
@@ -138,6 +148,12 @@ class SiteSummary(Learner, ABC):
             linear(2 * plan.num_features, plan.num_features),
         )
         self.direct = linear(total, plan.num_features)
+
+    def prepare(self, rows: Callable[[], Iterable[tuple[Tensor, Mapping[str, Tensor]]]]) -> None:
+        for site in self.sites:
+            assert isinstance(site, _SiteEmbedding)
+            if isinstance(site.body, RegressionNetwork):
+                site.body.regress((z, x[site.name]) for z, x in rows())
 
     def context(self, x: Mapping[str, Tensor]) -> Tensor:
         """Summaries of observed sites, shape (row, feature)."""

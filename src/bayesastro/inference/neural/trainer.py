@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,6 +29,9 @@ STEPS_PER_EPOCH, LEAST_BATCH, LARGEST_BATCH = 75, 64, 2048
 """What the size of batches is chosen for, and between."""
 
 CACHE_BYTES = 256 * 2**20
+
+PREPARING_BATCH = 4096
+"""Rows that are looked at together before training."""
 
 LEAST_ROWS = 20
 """Of simulations to train on, and of those to validate with a tenth."""
@@ -146,6 +150,7 @@ class Trainer(ABC):
             rows, held = (Minibatches(bank, scale, among, self.cache_bytes) for among in (training, validation))
             torch.manual_seed(seed + 1_000_003 * i)
             network = network_of(plan)
+            network.prepare(partial(rows.epoch, PREPARING_BATCH, None))
             schedule = self._schedule(rows.number, deadline, self.num_ensemble - i)
             history = train(network, rows, held, schedule, seed=seed + i, report=_report(reporter, i, self))
             yield network, history, rows, held

@@ -15,8 +15,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from bayesastro.datasets.payne import NetworkWeights, PayneNetworks, StellarSpectra
+from bayesastro.simulators.emulators import Domain, Perceptron, PixelNetworks
 from bayesastro.simulators.spectra.continuum import ContinuumFit, continuum_fit
-from bayesastro.simulators.spectra.emulators import Domain, Perceptron, PixelNetworks
 from bayesastro.simulators.spectra.spectrograph import Spectrograph, spectrograph_of
 
 __all__ = [

@@ -19,9 +19,9 @@ from jaxtyping import Array, Bool, Float
 
 from bayesastro.datasets.payne import StellarSpectra
 from bayesastro.problem import Problem
+from bayesastro.simulators.emulators import Emulator
 from bayesastro.simulators.spectra.continuum import polynomials
 from bayesastro.simulators.spectra.dust import veiled
-from bayesastro.simulators.spectra.emulators import Emulator
 from bayesastro.simulators.spectra.spectrograph import Spectrograph, spectrograph_of
 
 __all__ = [

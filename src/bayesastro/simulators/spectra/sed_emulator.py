@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from bayesastro.simulators.spectra.emulators import Domain, Perceptron
+from bayesastro.simulators.emulators import Domain, Perceptron
 
 __all__ = ["CIGALE_INPUTS", "CIGALE_OUTPUTS", "SedEmulator", "cigale_emulator", "scaled_log_flux"]
 

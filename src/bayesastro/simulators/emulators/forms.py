@@ -9,7 +9,7 @@ Ting et al. 2019, ApJ 879, 69 (arXiv:1804.01530), section 2 (a small network for
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import equinox as eqx
@@ -27,6 +27,7 @@ __all__ = [
     "Perceptron",
     "PixelNetworks",
     "PrincipalComponents",
+    "layered",
 ]
 
 Activation = Literal["sigmoid", "silu", "tanh", "gelu", "leaky_relu"]
@@ -145,6 +146,18 @@ class PixelNetworks(Emulator):
         return jnp.sum(self.output * ACTIVATIONS[self.activation](inside), axis=-1) + self.output_offset
 
 
+def layered(
+    weights: Sequence[Float[Array | np.ndarray, "..."]],
+    offsets: Sequence[Float[Array | np.ndarray, "..."]],
+    activation: Activation,
+    values: Float[Array, "... k"],
+) -> Float[Array, "... n"]:
+    """Layers one after the other, with the activation between them; weights of shape (outputs, inputs)."""
+    for weight, offset in zip(weights[:-1], offsets[:-1], strict=True):
+        values = ACTIVATIONS[activation](values @ jnp.asarray(weight).T + offset)
+    return values @ jnp.asarray(weights[-1]).T + offsets[-1]
+
+
 class Perceptron(Emulator):
     """A network of several layers that all outputs share.
 
@@ -170,12 +183,8 @@ class Perceptron(Emulator):
 
     def evaluated(self, scaled: Float[Array, "... k"]) -> Float[Array, "... n"]:
         """Outputs at labels scaled to the box."""
-        values, activation = scaled, ACTIVATIONS[self.activation]
-        for weight, offset in zip(self.weights[:-1], self.offsets[:-1], strict=True):
-            values = activation(values @ jnp.asarray(weight).T + offset)
-        return jnp.asarray(self.mean) + jnp.asarray(self.scale) * (
-            values @ jnp.asarray(self.weights[-1]).T + self.offsets[-1]
-        )
+        values = layered(self.weights, self.offsets, self.activation, scaled)
+        return jnp.asarray(self.mean) + jnp.asarray(self.scale) * values
 
 
 class PrincipalComponents(Emulator):

@@ -1,6 +1,6 @@
 """A night of alerts: transients fitted each for itself, and what a million would cost.
 
-24 simulated supernovae of 32 exposures in two bands, detected or not, under the broad prior of any supernova (12
+24 simulated supernovae of 32 exposures in two bands, detected or not, under the broad prior of any supernova (15
 numbers). `Sequential` follows each from its first datum to its last, with a prediction of every datum; "one more datum"
 goes on from particles kept from the night before, which is what an alert needs. The engines go through `fit_many`. Times
 are the process's CPU seconds of the second call, when all is compiled, so that other work on the machine does not count;

@@ -305,6 +305,7 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "lensing.euclid": lambda: small_euclid(2),
     "lensing.parametric": small_lens,
     "spectra.binary_star": lambda: stellar_spectra.pair(1),
+    "spectra.binary_star alone": lambda: stellar_spectra.pair(1, has_companion=False),
     "spectra.binary_star visits": lambda: stellar_spectra.pair(3, continuum_order=1),
     "spectra.deblending": confused.flat,
     "spectra.deblending log": lambda: confused.flat(flux_prior="log_uniform", confusion_scale=None),

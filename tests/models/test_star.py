@@ -13,10 +13,10 @@ from bayesastro.datasets import read_apogee_spectrum, read_apogee_visits, read_a
 from bayesastro.models.spectra import binary_star, star
 from bayesastro.models.spectra.payne import (
     LABELS,
+    blended_spectra,
     companion_of,
     companion_range,
     continuum_fits,
-    pair_spectra,
     renormalised,
     spectrum_network,
     stars_of,
@@ -140,6 +140,30 @@ def test_the_density_of_a_pair_is_that_by_hand():
     # Fits are weighted by errors, here all alike.
     logs = normal(given.flux, np.stack(expected), np.hypot(given.sigma, 0.01), given.is_used)
     assert found == pytest.approx(logs.sum(), rel=1e-7)
+
+
+def test_one_star_alone_is_a_pair_of_itself():
+    """Twins at one velocity: what divides the sum by the continuum leaves the spectrum of one."""
+    given, labels = spectra(), np.array([5600.0, 4.3, -0.2, 0.1, 11.0])
+    problem = binary_star.build(given, GIVEN, has_companion=False)
+    theta = dict(zip(LABELS, labels, strict=True)) | {"velocity": np.array([[13.0]]), "jitter": 0.02}
+    with jax.enable_x64(True):
+        fits, pixels = continuum_fits(given.sigma, given.is_used, GIVEN), np.flatnonzero(GIVEN.is_continuum)
+        expected = np.asarray(
+            blended_spectra(
+                stars_of(GIVEN),
+                np.stack([labels, labels]),
+                np.full((1, 2), 13.0),
+                spectrograph_of(WAVELENGTH),
+                pixels,
+                fits,
+            )
+        )
+    found = float(np.sum(problem.log_likelihood(theta)["flux"]))
+    logs = normal(given.flux, expected, np.hypot(given.sigma, 0.02), given.is_used)
+    assert found == pytest.approx(logs.sum(), rel=1e-9)
+    with pytest.raises(ValueError, match="needs two stars"):
+        binary_star.build(spectra(2), GIVEN, has_companion=False, has_orbit=True)
 
 
 def test_bad_spectra_and_priors_are_refused():
@@ -329,7 +353,7 @@ def test_velocities_of_a_simulated_pair_are_found(published):
         labels = np.stack([first, [*np.asarray(second), 0.05, 5.0]])
         fits = continuum_fits(visits.sigma, visits.is_used, given)
         pixels = np.flatnonzero(given.is_continuum)
-        flux = np.asarray(pair_spectra(stars, labels, moved, spectrograph_of(given.wavelength), pixels, fits))
+        flux = np.asarray(blended_spectra(stars, labels, moved, spectrograph_of(given.wavelength), pixels, fits))
     rng = np.random.default_rng(1)
     seen = replace(visits, flux=flux + 0.01 * rng.normal(size=flux.shape), sigma=np.full(flux.shape, 0.01))
     pairs = velocity_pairs(seen, given)

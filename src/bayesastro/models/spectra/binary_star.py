@@ -21,9 +21,9 @@ from bayesastro.datasets.payne import PayneNetworks, StellarSpectra
 from bayesastro.models.spectra.payne import (
     LABELS,
     Stars,
+    blended_spectra,
     companion_of,
     continuum_fits,
-    pair_spectra,
     stars_of,
 )
 from bayesastro.models.spectra.star import (
@@ -57,9 +57,10 @@ def program(
     *,
     given: tuple[str, ...],
     has_orbit: bool,
+    has_companion: bool,
     continuum_sd: float,
 ) -> None:
-    """Normalised flux of two stars.
+    """Normalised flux of two stars, or of one in the same way.
 
     Sites: labels of the more massive star; ``companion``, the place of the mass ratio in the range that the networks know, and
     from it ``mass_ratio``, ``Teff_2`` and ``logg_2``; ``v_macro_2`` [km/s]; ``jitter``; ``velocity`` of each visit and star [km/s],
@@ -77,22 +78,32 @@ def program(
         As for :func:`bayesastro.models.spectra.star.program`.
     has_orbit : bool
         Whether velocities of all visits move about one of the pair.
+    has_companion : bool
+        Whether there are two; one alone has its labels, ``velocity`` by visit, and ``jitter``.
     """
-    first = sampled_labels(LABELS, priors, given)
+    first, num = sampled_labels(LABELS, priors, given), sigma.shape[0]
+    if has_companion:
+        labels = jnp.stack([first, _companion(stars, first, priors)])
+        velocity = _orbit(num) if has_orbit else _free_velocities(num, 2)
+    else:
+        labels, velocity = first[None], _free_velocities(num, 1)
+    expected = blended_spectra(stars, labels, velocity, spectrograph, pixels, fits)
+    observe_flux(expected, sigma, is_used, basis, continuum_sd)
+
+
+def _companion(stars: Stars, first: Float[Array, " 5"], priors: LabelPriors) -> Float[Array, " 5"]:
     place = jnp.asarray(numpyro.sample("companion", dist.Uniform(0.0, 1.0)))
     ratio, (Teff, logg, Fe_H) = companion_of(stars, first[:3], place)
     numpyro.deterministic("mass_ratio", ratio)
     numpyro.deterministic("Teff_2", Teff)
     numpyro.deterministic("logg_2", logg)
     v_macro = jnp.asarray(numpyro.sample("v_macro_2", dist.Uniform(priors.low[4], priors.high[4])))
-    labels = jnp.stack([first, jnp.stack([Teff, logg, Fe_H, first[3], v_macro])])
-    velocity = _orbit(sigma.shape[0]) if has_orbit else _free_velocities(sigma.shape[0])
-    expected = pair_spectra(stars, labels, velocity, spectrograph, pixels, fits)
-    observe_flux(expected, sigma, is_used, basis, continuum_sd)
+    return jnp.stack([Teff, logg, Fe_H, first[3], v_macro])
 
 
-def _free_velocities(num: int) -> Float[Array, "visits 2"]:
-    return jnp.asarray(numpyro.sample("velocity", dist.Normal(0.0, VELOCITY_SD).expand([num, 2]).to_event(2)))
+def _free_velocities(num: int, num_stars: int) -> Float[Array, "visits k"]:
+    law = dist.Normal(0.0, VELOCITY_SD).expand([num, num_stars]).to_event(2)
+    return jnp.asarray(numpyro.sample("velocity", law))
 
 
 def _orbit(num: int) -> Float[Array, "visits 2"]:
@@ -110,6 +121,7 @@ def build(
     *,
     priors: Mapping[str, tuple[float, float]] | None = None,
     has_orbit: bool | None = None,
+    has_companion: bool = True,
     continuum_order: int | None = None,
     continuum_sd: float = 0.02,
 ) -> Problem:
@@ -125,7 +137,9 @@ def build(
     priors : mapping of str to (float, float), optional
         Mean and standard deviation of labels of the more massive star.
     has_orbit : bool, optional
-        By default where there are several visits.
+        By default where there are two stars and several visits.
+    has_companion : bool
+        False for the program of one star, normalised in the same way: what the evidence of two is to be compared with.
     continuum_order, continuum_sd
         As for :func:`bayesastro.models.spectra.star.build`.
 
@@ -136,9 +150,9 @@ def build(
     """
     arrays = checked_spectra(spectra, {"networks": len(networks.wavelength)})
     visits, wavelength = len(arrays["flux"]), networks.wavelength
-    has_orbit = visits > 1 if has_orbit is None else has_orbit
-    if has_orbit and visits == 1:
-        raise ValueError("An orbit needs more than one visit. Use `has_orbit=False` for a single spectrum.")
+    has_orbit = has_companion and visits > 1 if has_orbit is None else has_orbit
+    if has_orbit and (visits == 1 or not has_companion):
+        raise ValueError("An orbit needs two stars and more than one visit. Use `has_orbit=False`.")
     stars, spectrograph = stars_of(networks), spectrograph_of(wavelength)
     low, high = common_labels(stars)
     bounds = {name: (float(a), float(b)) for name, a, b in zip(LABELS, low, high, strict=True)}
@@ -154,6 +168,7 @@ def build(
         continuum_basis(wavelength, spectrograph, continuum_order),
         given=tuple(priors or {}),
         has_orbit=bool(has_orbit),
+        has_companion=bool(has_companion),
         continuum_sd=float(continuum_sd),
         observed={"flux": arrays["flux"]},
     )

@@ -23,10 +23,10 @@ __all__ = [
     "COMPANION_LABELS",
     "LABELS",
     "Stars",
+    "blended_spectra",
     "companion_of",
     "companion_range",
     "continuum_fits",
-    "pair_spectra",
     "renormalised",
     "spectrum_network",
     "stars_of",
@@ -193,15 +193,15 @@ def continuum_fits(
     return jax.tree.map(lambda *leaves: np.stack(leaves), *fits)
 
 
-def pair_spectra(
+def blended_spectra(
     stars: Stars,
-    labels: Float[Array, "2 5"],
-    velocity: Float[Array, "visits 2"],
+    labels: Float[Array, "k 5"],
+    velocity: Float[Array, "visits k"],
     spectrograph: Spectrograph,
     pixels: Int[Array | np.ndarray, " m"],
     fits: ContinuumFit,
 ) -> Float[Array, "visits n"]:
-    """Normalised spectra of two stars whose light is not resolved.
+    """Normalised spectra of stars whose light is not resolved.
 
     Each star's lines are shifted by its velocity, and weighed by its continuum and its disc; the sum is divided by the
     continuum that is fitted to it, as the data are.
@@ -209,9 +209,9 @@ def pair_spectra(
     Parameters
     ----------
     stars : Stars
-    labels : array, shape (2, 5)
+    labels : array, shape (k, 5)
         Of `LABELS`, for each star.
-    velocity : array, shape (visits, 2) [km/s]
+    velocity : array, shape (visits, k) [km/s]
     spectrograph : Spectrograph
     pixels : array of int, shape (m,)
         Of the continuum.
@@ -223,7 +223,9 @@ def pair_spectra(
     spectra = []
     for i in range(velocity.shape[0]):
         fit = jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf)[i], fits)
-        parts = [fit(light[k]) * spectrograph.shifted(lines[k], velocity[i, k]) for k in (0, 1)]
-        total = parts[0] + parts[1]
+        parts = [
+            fit(level) * spectrograph.shifted(line, v) for level, line, v in zip(light, lines, velocity[i], strict=True)
+        ]
+        total = jnp.stack(parts).sum(axis=0)
         spectra.append(total / fit(total[jnp.asarray(pixels)]))
     return jnp.stack(spectra)

@@ -117,6 +117,14 @@ def test_residuals_tell_noise_that_is_not_as_the_program_says():
     assert "reduced_chi2" in found.ids
 
 
+def test_a_draw_far_out_is_told_as_it_is():
+    """Its χ² is a number, and the square of that is none."""
+    row = appraisal._row("data", np.array([0.1, 1e90, -1e90]), np.array([1.0, 1e180, 1e180]), 20)
+    assert row["reduced_chi2"] == pytest.approx(2e180 / 3)
+    assert row["reduced_chi2_sd"] == np.inf
+    assert json.loads(json.dumps(row)) == row
+
+
 @pytest.mark.slow
 def test_the_bound_is_left_out_and_said_so_where_it_would_cost_too_much(monkeypatch):
     monkeypatch.setattr(appraisal, "MAX_DENSE", 10)

@@ -225,7 +225,7 @@ def test_a_corrected_neural_posterior_is_that_of_nuts(marginal):
     """A network as a proposal: its importance weights use the counts' exact likelihood."""
     priors = {"nH": 0.15, "powerlaw_photon_index": ("uniform", 1.0, 3.0), "powerlaw_norm": ("log_uniform", 1e-4, 1e-3)}
     problem = small("marginal", priors=priors)
-    bank = ba.simulate(problem, 4000, seed=1, progress=False)
+    bank = ba.simulate(problem, 20_000, seed=1, progress=False)
     scales = {"counts": "asinh", "background_counts": "asinh"}
     amortised = ba.NPE(hidden=32, max_epochs=40, transforms=scales).train(problem, bank, seed=1, progress=False)
     corrected = ba.fit(problem, ba.Corrected(amortised), seed=2, progress=False)

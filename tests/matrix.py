@@ -319,6 +319,7 @@ MODELS: dict[str, Callable[[], Problem]] = {
         continuum_order=1,
     ),
     "spectra.xray": xray_spectra.two_detectors,
+    "spectra.young_star": stellar_spectra.young,
     "spectra.xray smooth": lambda: xray.build(
         xray_spectra.small_spectrum(), xray_spectra.cross_sections(), background="smooth"
     ),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bayesastro.datasets.payne import NetworkWeights, PayneNetworks, StellarSpectra
-from bayesastro.models.spectra import binary_star
+from bayesastro.models.spectra import binary_star, young_star
 from bayesastro.models.spectra.payne import renormalised
 
 WAVELENGTH = np.exp(np.log(15500.0) + 4e-5 * np.concatenate([np.arange(40), 60 + np.arange(40)]))
@@ -71,3 +71,8 @@ def pair(visits, **settings):
     """A problem of two stars."""
     given = networks()
     return binary_star.build(renormalised(spectra(visits), given), given, **settings)
+
+
+def young(**settings):
+    """A problem of a young star in bins of eight pixels."""
+    return young_star.build(spectra(), networks(), **{"bin_size": 8} | settings)

@@ -35,6 +35,24 @@ def test_a_right_posterior_passes(right):
     assert (right.summary()["bias"].abs() < 4 * right.summary()["bias_error"]).all()
 
 
+def test_coverage_in_bins_is_that_of_their_simulations(right):
+    values = np.arange(NUM) % 7
+    table = right.coverage_by(values, [0.0, 2.0, 7.0])
+    central = np.abs(2 * right.assessment.pit["b"].to_numpy() - 1)
+    for low, high, number in ((0.0, 2.0, 58), (2.0, 7.0, 142)):
+        row = table.loc["b", low, high, 0.68]
+        inside = central[(values >= low) & (values < high)] <= 0.68
+        assert (row["number"], row["coverage"]) == (number, pytest.approx(inside.mean()))
+        assert row["error"] == pytest.approx(np.sqrt(0.68 * 0.32 / number))
+        assert row["low"] < row["coverage"] < row["high"]
+    with pytest.raises(ValueError, match=r"must be 200, one for each simulation, but shape \(3,\)"):
+        right.coverage_by(values[:3], [0, 1])
+    with pytest.raises(ValueError, match="numbers that rise"):
+        right.coverage_by(values, [1, 1])
+    with pytest.raises(ValueError, match="No simulation lies from 8 to 9"):
+        right.coverage_by(values, [8, 9])
+
+
 def test_densities_are_those_of_the_program(right):
     """log p(x | θ) at every member, against the closed form up to its constant."""
     x = right.batch.data.observed["y"]

@@ -1,6 +1,7 @@
 """`NPE` learns the exact posterior of a linear Gaussian, the same every time; and what it refuses and warns of."""
 
 import dataclasses
+import json
 import warnings
 
 import jax.numpy as jnp
@@ -147,6 +148,37 @@ def test_ensembles_tell_what_they_do_not_know(linear, npe):
     grid = np.stack(np.meshgrid(edge, edge, indexing="ij"), -1).reshape(1, -1, 2)
     total = np.exp(unsure.log_prob(grid, {"y": Y[None]})).sum() * (edge[1] - edge[0]) ** 2
     assert abs(total - 1) < 5e-3
+
+
+def test_variances_are_those_within_and_between_networks(npe):
+    """Of few networks with much left to learn; the two parts sum up to the variance of all draws."""
+
+    def program():
+        rate = numpyro.sample("rate", dist.LogNormal(0.0, 1.0))
+        numpyro.sample("y", dist.Normal(rate, 0.5).expand([3]).to_event(1))
+
+    problem = ba.Problem(program, observed={"y": Y})
+    few = ba.simulate(problem, 200, seed=9, progress=False)
+    settings = dataclasses.replace(npe, num_ensemble=3, batch_size=32, learning_rate=0.005, max_epochs=3)
+    amortised = settings.train(problem, few, seed=1, progress=False)
+    observed = {"y": np.array([[0.5, 1.0, 0.8], [2.5, 2.0, 3.0]])}
+    parts = amortised.variances(problem, observed, num=30_000, seed=2)["rate"]
+    assert parts.sizes == {"part": 2, "dataset": 2}
+    draws = np.exp(amortised.draw(observed, 30_000, seed=3))[..., 0]
+    aleatoric, epistemic = parts.sel(part="aleatoric"), parts.sel(part="epistemic")
+    np.testing.assert_allclose(aleatoric + (2 / 3) * epistemic, draws.var(1), rtol=0.1)
+    shares = json.loads(
+        ba.fit(problem.replace(observed={"y": observed["y"][0]}), amortised, seed=1, progress=False).attrs[
+            "epistemic_shares"
+        ]
+    )
+    assert 0 < shares["rate"] < 1
+    assert (epistemic > 0).all()
+    with pytest.raises(ValueError, match="several networks and two draws of each, but 3 and `num=5` came"):
+        amortised.variances(problem, observed, num=5, seed=1)
+    alone = dataclasses.replace(settings, num_ensemble=1).train(problem, few, seed=1, progress=False)
+    with pytest.raises(ValueError, match="Train with `num_ensemble` of at least 2"):
+        alone.variances(problem, observed, seed=1)
 
 
 def test_monte_carlo_dropout(linear, npe):

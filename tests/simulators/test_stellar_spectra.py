@@ -1,5 +1,7 @@
 """Emulators, Doppler shifts, broadening, dust and continua, against closed forms and an independent package."""
 
+import itertools
+
 import astropy.units as u
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,7 @@ from bayesastro.simulators.spectra.broadening import (
 )
 from bayesastro.simulators.spectra.continuum import continuum_fit, polynomials
 from bayesastro.simulators.spectra.dust import extinction_curve, reddened, veiled
-from bayesastro.simulators.spectra.spectrograph import spectrograph_of
+from bayesastro.simulators.spectra.spectrograph import binned, spectrograph_of
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +101,16 @@ def test_shifts_stay_on_their_detector_and_have_gradients():
     np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2 * h), atol=1e-8)
     with pytest.raises(ValueError, match="even in the logarithm"):
         spectrograph_of(np.linspace(15000.0, 17000.0, 50))
+
+
+def test_bins_are_means_of_neighbours_on_one_detector():
+    spectrograph, flux = spectrograph_of(WAVELENGTH), np.random.default_rng(1).uniform(size=80)
+    np.testing.assert_array_equal(spectrograph.bins(1), np.arange(80))
+    place = spectrograph.bins(12)  # three bins of each detector, the last of 16 pixels
+    ends = [0, 12, 24, 40, 52, 64, 80]
+    expected = [flux[a:b].mean() for a, b in itertools.pairwise(ends)]
+    np.testing.assert_allclose(binned(flux, place, 6), expected, rtol=1e-12)
+    np.testing.assert_array_equal(spectrograph.bins(100), np.repeat([0, 1], 40))
 
 
 @pytest.mark.parametrize("limb_darkening", [0.0, 0.6])

@@ -9,10 +9,14 @@ References
 Clopper & Pearson 1934, Biometrika 26, 404; Hermans et al. 2022, TMLR (arXiv:2110.06581), regions of highest density.
 """
 
+import itertools
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+import pandas as pd
 from scipy.stats import binom, binomtest
 
-__all__ = ["LEVELS", "binomial_interval", "coverage_extremity"]
+__all__ = ["LEVELS", "binned_coverage", "binomial_interval", "coverage_extremity"]
 
 LEVELS = (0.5, 0.68, 0.9, 0.95)
 """Probabilities of the regions reported."""
@@ -22,6 +26,47 @@ def binomial_interval(count: int, number: int, probability: float = 0.95) -> tup
     """Clopper and Pearson's interval of a fraction of which `count` in `number` was seen."""
     low, high = binomtest(count, number).proportion_ci(probability)
     return float(low), float(high)
+
+
+def binned_coverage(place: Mapping[str, np.ndarray], values: np.ndarray, edges: Sequence[float]) -> pd.DataFrame:
+    """Coverage at `LEVELS` in bins of a number that each simulation has.
+
+    Parameters
+    ----------
+    place : mapping of str to array, shape (simulation,)
+        By quantity, the smallest probability of a region that holds the truth.
+    values : array, shape (simulation,)
+    edges : sequence of float
+        Rising, those of the bins; what is outside is left out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By ``quantity``, ends of the bin ``from`` and ``to``, and ``level``: ``number`` of simulations, ``coverage``, the
+        ``error`` that a right coverage has by chance, and its 95 % interval ``low``, ``high``.
+
+    Raises
+    ------
+    ValueError
+        If edges do not rise or a bin has no simulation.
+    """
+    ends = np.asarray(edges, float)
+    if ends.ndim != 1 or len(ends) < 2 or not (np.diff(ends) > 0).all():
+        raise ValueError(f"`edges` must be two or more numbers that rise, but {edges!r} came.")
+    rows = {}
+    for name, values_of_name in place.items():
+        for low, high in itertools.pairwise(ends):
+            inside = values_of_name[(values >= low) & (values < high)]
+            if not len(inside):
+                raise ValueError(f"No simulation lies from {low:g} to {high:g}. Give other `edges`, or simulate more.")
+            for level in LEVELS:
+                count = int((inside <= level).sum())
+                interval = dict(zip(("low", "high"), binomial_interval(count, len(inside)), strict=True))
+                error = np.sqrt(level * (1 - level) / len(inside))
+                row = {"number": len(inside), "coverage": count / len(inside), "error": error} | interval
+                rows[name, float(low), float(high), level] = row
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    return table.set_axis(pd.MultiIndex.from_tuples(list(rows), names=["quantity", "from", "to", "level"]))
 
 
 def coverage_extremity(place: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The report of a calibration: tables, verdict, pictures, and its way into a file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from bayesastro.batch import Batch
 from bayesastro.calibration.checks import MEANINGS, Assessment, Pool
-from bayesastro.calibration.coverage import LEVELS
+from bayesastro.calibration.coverage import LEVELS, binned_coverage
 from bayesastro.calibration.members import FEATURES, MAX_RANKED, evaluated
 from bayesastro.calibration.misspecification import Plausibility, plausibility
 from bayesastro.calibration.recalibration import Recalibration, recalibrate
@@ -93,6 +93,33 @@ class CalibrationReport:
             for level in LEVELS
         }
         return table.join(pd.DataFrame(covered, index=table.index))
+
+    def coverage_by(self, values: np.ndarray, edges: Sequence[float]) -> pd.DataFrame:
+        """Coverage of the parameters' central regions in bins of a number, such as the signal-to-noise ratio of the data.
+
+        Parameters
+        ----------
+        values : array, shape (simulation,)
+            For each of the simulations, as the observed values of ``batch`` have them.
+        edges : sequence of float
+            Rising, those of the bins; what is outside is left out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            See :func:`bayesastro.calibration.coverage.binned_coverage`.
+
+        Raises
+        ------
+        ValueError
+            If there is not one number for each simulation, edges do not rise, or a bin has no simulation.
+        """
+        if np.shape(values) != (self.batch.size,):
+            raise ValueError(
+                f"`values` must be {self.batch.size}, one for each simulation, but shape {np.shape(values)} came."
+            )
+        place = {label: np.abs(2 * self.assessment.pit[label].to_numpy() - 1) for label in self.pool.labels}
+        return binned_coverage(place, np.asarray(values, float)[self.pool.numbers], edges)
 
     def __str__(self) -> str:
         number, level = self.attributes["num_simulations"], self.assessment.level

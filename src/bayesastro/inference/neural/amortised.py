@@ -12,10 +12,11 @@ from typing import Any, ClassVar, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 
 from bayesastro.inference.engine import Block, Draws, Progress, Rows, require_positive
 from bayesastro.inference.neural.learned import Learned
-from bayesastro.inference.neural.posterior import Drawn, NeuralPosterior
+from bayesastro.inference.neural.posterior import Drawn, NeuralPosterior, variance_parts
 from bayesastro.inference.neural.trained import Trained
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem, Views
@@ -173,6 +174,50 @@ class Amortised(Learned):
         """
         values, number = self.trained.checked(observed)
         return self.posterior.draw(values, num, [(seed, i) for i in range(number)]).coordinates
+
+    def variances(self, problem: Problem, observed: Mapping[str, Any], *, num: int = 1000, seed: int) -> xr.Dataset:
+        """Variances of the parameters in two parts, by the law of total variance.
+
+        Aleatoric is the mean of the networks' variances: what the data leave open, had training been perfect. Epistemic is
+        the variance of the networks' means, as it would be of many networks: what more training would still change.
+
+        Parameters
+        ----------
+        problem : Problem
+            The program that was trained on.
+        observed : mapping of str to array, shape (dataset, ...)
+        num : int
+            Draws for each data set, which the networks share.
+        seed : int
+
+        Returns
+        -------
+        xarray.Dataset
+            A variable for each latent site, of dimensions ``part`` ("aleatoric", "epistemic"), ``dataset``, and the site's.
+
+        Raises
+        ------
+        ValueError
+            If there is one network only, or fewer than two draws of each.
+        """
+        self.validate(problem)
+        values, number = self.trained.checked(observed)
+        members = len(self.posterior.members)
+        if members < 2 or num < 2 * members:
+            raise ValueError(
+                f"`variances` needs several networks and two draws of each, but {members} and `num={num}` came. Train with "
+                "`num_ensemble` of at least 2, or raise `num`."
+            )
+        groups = self.posterior.draw_members(values, num, [(seed, i) for i in range(number)])
+        chart = problem.unconstrained
+        with working_precision("double"):
+            convert = jax.jit(jax.vmap(jax.vmap(lambda z: chart.to_parameters(z, problem.data))))
+            draws = [to_numpy(convert(jnp.asarray(group))) for group in groups]
+        found = {}
+        for site in problem.parameters:
+            dims = ("part", "dataset", *(f"{site.name}_dim_{i}" for i in range(len(site.shape))))
+            found[site.name] = (dims, np.stack(variance_parts([group[site.name] for group in draws])))
+        return xr.Dataset(found, coords={"part": ["aleatoric", "epistemic"]})
 
     def log_prob(
         self, parameters: Mapping[str, Any] | np.ndarray, observed: Mapping[str, Any], problem: Problem | None = None

@@ -15,7 +15,7 @@ from torch import Tensor
 from bayesastro.inference.neural.network import Network
 from bayesastro.inference.neural.trained import Trained
 
-__all__ = ["Drawn", "NeuralPosterior"]
+__all__ = ["Drawn", "NeuralPosterior", "variance_parts"]
 
 EMBEDDED_TOGETHER = 128
 """Data sets of which the summaries are computed in one call."""
@@ -88,6 +88,21 @@ class NeuralPosterior(Trained):
             parts.append(self._mixed(z[place], contexts))
         return np.concatenate(parts) + self.scale.log_volume
 
+    def draw_members(self, observed: Mapping[str, np.ndarray], num: int, seeds: Sequence[Any]) -> list[np.ndarray]:
+        """Draws for each data set apart by member: unconstrained coordinates of shape (dataset, draw, coordinate).
+
+        Parameters
+        ----------
+        observed, num, seeds
+            As for :meth:`draw`; members share the draws evenly.
+        """
+        parts = []
+        for place in _parts(len(seeds), EMBEDDED_TOGETHER):
+            contexts = self._contexts(self.tensors({name: values[place] for name, values in observed.items()}))
+            pairs = self._sampled(contexts, num, [np.random.default_rng(seed) for seed in seeds[place]])
+            parts.append([self.scale.restored(z.numpy()) for z, _ in pairs])
+        return [np.concatenate(member) for member in zip(*parts, strict=True)]
+
     def _contexts(self, x: Mapping[str, Tensor]) -> list[Tensor]:
         """Summaries by each member."""
         found = []
@@ -100,19 +115,13 @@ class NeuralPosterior(Trained):
 
     def _drawn(self, observed: Mapping[str, np.ndarray], num: int, seeds: Sequence[Any]) -> Drawn:
         x = self.tensors(observed)
-        contexts, size = self._contexts(x), self.networks[0].density.noise_size
+        contexts = self._contexts(x)
         with torch.no_grad():
             first = contexts[0] if self.members[0][1] is None else self.networks[0].context(x)
         generators = [np.random.default_rng(seed) for seed in seeds]
-        noise = np.stack([random.standard_normal((num, size), np.float32) for random in generators])
-        shares = np.array_split(np.arange(num), len(self.members))
-        pairs = [
-            _sampled(network, torch.from_numpy(noise[:, share]), context)
-            for (network, _), share, context in zip(self.members, shares, contexts, strict=True)
-            if len(share)
-        ]
+        pairs = self._sampled(contexts, num, generators)
         z, log_prob = torch.cat([z for z, _ in pairs], 1), torch.cat([lp for _, lp in pairs], 1).numpy()
-        epistemic = _between([part.numpy().astype(float) for part, _ in pairs])
+        within, between = variance_parts([part.numpy().astype(float) for part, _ in pairs])
         if len(pairs) > 1:
             # Any part of the draws shall be of all networks.
             order = np.stack([random.permutation(num) for random in generators])
@@ -122,8 +131,21 @@ class NeuralPosterior(Trained):
             coordinates=self.scale.restored(z.numpy()),
             log_prob=log_prob + self.scale.log_volume,
             outside=self.familiarity(first.numpy(), x),
-            epistemic=epistemic,
+            epistemic=between / (between + within),
         )
+
+    def _sampled(
+        self, contexts: Sequence[Tensor], num: int, generators: Sequence[np.random.Generator]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Standardised draws and their log q by the member that made them; members that have none are left out."""
+        size = self.networks[0].density.noise_size
+        noise = np.stack([random.standard_normal((num, size), np.float32) for random in generators])
+        shares = np.array_split(np.arange(num), len(self.members))
+        return [
+            _sampled(network, torch.from_numpy(noise[:, share]), context)
+            for (network, _), share, context in zip(self.members, shares, contexts, strict=True)
+            if len(share)
+        ]
 
     def _mixed(self, z: Tensor, contexts: Sequence[Tensor]) -> np.ndarray:
         """log q of standardised coordinates, all members together."""
@@ -182,12 +204,23 @@ def _over_threads(work: Callable[[Any], None], blocks: Sequence[Any]) -> None:
         torch.set_num_threads(threads)
 
 
-def _between(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Share of the variance that is between groups of draws, without what scatter of the draws alone would give."""
-    shape = parts[0].shape[0], parts[0].shape[2]
+def variance_parts(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The two terms of the law of total variance: within groups of draws, and between them.
+
+    That between has not what scatter of the draws alone would give. Both are NaN where there is one group.
+
+    Parameters
+    ----------
+    parts : sequence of array, shape (dataset, draw, ...)
+        By group.
+
+    Returns
+    -------
+    two arrays, shape (dataset, ...)
+    """
     if len(parts) < 2 or min(part.shape[1] for part in parts) < 2:
-        return np.full(shape, np.nan)
+        nothing = np.full((parts[0].shape[0], *parts[0].shape[2:]), np.nan)
+        return nothing, nothing
     within = np.mean([part.var(1, ddof=1) for part in parts], axis=0)
     scatter = np.mean([part.var(1, ddof=1) / part.shape[1] for part in parts], axis=0)
-    between = np.maximum(np.var([part.mean(1) for part in parts], axis=0, ddof=1) - scatter, 0.0)
-    return between / (between + within)
+    return within, np.maximum(np.var([part.mean(1) for part in parts], axis=0, ddof=1) - scatter, 0.0)

@@ -27,6 +27,7 @@ __all__ = [
     "companion_of",
     "companion_range",
     "continuum_fits",
+    "flux_network",
     "renormalised",
     "spectrum_network",
     "stars_of",
@@ -70,10 +71,9 @@ def spectrum_network(networks: PayneNetworks) -> PixelNetworks:
     return _pixels(networks.normalised, LABELS)
 
 
-def stars_of(networks: PayneNetworks) -> Stars:
-    """All four networks."""
+def flux_network(networks: PayneNetworks, at: Bool[np.ndarray, " n"]) -> PixelNetworks:
+    """The first four labels to flux density per unit wavelength, in any unit, with all its lines, at some of the pixels."""
     # Per unit wavelength: what is per unit frequency, over the squared wavelength.
-    at = networks.is_continuum
     scale = (np.median(networks.wavelength) / networks.wavelength[at]) ** 2
     (hidden, output), (hidden_offset, output_offset) = networks.unnormalised.weights, networks.unnormalised.offsets
     per_wavelength = replace(
@@ -81,9 +81,14 @@ def stars_of(networks: PayneNetworks) -> Stars:
         weights=(hidden[at], output[at] * scale[:, None]),
         offsets=(hidden_offset[at], output_offset[at] * scale),
     )
+    return _pixels(per_wavelength, LABELS[:4])
+
+
+def stars_of(networks: PayneNetworks) -> Stars:
+    """All four networks."""
     return Stars(
         spectrum_network(networks),
-        _pixels(per_wavelength, LABELS[:4]),
+        flux_network(networks, networks.is_continuum),
         _shared(networks.companion, COMPANION_LABELS),
         _shared(networks.radius, LABELS[:3]),
     )

@@ -1,13 +1,15 @@
 """The pixels of a spectrograph, even in log wavelength on each of its detectors."""
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from bayesastro.simulators.spectra.broadening import LIGHT_SPEED, broadened, doppler_shifted_pixels, rotation_kernel
 
-__all__ = ["Spectrograph", "spectrograph_of"]
+__all__ = ["Spectrograph", "binned", "spectrograph_of"]
 
 
 class Spectrograph(eqx.Module):
@@ -36,6 +38,35 @@ class Spectrograph(eqx.Module):
     def rotating(self, flux: Float[Array, " n"], v_sin_i: Float[ArrayLike, ""], largest: float) -> Float[Array, " n"]:
         """A spectrum broadened by rotation [km/s] of at most `largest`."""
         return broadened(flux, rotation_kernel(v_sin_i, self.step, int(largest / self.step) + 1), self.parts)
+
+    def bins(self, size: int) -> Int[np.ndarray, " n"]:
+        """The bin of each pixel: `size` neighbours on one detector, of which the last bin has also those left over."""
+        places, first = [], 0
+        for begin, end in self.detectors:
+            number = max((end - begin) // size, 1)
+            places.append(first + np.minimum(np.arange(end - begin) // size, number - 1))
+            first += number
+        return np.concatenate(places)
+
+
+def binned(
+    flux: Float[Array | np.ndarray, " n"], place: Int[Array | np.ndarray, " n"], num_bins: int
+) -> Float[Array, " num_bins"]:
+    """Means over the pixels of bins.
+
+    Parameters
+    ----------
+    flux : array, shape (n,)
+    place : array of int, shape (n,)
+        The bin of each pixel, not falling; each has at least one.
+    num_bins : int
+    """
+
+    def total(values: Array) -> Array:
+        return jax.ops.segment_sum(values, place, num_bins, indices_are_sorted=True)
+
+    values = jnp.asarray(flux)
+    return total(values) / total(jnp.ones_like(values))
 
 
 def spectrograph_of(wavelength: Float[np.ndarray, " n"]) -> Spectrograph:

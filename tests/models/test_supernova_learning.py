@@ -92,9 +92,8 @@ def laplace(problem, start):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:`TMNRE` ended after 8 rounds")
 def test_a_hundred_thousand_supernovae():
-    """Four rounds of 2000: α and β as well as they can be known; Ω_m and w right, but still several times too wide."""
+    """Rounds of 2000: what is wanted is known as well as it can be, but for a tenth or two in Ω_m and w."""
     size = 210_000
     catalogue = supernovae.catalogue(size, survey=SURVEY, seed=11)
     assert catalogue["found"].sum() > 100_000
@@ -115,12 +114,9 @@ def test_a_hundred_thousand_supernovae():
     )
     marginals = settings.train(problem, seed=1, progress=False)
     learnt = marginals.summary()
-    for name in ("alpha", "beta"):
+    for name in WANTED:
         assert abs(learnt.loc[name, "mean"] - exact[name][0]) < 2 * exact[name][1], name
-        assert 0.8 < learnt.loc[name, "sd"] / exact[name][1] < 1.4, name
-    for name in ("Omega_m", "w0"):
-        assert abs(learnt.loc[name, "mean"] - exact[name][0]) < learnt.loc[name, "sd"], name
-        assert 0.8 < learnt.loc[name, "sd"] / exact[name][1] < 8, name
+        assert 0.8 < learnt.loc[name, "sd"] / exact[name][1] < 1.5, name
     table = marginals.coverage(problem, 300, seed=5)
     assert table.loc[WANTED, "passed"].all(), str(table)
 

@@ -234,7 +234,8 @@ def test_a_star_is_the_same_by_what_was_trained_on_spectra(published_file):
     }
     for trained in found.values():
         table = trained.accuracy.table["rms"]
-        assert table["emulator"] < 0.002 < 0.3 * table["quadratic in labels"]
+        assert table["emulator"] < 0.002
+        assert table["emulator"] < 0.5 * table["quadratic in labels"]
     spectrum = replace(
         stellar_spectra.spectra(),
         wavelength=wavelength,

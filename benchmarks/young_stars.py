@@ -130,12 +130,15 @@ def sbis(amortised: Amortised, bank: Bank) -> torch.nn.Module:
     """sbi's density estimator, trained on the same rows as numbers of order one: fluxes, then the logarithm of the error."""
     from sbi.inference import NPE as SBI
     from sbi.neural_nets import posterior_nn
+    from sbi.utils.tracking import TensorBoardTracker
+    from torch.utils.tensorboard.writer import SummaryWriter
 
     z, x = bank.rows(slice(None))
     embedding = Dense(width=WIDTH, depth=DEPTH).network(np.ones(x["flux"].shape[1] + 1, bool), 0, 32, 0.0)
     torch.manual_seed(1)
     density = posterior_nn("maf", embedding_net=embedding, z_score_x="none", z_score_theta="none")
-    training = SBI(density_estimator=density, show_progress_bars=False)
+    tracker = TensorBoardTracker(SummaryWriter(tempfile.mkdtemp()))  # or it would write into the folder of the caller
+    training = SBI(density_estimator=density, tracker=tracker, show_progress_bars=False)
     training.append_simulations(*_standardised(amortised, z, x))
     return training.train(training_batch_size=SETTINGS.batch_size, max_num_epochs=SETTINGS.max_epochs)
 

@@ -166,8 +166,6 @@ def test_variances_of_the_data_fall_with_noise_and_those_of_training_remain(data
     for name in ("Teff", "logg", "Fe_H", "veiling"):
         aleatoric, epistemic = (np.array(parts[name].sel(part=part)) for part in ("aleatoric", "epistemic"))
         share = epistemic / (aleatoric + epistemic)
-        print(name, [float(np.sqrt(np.median(a[at]))) for a in (aleatoric, epistemic) for at in (~is_good, is_good)])
-        print(float(np.median(share[~is_good])), float(np.median(share[is_good])))
         assert np.median(aleatoric[is_good]) < 0.5 * np.median(aleatoric[~is_good]), name
         assert np.median(share[~is_good]) < np.median(share[is_good]) < 0.3, name
 
@@ -184,7 +182,6 @@ def test_network_and_nuts_agree(data):
         fast = ba.fit(one, network, seed=1, progress=False)
         for name in simulated.parameters:
             a, b = exact["posterior"][name], fast["posterior"][name]
-            print(i, name, float(a.mean()), float(a.std()), float(b.mean()), float(b.std()))
             assert abs(float(a.mean() - b.mean())) < 0.5 * float(a.std()), name
             assert 0.75 < float(b.std() / a.std()) < 1.4, name
 
@@ -199,7 +196,6 @@ def test_who_ignores_veiling_finds_stars_too_hot(data):
         for name, one, engine in (("with", problem, network), ("without", plain, unveiled))
     }
     table = young_stars.bias_table(simulated, fits)
-    print(table)
     right, wrong = table.loc["with"], table.loc["without"]
     assert (right["bias"].abs() < 4 * right["error"]).all()
     assert (right["coverage"] > 0.9).all()
@@ -215,6 +211,5 @@ def test_who_ignores_veiling_finds_stars_too_hot(data):
     for name, one in (("with", problem), ("without", plain)):
         found = ba.fit(one.replace(observed=seen), young_stars.NUTS_ENGINE, seed=1, progress=False)["posterior"]["Teff"]
         off[name] = float(found.mean() - truth["Teff"][star]) / float(found.std())
-        print(name, float(truth["Teff"][star]), float(found.mean()), float(found.std()))
     assert abs(off["with"]) < 4
     assert off["without"] > 4

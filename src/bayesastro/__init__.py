@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from bayesastro.inference.nuts import NUTS
     from bayesastro.inference.pathfinder import Pathfinder
     from bayesastro.inference.smc import SMC
+    from bayesastro.informed import informed
     from bayesastro.many import fit_many
     from bayesastro.predictive import predict
     from bayesastro.predictive_checks import check_fit
@@ -80,6 +81,7 @@ __all__ = [
     "fit",
     "fit_many",
     "information",
+    "informed",
     "load",
     "plot",
     "predict",
@@ -120,6 +122,7 @@ _HOMES = {
     "fit": "bayesastro.drive",
     "fit_many": "bayesastro.many",
     "information": "bayesastro.inference.neural.information",
+    "informed": "bayesastro.informed",
     "load": "bayesastro.result",
     "predict": "bayesastro.predictive",
     "register_fisher": "bayesastro.fisher",

@@ -140,6 +140,11 @@ class Problem:
         return {name: array for place, (name, array) in enumerate(named) if place not in observed}
 
     @property
+    def prior_factors(self) -> tuple[str, ...]:
+        """Names of the factors that belong to the prior."""
+        return tuple(sorted(self._prior_factors))
+
+    @property
     def settings(self) -> dict[str, Any]:
         """The program's keyword arguments that hold no arrays and that JSON has: numbers, flags, names, and sets of these."""
         _, kwargs = self._program.arguments(self.data.arrays)

@@ -181,6 +181,10 @@ def test_bad_spectra_and_priors_are_refused():
         star.build(given, network, priors={"logg": (2.0, 0.1)})
     with pytest.raises(ValueError, match="must not be negative"):
         star.build(given, network, max_veiling=-1.0)
+    with pytest.raises(ValueError, match=r"80 wavelengths from 1\.55 to .*takes wavelengths with units"):
+        binary_star.build(replace(given, wavelength=given.wavelength / 1e4), GIVEN)
+    with pytest.raises(ValueError, match="`continuum_sd` must be positive"):
+        binary_star.build(given, GIVEN, continuum_sd=0.0)
     with pytest.raises(ValueError, match="more than one visit"):
         binary_star.build(given, GIVEN, has_orbit=True)
     with pytest.raises(ValueError, match="needs more than 4 pixels on each detector"):
@@ -227,7 +231,7 @@ def test_renormalised_spectra_have_no_continuum_left():
     np.testing.assert_allclose(renormalised(once, GIVEN).flux, once.flux, rtol=1e-3)
     assert np.median(once.flux) == pytest.approx(1.0, abs=0.05)
     half = {name: getattr(given, name)[:, :40] for name in ("flux", "sigma", "is_used")}
-    with pytest.raises(ValueError, match="networks on the same wavelengths"):
+    with pytest.raises(ValueError, match=r"has 40 wavelengths from 15500 to .* networks have 80"):
         renormalised(replace(given, wavelength=WAVELENGTH[:40], **half), GIVEN)
 
 

@@ -40,6 +40,7 @@ from bayesastro.datasets.payne import (
     read_apogee_visits,
     read_apstar,
     read_payne,
+    stellar_spectra,
 )
 from bayesastro.datasets.slacs import SLACSLens, slacs_lenses
 from bayesastro.datasets.supernovae import (
@@ -102,4 +103,5 @@ __all__ = [
     "read_xidplus_tile",
     "read_xray_spectrum",
     "slacs_lenses",
+    "stellar_spectra",
 ]

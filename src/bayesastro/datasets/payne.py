@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
+
+from bayesastro.datasets.quantities import in_unit
 
 __all__ = [
     "NetworkWeights",
@@ -24,6 +27,7 @@ __all__ = [
     "read_apogee_visits",
     "read_apstar",
     "read_payne",
+    "stellar_spectra",
 ]
 
 LARGEST_ERROR = 0.1
@@ -108,6 +112,63 @@ class StellarSpectra:
     is_used: Bool[np.ndarray, "visits n"]
     time: Float[np.ndarray, " visits"]
     citation: str
+
+
+def stellar_spectra(
+    wavelength: Any,
+    flux: Any,
+    sigma: Any,
+    *,
+    name: str,
+    is_used: Bool[ArrayLike, "..."] | None = None,
+    time: Float[ArrayLike, "..."] | None = None,
+    citation: str = "",
+) -> StellarSpectra:
+    """Spectra of one's own, with units or without.
+
+    Parameters
+    ----------
+    wavelength : array or Quantity, shape (n,) [Å]
+        In vacuum; also as frequencies, wave numbers or energies, in any order.
+    flux : array or Quantity, shape (n,) or (visits, n)
+    sigma : array or Quantity, of the same shape
+        Standard deviations, in the unit of `flux` or another of its kind.
+    name : str
+    is_used : array of bool, of the same shape, optional
+        By default where both are finite and the error is positive.
+    time : scalar or array, shape (visits,) [day], optional
+    citation : str
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, units are not of their kind, or wavelengths are not positive and different.
+    """
+    if hasattr(sigma, "unit") and not hasattr(flux, "unit"):
+        raise ValueError(f"`sigma` has the unit {sigma.unit} and `flux` none. Give both with units, or neither.")
+    unit = str(getattr(flux, "unit", ""))
+    values, errors = (np.atleast_2d(in_unit(a, unit, n)) for a, n in ((flux, "flux"), (sigma, "sigma")))
+    at = np.atleast_1d(in_unit(wavelength, "Angstrom", "wavelength", spectral=True))
+    order = np.argsort(at)
+    if at.ndim != 1 or values.shape != errors.shape or values.shape[1] != len(at):
+        raise ValueError(
+            f"A spectrum needs as many fluxes and errors as wavelengths, but shapes {values.shape}, {errors.shape} and {at.shape} "
+            "came."
+        )
+    if not (at[order][0] > 0 and (np.diff(at[order]) > 0).all()):
+        raise ValueError("Wavelengths must be positive and different from each other.")
+    is_good = np.isfinite(values) & np.isfinite(errors) & (errors > 0)
+    given = np.ones_like(is_good) if is_used is None else np.broadcast_to(np.asarray(is_used, bool), is_good.shape)
+    days = np.full(len(values), np.nan) if time is None else np.broadcast_to(np.asarray(time, float), len(values))
+    return StellarSpectra(
+        name=name,
+        wavelength=at[order],
+        flux=values[:, order],
+        sigma=errors[:, order],
+        is_used=(is_good & given)[:, order],
+        time=np.array(days),
+        citation=citation,
+    )
 
 
 def read_payne(folder: str | Path) -> PayneNetworks:

@@ -21,6 +21,7 @@ from bayesastro.datasets.ogip import (
     read_pha,
     read_rmf,
 )
+from bayesastro.datasets.quantities import in_unit
 
 __all__ = ["CrossSections", "XraySpectrum", "grouped", "read_cross_sections", "read_xray_spectrum"]
 
@@ -135,8 +136,8 @@ def read_cross_sections(path: str | PathLike[str], *, abundances: str) -> CrossS
 def read_xray_spectrum(
     path: str | PathLike[str],
     *,
-    low: float,
-    high: float,
+    low: Any,
+    high: Any,
     partial: bool = False,
     response: str | PathLike[str] | None = None,
     area: str | PathLike[str] | None = None,
@@ -148,7 +149,7 @@ def read_xray_spectrum(
     ----------
     path : path
         PHA or PI file. The files that its header names are looked for beside it, compressed or not.
-    low, high : float [keV]
+    low, high : float or Quantity [keV]
         Groups within this range are kept; see :func:`grouped`.
     partial : bool
         Keep groups partly within the range, too.
@@ -163,6 +164,7 @@ def read_xray_spectrum(
         If a file is not as it should be, no response is named, or files do not fit together; see :func:`grouped`.
     """
     path = Path(path)
+    low, high = (float(in_unit(end, "keV", name, spectral=True)) for name, end in (("low", low), ("high", high)))
     source = read_pha(path)
     paths = {
         kind: Path(given) if given is not None else beside(path, named) if named else None

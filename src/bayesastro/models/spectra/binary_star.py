@@ -24,6 +24,7 @@ from bayesastro.models.spectra.payne import (
     blended_spectra,
     companion_of,
     continuum_fits,
+    require_wavelengths,
     stars_of,
 )
 from bayesastro.models.spectra.star import (
@@ -149,6 +150,9 @@ def build(
         As there, if an orbit is asked for one visit, or a detector has too few pixels of continuum.
     """
     arrays = checked_spectra(spectra, {"networks": len(networks.wavelength)})
+    require_wavelengths(spectra, networks)
+    if not continuum_sd > 0:
+        raise ValueError(f"`continuum_sd` must be positive, but {continuum_sd} came.")
     visits, wavelength = len(arrays["flux"]), networks.wavelength
     has_orbit = has_companion and visits > 1 if has_orbit is None else has_orbit
     if has_orbit and (visits == 1 or not has_companion):

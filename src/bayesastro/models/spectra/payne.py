@@ -29,6 +29,7 @@ __all__ = [
     "continuum_fits",
     "flux_network",
     "renormalised",
+    "require_wavelengths",
     "spectrum_network",
     "stars_of",
 ]
@@ -40,6 +41,9 @@ COMPANION_LABELS = ("Teff", "logg", "Fe_H", "mass_ratio")
 
 NUM_RATIOS = 128
 """Mass ratios at which companions are looked at to find the range that the networks know."""
+
+WAVELENGTH_TOLERANCE = 2e-6
+"""Relative: a seventh of a pixel."""
 
 MARGIN = 1e-3
 """Of what the networks know of a companion, this part is left out on either side: the range is interpolated."""
@@ -161,6 +165,23 @@ def companion_range(
     return jnp.where(is_any, low, 1.0), jnp.where(is_any, high, 1.0), is_any
 
 
+def require_wavelengths(spectra: StellarSpectra, networks: PayneNetworks) -> None:
+    """Refuse spectra on other wavelengths than the networks'.
+
+    Raises
+    ------
+    ValueError
+    """
+    seen, wanted = spectra.wavelength, networks.wavelength
+    if seen.shape == wanted.shape and np.allclose(seen, wanted, rtol=WAVELENGTH_TOLERANCE, atol=0):
+        return
+    raise ValueError(
+        f"`{spectra.name}` has {len(seen)} wavelengths from {seen[0]:.6g} to {seen[-1]:.6g} Å, and the networks have "
+        f"{len(wanted)} from {wanted[0]:.6g} to {wanted[-1]:.6g} Å. Give spectra on these, in vacuum; `stellar_spectra` takes "
+        "wavelengths with units."
+    )
+
+
 def renormalised(spectra: StellarSpectra, networks: PayneNetworks) -> StellarSpectra:
     """Spectra divided by the continuum that is fitted to them, as models of pairs are.
 
@@ -169,11 +190,7 @@ def renormalised(spectra: StellarSpectra, networks: PayneNetworks) -> StellarSpe
     ValueError
         If they are not on the networks' wavelengths, or a detector has too few pixels of continuum.
     """
-    if spectra.flux.shape[1] != len(networks.wavelength):
-        raise ValueError(
-            f"The spectra have {spectra.flux.shape[1]} pixels, and the networks {len(networks.wavelength)}. Give networks on "
-            "the same wavelengths."
-        )
+    require_wavelengths(spectra, networks)
     fits = continuum_fits(spectra.sigma, spectra.is_used, networks)
     pixels = np.flatnonzero(networks.is_continuum)
     with jax.enable_x64(True):

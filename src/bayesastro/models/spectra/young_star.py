@@ -26,7 +26,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float, Int
 
 from bayesastro.datasets.payne import PayneNetworks, StellarSpectra
-from bayesastro.models.spectra.payne import flux_network
+from bayesastro.models.spectra.payne import flux_network, require_wavelengths
 from bayesastro.models.spectra.star import LabelPriors, checked_spectra, label_priors, sampled_labels
 from bayesastro.problem import Problem
 from bayesastro.simulators.emulators import Emulator
@@ -222,6 +222,7 @@ def build(
         If the spectrum is not on the networks' wavelengths or noisier or better than the range, or a prior makes no sense.
     """
     checked_spectra(spectrum, {"networks": len(networks.wavelength)})
+    require_wavelengths(spectrum, networks)
     _check_priors(max_A_V, R_V, max_veiling, log10_sigma_range)
     given = binned_spectrum(spectrum, bin_size)
     low, high = log10_sigma_range

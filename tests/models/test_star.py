@@ -324,14 +324,15 @@ def test_a_double_lined_binary_is_weighed_twice(published):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("is_pair", [False, True])
-def test_stars_and_pairs_are_calibrated(is_pair):
-    given = spectra(2, sigma=0.03)
+@pytest.mark.parametrize(("is_pair", "sigma"), [(False, 0.2), (True, 0.5)])
+def test_stars_and_pairs_are_calibrated(is_pair, sigma):
+    """Random networks in noise: with less of it the posterior has as many modes as the velocities have lines to fit."""
+    given = spectra(2, sigma=sigma)
     if is_pair:
         problem = binary_star.build(given, GIVEN)
     else:
         problem = star.build(given, spectrum_network(GIVEN), max_rotation=40.0, max_veiling=1.0, continuum_order=0)
-    engine = ba.NUTS(num_chains=2, num_warmup=400, num_draws=250, target_accept=0.9, max_tree_depth=8)
+    engine = ba.NUTS(num_chains=2, num_warmup=400, num_draws=300, target_accept=0.9, max_tree_depth=8)
     report = ba.calibrate(problem, engine, num_simulations=100, seed=3, chunk=1, progress=False)
     assert report.verdict == "pass", str(report)
 

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from bayesastro.inference.nuts import NUTS
     from bayesastro.inference.pathfinder import Pathfinder
     from bayesastro.inference.smc import SMC
-    from bayesastro.informed import informed
     from bayesastro.many import fit_many
+    from bayesastro.posterior_priors import informed
     from bayesastro.predictive import predict
     from bayesastro.predictive_checks import check_fit
     from bayesastro.problem import Problem
@@ -122,7 +122,7 @@ _HOMES = {
     "fit": "bayesastro.drive",
     "fit_many": "bayesastro.many",
     "information": "bayesastro.inference.neural.information",
-    "informed": "bayesastro.informed",
+    "informed": "bayesastro.posterior_priors",
     "load": "bayesastro.result",
     "predict": "bayesastro.predictive",
     "register_fisher": "bayesastro.fisher",

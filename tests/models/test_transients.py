@@ -57,17 +57,19 @@ def test_a_population_is_its_supernovae_whatever_the_coordinates(is_centred):
     shapes = BROAD.mean + 0.3 * RNG.normal(size=(n, k))
     draws = shapes[:, None] + RNG.normal(size=(n, 50, k)) @ RNG.normal(size=(n, k, k)) if is_centred else None
     problem = transient_population.build(curves, draws=draws)
-    middle, tril = (problem.covariates[name] for name in ("middle", "tril"))
     theta = {
         "mean": BROAD.mean + 0.1,
         "sd": np.full(k, 0.4),
         "correlation": np.linalg.cholesky(0.3 * np.ones((k, k)) + 0.7 * np.eye(k)),
-        "z": np.stack([np.linalg.solve(t, s - m) for t, s, m in zip(tril, shapes, middle, strict=True)]),
     }
+    factor = 0.4 * theta["correlation"]
+    middle, tril = np.tile(theta["mean"], (n, 1)), np.tile(factor, (n, 1, 1))
+    if is_centred:
+        middle, tril = (problem.covariates[name] for name in ("middle", "tril"))
+    theta["z"] = np.stack([np.linalg.solve(t, s - m) for t, s, m in zip(tril, shapes, middle, strict=True)])
     expected = [log_density(curve, shape).sum() for curve, shape in zip(curves, shapes, strict=True)]
     np.testing.assert_allclose(problem.log_likelihood(theta)["flux"], expected, rtol=1e-8)
     np.testing.assert_allclose(problem.replay(theta)["shape"], shapes)
-    factor = 0.4 * theta["correlation"]
     law = stats.multivariate_normal(theta["mean"], factor @ factor.T)
     jacobian = np.log(np.diagonal(tril, axis1=1, axis2=2)).sum()
     np.testing.assert_allclose(problem.log_prior(theta)["z"], law.logpdf(shapes).sum() + jacobian)

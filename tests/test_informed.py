@@ -78,6 +78,26 @@ def test_components_are_as_many_as_draws_show():
     assert min(density[0], density[2]) > density[1] + 5
 
 
+def test_supports_are_those_of_each_draw():
+    """A part of a whole that is drawn, too: coordinates of the part are relative to its own draw of the whole."""
+
+    def nested(sigma):
+        whole = numpyro.sample("whole", dist.LogNormal(0.0, 0.5))
+        part = numpyro.sample("part", dist.Uniform(0.0, whole))
+        numpyro.sample("y", dist.Normal(whole + part, sigma))
+
+    one = ba.Problem(nested, 0.2, observed={"y": 1.5})
+    found = ba.fit(one, NUTS, seed=1, progress=False)
+    other = ba.informed(one.replace(observed={"y": 1.6}), found, max_components=1)
+    draws = found["posterior"]
+    whole, part = (draws[name].values.ravel() for name in ("whole", "part"))
+    z = np.stack([np.log(whole), np.log(part / (whole - part))], axis=1)
+    law = stats.multivariate_normal(z.mean(axis=0), np.cov(z.T, bias=True) + 1e-6 * np.eye(2))
+    theta, share = {"whole": 1.1, "part": 0.3}, 0.3 / 1.1
+    wanted = law.logpdf([np.log(1.1), np.log(0.3 / 0.8)]) - np.log(1.1) - np.log(1.1 * share * (1 - share))
+    assert sum(map(float, other.log_prior(theta).values())) == pytest.approx(wanted, rel=1e-6)
+
+
 def test_the_same_data_are_refused():
     with pytest.raises(ValueError, match=r"from the same `y` that the problem has.*twice.*use `Corrected`"):
         ba.informed(problem(1), first())

@@ -5,7 +5,7 @@ calibrated nowhere. That is easily done by taking the posterior of a network for
 likelihood, too; what is meant then is a proposal, which is :class:`Corrected`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -31,6 +31,9 @@ FACTOR = "informed_prior"
 
 LEAST_DRAWS = 20
 """For each coordinate and component of the mixture."""
+
+CHUNK = 64
+"""Draws that the program is run with at once."""
 
 
 class Mixture(NamedTuple):
@@ -134,16 +137,22 @@ def _program(mixture: Mixture, *args: Any, program_: Any, names_: tuple[str, ...
     """A program, and a factor that turns the priors of some sites into the mixture."""
     with handlers.trace() as sites:
         value = program_(*args, **kwargs)
-    parts, log_change = [], jnp.zeros(())
-    for name in names_:
-        law, theta = sites[name]["fn"], sites[name]["value"]
-        transform = biject_to(law.support)
+    z, log_volume = _unconstrained(sites, names_)
+    # From the density of coordinates to that of values, in whose place the prior's was.
+    log_prior = sum(jnp.sum(sites[name]["fn"].log_prob(sites[name]["value"])) for name in names_)
+    numpyro.factor(FACTOR, mixture.log_density(z) - log_volume - log_prior)
+    return value
+
+
+def _unconstrained(sites: Mapping[str, Any], names: Sequence[str]) -> tuple[Float[Array, " k"], Float[Array, ""]]:
+    """Coordinates of some sites of a trace, and the logarithm of the volume of values that theirs is mapped to."""
+    parts, log_volume = [], jnp.zeros(())
+    for name in names:
+        transform, theta = biject_to(sites[name]["fn"].support), sites[name]["value"]
         z = transform.inv(theta)
         parts.append(jnp.ravel(z))
-        # From the density of coordinates to that of values, in whose place the prior's was.
-        log_change = log_change - jnp.sum(transform.log_abs_det_jacobian(z, theta)) - jnp.sum(law.log_prob(theta))
-    numpyro.factor(FACTOR, mixture.log_density(jnp.concatenate(parts)) + log_change)
-    return value
+        log_volume = log_volume + jnp.sum(transform.log_abs_det_jacobian(z, theta))
+    return jnp.concatenate(parts), log_volume
 
 
 def _require_new_data(problem: Problem, result: xr.DataTree) -> None:
@@ -162,18 +171,19 @@ def _require_new_data(problem: Problem, result: xr.DataTree) -> None:
 
 
 def _coordinates(problem: Problem, result: xr.DataTree, names: Sequence[str]) -> Float[np.ndarray, "s k"]:
-    """Draws in the unconstrained coordinates of some parameters."""
+    """Draws in the unconstrained coordinates of some parameters, by the supports that each draw gives."""
     posterior = result["posterior"].to_dataset()
     shapes = {site.name: site.shape for site in problem.parameters}
     draws = {n: posterior[legal_name(n)].values.reshape(-1, *shapes[n]) for n in names}
-    with jax.enable_x64(True), handlers.seed(rng_seed=0), handlers.trace() as sites:
-        args, kwargs = problem.static_program.arguments(problem.data.arrays)
-        problem.program(*args, **kwargs)
-        flat = []
-        for name in names:
-            transform = biject_to(sites[name]["fn"].support)
-            flat.append(np.asarray(jax.vmap(lambda v, t=transform: jnp.ravel(t.inv(v)))(jnp.asarray(draws[name]))))
-    return np.concatenate(flat, axis=1)
+    args, kwargs = problem.static_program.arguments(problem.data.arrays)
+
+    def coordinates(theta: dict[str, Array]) -> Array:
+        with handlers.trace() as sites, handlers.seed(rng_seed=0), handlers.substitute(data=theta):
+            problem.program(*args, **kwargs)
+        return _unconstrained(sites, names)[0]
+
+    with jax.enable_x64(True):
+        return np.asarray(jax.lax.map(coordinates, {n: jnp.asarray(v) for n, v in draws.items()}, batch_size=CHUNK))
 
 
 def _mixture(z: Float[np.ndarray, "s k"], max_components: int) -> Mixture:

@@ -80,12 +80,8 @@ class Attention(EmulatorSettings):
         return (grid.outputs - grid.mean.mean()) / grid.scale
 
     def _initial(self, key: Array, num_labels: int, num_targets: int) -> Any:
-        d, t, h, keys = (
-            self.width,
-            self.num_tokens,
-            self.num_heads,
-            iter(jax.random.split(key, 5 + 6 * self.num_layers)),
-        )
+        d, t, h = self.width, self.num_tokens, self.num_heads
+        keys = iter(jax.random.split(key, 5 + 6 * self.num_layers))
         blocks = tuple(
             AttentionBlock(
                 query=normal(next(keys), (h, d, d // h), d),

@@ -57,8 +57,8 @@ def minisanity(views: Views, rows: Rows) -> dict[str, dict[str, Any]]:
 def _row(kind: str, mean: np.ndarray, chi2: np.ndarray, number: float) -> dict[str, Any]:
     # A draw far out in a steep program has a χ² whose square is beyond all numbers; infinite, it is reported as it is.
     with np.errstate(over="ignore"):
-        means = {"mean": mean.mean(), "reduced_chi2": chi2.mean()}
-        figures = means | {"mean_sd": mean.std(), "reduced_chi2_sd": chi2.std()}
+        spreads = {"mean_sd": mean.std(), "reduced_chi2_sd": chi2.std()}
+    figures = {"mean": mean.mean(), "reduced_chi2": chi2.mean()} | spreads
     return {"kind": kind, **{name: float(value) for name, value in figures.items()}, "num": int(number)}
 
 

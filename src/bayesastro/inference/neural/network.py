@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -150,8 +150,7 @@ class SiteSummary(Learner, ABC):
         self.direct = linear(total, plan.num_features)
 
     def prepare(self, rows: Callable[[], Iterable[tuple[Tensor, Mapping[str, Tensor]]]]) -> None:
-        for site in self.sites:
-            assert isinstance(site, _SiteEmbedding)
+        for site in cast(Iterable[_SiteEmbedding], self.sites):
             if isinstance(site.body, RegressionNetwork):
                 site.body.regress((z, x[site.name]) for z, x in rows())
 

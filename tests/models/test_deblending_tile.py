@@ -8,9 +8,10 @@ from confused import dense
 from scipy import special
 
 import bayesastro as ba
-from bayesastro.datasets import read_xidplus_tile
-from bayesastro.models.spectra import deblending
+from bayesastro.datasets import read_emulator_weights, read_xidplus_tile
+from bayesastro.models.spectra import deblending, deblending_sed
 from bayesastro.models.spectra.blended import blends, determination
+from bayesastro.simulators.spectra.sed_emulator import cigale_emulator
 
 TILE = "xidplus/xid_spire_tile.npz"
 
@@ -95,6 +96,19 @@ def test_all_159_unknowns_converge(by_nuts):
     assert not np.any(by_nuts["sample_stats"]["diverging"])
     # many sources are not seen: the bound at zero is physical, and the finding says to report limits
     assert {finding.id for finding in ba.diagnose(by_nuts)} == {"prior_edge"}
+
+
+@pytest.mark.slow
+def test_galaxies_of_the_tile_converge(tile):
+    """The prior of spectral energy distributions: 520 numbers, two sources at one place among them."""
+    layers = read_emulator_weights(data_folder() / "xidplus/cigale_emulator.npz")
+    problem = deblending_sed.build(tile, cigale_emulator(layers.weights, layers.biases), redshift=(1.5, 1.0))
+    result = ba.fit(problem, ba.NUTS(num_warmup=1000, num_draws=3000, max_tree_depth=8), seed=3, progress=False)
+    table = arviz_stats.summary(result, round_to="none")
+    assert len(table) == 520
+    assert table["r_hat"].max() < 1.01
+    assert table["ess_bulk"].min() > 400
+    assert {finding.id for finding in ba.diagnose(result)} == {"prior_edge"}
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from bayesastro.models.fields.correlated_field import (
     matern_field,
     outer_product_field,
 )
-from bayesastro.simulators.fields import regular_grid
+from bayesastro.simulators.fields import healpix_grid, power_law_amplitude, regular_grid
 
 RNG = np.random.default_rng(6)
 
@@ -119,9 +119,32 @@ def test_matern_field_is_that_of_nifty_but_for_its_size():
     np.testing.assert_allclose(ours.std() / theirs.std(), 0.3 / np.sqrt(variance), rtol=1e-10)
 
 
+def test_field_on_the_sphere_is_that_of_nifty():
+    settings = {"fluctuations": (0.7, 0.2), "flexibility": (0.8, 0.3), "asperity": (0.4, 0.2)}
+    sky, energy = healpix_grid(8), {"fluctuations": (0.3, 0.1)}
+    alone = problem_of(lambda: correlated_field("f", sky, slope=(-2.5, 0.4), offset_sd=(0.5, 0.1), **settings), (768,))
+    theirs = ("add_fluctuations", (8, None), {"loglogavgslope": (-2.5, 0.4), "harmonic_type": "spherical", **settings})
+    same_as_nifty(alone, 0.0, (0.5, 0.1), theirs)
+    axes = [
+        PowerLawAxes(name="x", grid=sky, slope=(-2.0, 0.3), **settings),
+        PowerLawAxes(name="e", grid=regular_grid(4, 0.5), slope=(-1.0, 0.3), **energy),
+    ]
+    both = problem_of(lambda: outer_product_field("f", axes, offset_mean=-1.0, offset_sd=(0.5, 0.1)), (768, 4))
+    theirs = [
+        (
+            "add_fluctuations",
+            (8, None),
+            {"loglogavgslope": (-2.0, 0.3), "prefix": "x", "harmonic_type": "spherical", **settings},
+        ),
+        ("add_fluctuations", ((4,), 0.5), {"loglogavgslope": (-1.0, 0.3), "prefix": "e", **energy}),
+    ]
+    same_as_nifty(both, -1.0, (0.5, 0.1), *theirs)
+
+
 @pytest.mark.parametrize(
     "axes",
     [
+        PowerLawAxes(grid=healpix_grid(8), fluctuations=0.7, slope=-1.5, flexibility=0.5, asperity=0.3),
         PowerLawAxes(grid=regular_grid((24, 20), 0.5), fluctuations=0.7, slope=-1.5, flexibility=0.5, asperity=0.3),
         MaternAxes(grid=regular_grid((24, 20), 0.5), fluctuations=0.7, cutoff=0.2, slope=-2.0),
         PowerLawAxes(grid=regular_grid(50, 0.5, padding=1.3), fluctuations=0.7, slope=-1.0),
@@ -137,6 +160,33 @@ def test_fields_vary_as_they_should(axes):
     assert abs(pixel.var() / variance - 1) < Z * np.sqrt(2 / 2000)
     if axes.grid.harmonic_shape == axes.grid.shape:
         assert abs(drawn.reshape(2000, -1).mean(1).var() / 0.4**2 - 1) < Z * np.sqrt(2 / 2000)
+
+
+def test_a_masked_sky_has_the_wiener_filter_as_its_posterior():
+    """A third of the sphere is not seen; 81 harmonics and their mean by linear algebra, and by GeoVI."""
+    grid, is_seen = healpix_grid(4), np.arange(192) % 3 > 0
+
+    def sky(grid, is_seen):
+        field = correlated_field("f", grid, fluctuations=0.7, slope=-1.5, offset_sd=0.4)
+        numpyro.sample("y", dist.Normal(numpyro.deterministic("field", field), 0.5).mask(is_seen).to_event(1))
+
+    problem = ba.Problem(sky, grid, is_seen, observed={"y": np.zeros(192)})
+    y = problem.simulate(1, key=jax.random.key(4)).observables["y"][0]
+    result = ba.fit(
+        problem.replace(observed={"y": y}),
+        ba.GeoVI(num_iterations=2, num_samples=40, num_draws=10_000),
+        seed=1,
+        progress=False,
+    )
+    with jax.enable_x64(True):
+        sd = jnp.concatenate([jnp.array([0.4]), 0.7 * power_law_amplitude(grid, -1.5)[1:]])[grid.mode_index]
+        harmonics = np.asarray(grid.synthesised(jnp.diag(sd), 1)).T
+    prior = harmonics @ harmonics.T
+    gain = np.linalg.solve(prior[np.ix_(is_seen, is_seen)] + 0.25 * np.eye(is_seen.sum()), prior[is_seen]).T
+    variance = np.diag(prior - gain @ prior[is_seen])
+    field = result["posterior"]["field"]
+    assert np.abs((field.mean(("chain", "draw")) - gain @ y[is_seen]) / np.sqrt(variance)).max() < 0.03
+    assert np.abs(field.std(("chain", "draw")) / np.sqrt(variance) - 1).max() < 0.06
 
 
 def test_wrong_fields_are_refused():

@@ -5,9 +5,12 @@ import jax.numpy as jnp
 import nifty8.re as jft
 import numpy as np
 import pytest
+from ducc0 import healpix
 from matrix import Z
+from scipy import special
 
 from bayesastro.simulators.fields import (
+    healpix_grid,
     integrated_wiener_process,
     ornstein_uhlenbeck_process,
     power_law_amplitude,
@@ -52,6 +55,51 @@ def test_the_transform_is_its_own_transpose_and_inverse():
     one, other = (jnp.asarray(RNG.normal(size=(9, 8))) for _ in range(2))
     assert float(jnp.vdot(grid.synthesised(one), other)) == pytest.approx(float(jnp.vdot(one, grid.synthesised(other))))
     np.testing.assert_allclose(grid.synthesised(grid.synthesised(one)) / one.size, one, atol=1e-12)
+
+
+def test_modes_of_the_sphere_are_those_of_nifty():
+    grid = healpix_grid(4)
+    theirs = jft.correlated_field.make_grid(4, None, "spherical")
+    assert grid.shape == theirs.shape
+    assert grid.volume == pytest.approx(theirs.total_volume)
+    np.testing.assert_array_equal(grid.mode_length, theirs.harmonic_grid.mode_lengths)
+    np.testing.assert_array_equal(grid.multiplicity, theirs.harmonic_grid.mode_multiplicity)
+    np.testing.assert_array_equal(grid.mode_index, theirs.harmonic_grid.power_distributor)
+    assert grid.harmonic_shape == theirs.harmonic_grid.shape
+
+
+@pytest.mark.parametrize("max_degree", [8, 11])
+def test_modes_of_the_sphere_are_real_harmonics(max_degree):
+    """Legendre's functions by SciPy at the pixels' places; order 0, and cosines and sines of the others."""
+    grid = healpix_grid(4, max_degree=max_degree)
+    colatitude, longitude = healpix.Healpix_Base(4, "RING").pix2ang(np.arange(192)).T
+    expected = []
+    for m in range(max_degree + 1):
+        for degree in range(m, max_degree + 1):
+            value = special.sph_harm_y(degree, m, colatitude, longitude)
+            expected += [value.real] if m == 0 else [np.sqrt(2) * value.real, -np.sqrt(2) * value.imag]
+    found = grid.synthesised(jnp.eye(len(grid.mode_index)), 1)
+    np.testing.assert_allclose(found, np.sqrt(4 * np.pi) * np.array(expected), atol=1e-11)
+
+
+def test_the_transform_of_the_sphere_has_its_transpose_and_is_batched():
+    grid = healpix_grid(4)
+    modes = jnp.asarray(RNG.normal(size=(3, *grid.harmonic_shape, 2)))
+    field, transposed = jax.vjp(lambda x: grid.synthesised(x, 1), modes)
+    assert field.shape == (3, 192, 2)
+    other = jnp.asarray(RNG.normal(size=field.shape))
+    assert float(jnp.vdot(field, other)) == pytest.approx(float(jnp.vdot(modes, transposed(other)[0])))
+    np.testing.assert_allclose(jax.vmap(grid.synthesised)(modes[..., 0]), field[..., 0], atol=1e-12)
+    assert grid.synthesised(modes[0, :, 0].astype(jnp.float32)).dtype == jnp.float32
+
+
+def test_spheres_that_healpix_does_not_know_are_refused():
+    for nside in (0, 12, -4):
+        with pytest.raises(ValueError, match="must be a power of two"):
+            healpix_grid(nside)
+    for degree in (1, 12):
+        with pytest.raises(ValueError, match=r"from 2 to 3 nside - 1 = 11, but"):
+            healpix_grid(4, max_degree=degree)
 
 
 def test_amplitudes_are_a_power_law_of_unit_variance():

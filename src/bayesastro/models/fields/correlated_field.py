@@ -41,7 +41,7 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Float
 
 from bayesastro.models.fields.priors import Prior, log_normal, normal
-from bayesastro.simulators.fields.grids import RegularGrid, regular_grid
+from bayesastro.simulators.fields.grids import ModeGrid, regular_grid
 from bayesastro.simulators.fields.spectra import matern_amplitude, power_law_amplitude, smooth_deviations
 
 __all__ = ["FieldAxes", "MaternAxes", "PowerLawAxes", "correlated_field", "matern_field", "outer_product_field"]
@@ -53,14 +53,14 @@ class FieldAxes(ABC):
 
     Parameters
     ----------
-    grid : RegularGrid
+    grid : RegularGrid or HealpixGrid
     fluctuations : prior
         Standard deviation along these axes.
     name : str
         Part of the names of the latents; needed of fields with several spectra.
     """
 
-    grid: RegularGrid
+    grid: ModeGrid
     fluctuations: Prior
     name: str = ""
 
@@ -102,12 +102,12 @@ class MaternAxes(FieldAxes):
         return matern_amplitude(self.grid, cutoff, normal(f"{prefix}_slope", self.slope))
 
 
-Shape: TypeAlias = int | Sequence[int]
+Shape: TypeAlias = int | Sequence[int] | ModeGrid
 
 
 def correlated_field(
     name: str,
-    shape: Shape | RegularGrid,
+    shape: Shape,
     distances: float | Sequence[float] | None = None,
     *,
     fluctuations: Prior,
@@ -128,8 +128,8 @@ def correlated_field(
     name : str
         Of the latents: ``{name}_xi``, the excitations; ``{name}_offset_sd``, ``{name}_fluctuations``, ``{name}_slope``,
         ``{name}_flexibility``, ``{name}_asperity`` and ``{name}_spectrum`` as far as there are such.
-    shape : int, tuple of int, or RegularGrid
-        A grid of more than some 10⁵ pixels is better made before, by `regular_grid`, and given to the program as an
+    shape : int, tuple of int, RegularGrid or HealpixGrid
+        On the sphere, what `healpix_grid` makes. A grid of more than some 10⁵ pixels is better made before, by `regular_grid`, and given to the program as an
         argument: its modes are then data, and not part of the compiled program.
     distances : float or tuple of float
         Between pixels. Not with a grid.
@@ -164,7 +164,7 @@ def correlated_field(
 
 def matern_field(
     name: str,
-    shape: Shape | RegularGrid,
+    shape: Shape,
     distances: float | Sequence[float] | None = None,
     *,
     fluctuations: Prior,
@@ -247,8 +247,8 @@ def outer_product_field(
     return offset_mean + values
 
 
-def _grid(shape: Shape | RegularGrid, distances: float | Sequence[float] | None, padding: float) -> RegularGrid:
-    if isinstance(shape, RegularGrid):
+def _grid(shape: Shape, distances: float | Sequence[float] | None, padding: float) -> ModeGrid:
+    if isinstance(shape, ModeGrid):
         if distances is not None or padding != 1.0:
             raise ValueError("A grid has distances and padding of its own. Give these to `regular_grid`.")
         return shape

@@ -16,7 +16,7 @@ A field of unit variance, whose amplitude falls with the square of the wave numb
 
 from bayesastro.simulators.fields.displacement import displacement, from_modes, second_order_source, tidal_field
 from bayesastro.simulators.fields.galaxies import Bias, galaxy_density, kaiser_boost, lagrangian_weights
-from bayesastro.simulators.fields.grids import RegularGrid, regular_grid
+from bayesastro.simulators.fields.grids import ModeGrid, RegularGrid, regular_grid
 from bayesastro.simulators.fields.painting import cloud_window, painted, read
 from bayesastro.simulators.fields.processes import (
     integrated_wiener_process,
@@ -25,14 +25,18 @@ from bayesastro.simulators.fields.processes import (
 )
 from bayesastro.simulators.fields.shells import shell_index, shell_power
 from bayesastro.simulators.fields.spectra import matern_amplitude, power_law_amplitude, smooth_deviations
+from bayesastro.simulators.fields.sphere import HealpixGrid, healpix_grid
 
 __all__ = [
     "Bias",
+    "HealpixGrid",
+    "ModeGrid",
     "RegularGrid",
     "cloud_window",
     "displacement",
     "from_modes",
     "galaxy_density",
+    "healpix_grid",
     "integrated_wiener_process",
     "kaiser_boost",
     "lagrangian_weights",

@@ -1,6 +1,6 @@
-"""Regular grids of any number of dimensions, with the modes that a field on them is made of.
+"""Grids with the modes that a field on them is made of, and regular ones of any number of dimensions.
 
-A field is the Hartley transform of its modes, :math:`f(x) = \\sum_k \\hat f_k \\, [\\cos(2\\pi k x) + \\sin(2\\pi k x)]`, which
+On a regular grid a field is the Hartley transform of its modes, :math:`f(x) = \\sum_k \\hat f_k \\, [\\cos(2\\pi k x) + \\sin(2\\pi k x)]`, which
 for a real field is as good as Fourier's and needs no complex numbers. Modes of the same length :math:`|k|` share one
 amplitude: a grid holds the lengths without repetition, how many modes have each, and which each mode has.
 
@@ -11,6 +11,7 @@ Soc. Am. 73, 1832.
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -20,51 +21,45 @@ from jaxtyping import Array, Float, Int
 
 from bayesastro.simulators.convolution import fast_lengths
 
-__all__ = ["RegularGrid", "regular_grid"]
+__all__ = ["ModeGrid", "RegularGrid", "regular_grid"]
 
 SAME_LENGTH = 1e-12
 """Modes whose lengths differ by less than this part of the longest have the same."""
 
 
-class RegularGrid(eqx.Module):
-    """A regular grid and its modes; see :func:`regular_grid`.
+class ModeGrid(eqx.Module):
+    """Pixels and the modes of fields on them; abstract.
 
     Parameters
     ----------
     mode_length : array, shape (k,)
-        Lengths of modes, in waves per unit of length, rising from 0.
+        Lengths of modes, rising from 0.
     multiplicity : array, shape (k,)
         How many modes have each length.
-    mode_index : array of int, shape of the padded grid
+    mode_index : array of int, shape of the modes
         Place in `mode_length` of each mode.
     shape : tuple of int
-    distances : tuple of float
-        Between pixels, in any unit of length.
+        Of the pixels.
     """
 
     mode_length: Float[Array | np.ndarray, " k"]
     multiplicity: Float[Array | np.ndarray, " k"]
     mode_index: Int[Array | np.ndarray, "..."]
-    shape: tuple[int, ...] = eqx.field(static=True)
-    distances: tuple[float, ...] = eqx.field(static=True)
+    shape: eqx.AbstractVar[tuple[int, ...]]
 
     @property
     def harmonic_shape(self) -> tuple[int, ...]:
-        """Shape of the modes: that of the padded grid."""
+        """Shape of the modes."""
         return tuple(self.mode_index.shape)
-
-    @property
-    def volume(self) -> float:
-        """Of the padded grid, in units of length to the power of its dimensions."""
-        return math.prod(n * d for n, d in zip(self.harmonic_shape, self.distances, strict=True))
 
     @property
     def log_mode_length(self) -> Float[Array, " nonzero"]:
         """Logarithms of the lengths but the first, which is 0, in units of the second."""
         return jnp.log(jnp.asarray(self.mode_length)[1:] / jnp.asarray(self.mode_length)[1])
 
+    @abstractmethod
     def synthesised(self, modes: Float[Array, "..."], first_axis: int = 0) -> Float[Array, "..."]:
-        """The field of given modes, without its padding.
+        """The field of given modes.
 
         Parameters
         ----------
@@ -72,6 +67,30 @@ class RegularGrid(eqx.Module):
             Of `harmonic_shape` from `first_axis` on; other axes are carried along.
         first_axis : int
         """
+
+
+class RegularGrid(ModeGrid):
+    """A regular grid and its modes; see :func:`regular_grid`.
+
+    Modes have the shape of the padded grid, and lengths in waves per unit of length.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    distances : tuple of float
+        Between pixels, in any unit of length.
+    """
+
+    shape: tuple[int, ...] = eqx.field(static=True)
+    distances: tuple[float, ...] = eqx.field(static=True)
+
+    @property
+    def volume(self) -> float:
+        """Of the padded grid, in units of length to the power of its dimensions."""
+        return math.prod(n * d for n, d in zip(self.harmonic_shape, self.distances, strict=True))
+
+    def synthesised(self, modes: Float[Array, "..."], first_axis: int = 0) -> Float[Array, "..."]:
+        """The field of given modes, without its padding; see :meth:`ModeGrid.synthesised`."""
         axes = tuple(range(first_axis, first_axis + len(self.shape)))
         transformed = jnp.fft.fftn(modes, axes=axes)
         kept = (slice(None),) * first_axis + tuple(slice(n) for n in self.shape)

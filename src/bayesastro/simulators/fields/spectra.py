@@ -14,14 +14,14 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from bayesastro.simulators.fields.grids import RegularGrid
+from bayesastro.simulators.fields.grids import ModeGrid
 from bayesastro.simulators.fields.processes import integrated_wiener_process
 
 __all__ = ["matern_amplitude", "power_law_amplitude", "smooth_deviations"]
 
 
 def power_law_amplitude(
-    grid: RegularGrid, slope: Float[ArrayLike, ""], deviations: Float[Array, " nonzero"] | float = 0.0
+    grid: ModeGrid, slope: Float[ArrayLike, ""], deviations: Float[Array, " nonzero"] | float = 0.0
 ) -> Float[Array, " k"]:
     r"""A power law, times what deviates from it.
 
@@ -29,7 +29,7 @@ def power_law_amplitude(
 
     Parameters
     ----------
-    grid : RegularGrid
+    grid : ModeGrid
     slope : scalar
         Of the amplitude over the length, in logarithms: half of the power spectrum's.
     deviations : array, shape (k - 1,)
@@ -42,16 +42,14 @@ def power_law_amplitude(
     return _normalised(grid, slope * grid.log_mode_length + deviations)
 
 
-def matern_amplitude(
-    grid: RegularGrid, cutoff: Float[ArrayLike, ""], slope: Float[ArrayLike, ""]
-) -> Float[Array, " k"]:
+def matern_amplitude(grid: ModeGrid, cutoff: Float[ArrayLike, ""], slope: Float[ArrayLike, ""]) -> Float[Array, " k"]:
     r"""Flat up to a cut-off, and a power law beyond.
 
     .. math:: \ln a_k = \frac{s}{2} \ln\left(1 + \frac{k^2}{k_c^2}\right) + \mathrm{const}
 
     Parameters
     ----------
-    grid : RegularGrid
+    grid : ModeGrid
     cutoff : scalar
         :math:`k_c`, in waves per unit of length.
     slope : scalar
@@ -65,7 +63,7 @@ def matern_amplitude(
 
 
 def smooth_deviations(
-    grid: RegularGrid,
+    grid: ModeGrid,
     xi: Float[Array, "steps 2"],
     flexibility: Float[ArrayLike, ""],
     asperity: Float[ArrayLike, ""] = 0.0,
@@ -74,7 +72,7 @@ def smooth_deviations(
 
     Parameters
     ----------
-    grid : RegularGrid
+    grid : ModeGrid
     xi : array, shape (k - 2, 2)
         Standard normals.
     flexibility : scalar
@@ -92,7 +90,7 @@ def smooth_deviations(
     return position - position[-1] * log_length / log_length[-1]
 
 
-def _normalised(grid: RegularGrid, log_amplitude: Float[Array | np.ndarray, " nonzero"]) -> Float[Array, " k"]:
+def _normalised(grid: ModeGrid, log_amplitude: Float[Array | np.ndarray, " nonzero"]) -> Float[Array, " k"]:
     amplitude = jnp.exp(log_amplitude - jnp.max(log_amplitude))
     variance = jnp.sum(jnp.asarray(grid.multiplicity)[1:] * jnp.square(amplitude))
     return jnp.concatenate([jnp.zeros(1, amplitude.dtype), amplitude / jnp.sqrt(variance)])

@@ -25,6 +25,7 @@ WORKLOADS = {
     "transit": ("benchmarks.transit_gp", "Transits with a Gaussian process"),
     "supernovae": ("benchmarks.supernova_latents", "Supernovae with sampled latents"),
     "xray": ("benchmarks.xray_spectra", "An X-ray spectrum"),
+    "xray_image": ("benchmarks.xray_image", "X-ray images on counts held out"),
     "deblending": ("benchmarks.deblending", "Deblending of three maps"),
     "young": ("benchmarks.young_stars", "Young stars by a network"),
     "night": ("benchmarks.alert_night", "A night of alerts"),

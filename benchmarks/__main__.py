@@ -25,6 +25,8 @@ WORKLOADS = {
     "transit": ("benchmarks.transit_gp", "Transits with a Gaussian process"),
     "supernovae": ("benchmarks.supernova_latents", "Supernovae with sampled latents"),
     "xray": ("benchmarks.xray_spectra", "An X-ray spectrum"),
+    "xray_image": ("benchmarks.xray_image", "X-ray images on counts held out"),
+    "xray_stages": ("benchmarks.xray_stages", "X-ray images in three bands, in stages"),
     "deblending": ("benchmarks.deblending", "Deblending of three maps"),
     "young": ("benchmarks.young_stars", "Young stars by a network"),
     "night": ("benchmarks.alert_night", "A night of alerts"),

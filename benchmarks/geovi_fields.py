@@ -2,14 +2,18 @@
 
 Both solve a log-normal Poisson field with a Gaussian-process prior of fixed spectrum and inferred amplitude, in double
 precision, drawing the same number of mirrored pairs. The field runs do equal work: as many Newton and
-conjugate-gradient steps, set by limits that each of them reaches.
+conjugate-gradient steps, set by limits that each of them reaches. The last table is of GeoVI alone, on one thread, each size
+in a process of its own and with less work in an iteration; N log N is that of the pixels.
 """
 
+import json
+import os
 import resource
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -27,8 +31,21 @@ EXPOSURE = 3.0
 NUM_SAMPLES = 4
 SIZES = {128: 5, 512: 2}
 """Pixels along a side, and iterations."""
-CG_STEPS, SAMPLING_NEWTON, NEWTON = 30, 3, 5
-"""Work of an iteration of the large fields."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """Of an iteration of the large fields: mirrored pairs and the steps of each solve."""
+
+    num_samples: int = NUM_SAMPLES
+    cg_steps: int = 30
+    sampling_newton: int = 3
+    newton: int = 5
+
+
+WORK, LITTLE = Work(), Work(num_samples=2, cg_steps=10, sampling_newton=1, newton=2)
+SCALING = {64: 20, 128: 10, 256: 4, 512: 2, 1024: 1}
+"""Pixels along a side, and iterations, of the table of one engine."""
 
 
 def amplitude(num: int, ndim: int) -> np.ndarray:
@@ -93,26 +110,27 @@ def since(began: Timing, ended: Timing | None = None) -> Timing:
     return Timing(ended.wall - began.wall, ended.cpu - began.cpu)
 
 
-def time_ours(problem: Problem, num_iterations: int) -> Timing:
+def time_ours(problem: Problem, num_iterations: int, work: Work = WORK) -> Timing:
     """As many iterations, all compiled: the difference of runs with one more than them, and with one."""
-    newton.TRUNCATION = 0.0  # every linear system takes its CG_STEPS, as it does by hand
+    newton.TRUNCATION = 0.0  # every linear system takes all its steps, as it does by hand
     timings = []
     for number in (1, num_iterations + 1):
         engine = GeoVI(
             num_iterations=number,
-            num_samples=NUM_SAMPLES,
-            num_draws=2 * NUM_SAMPLES,
+            num_samples=work.num_samples,
+            num_draws=2 * work.num_samples,
             tolerance=1e-9,
-            max_cg_iterations=CG_STEPS,
-            max_sampling_newton=SAMPLING_NEWTON,
-            max_newton=NEWTON,
+            max_cg_iterations=work.cg_steps,
+            max_sampling_newton=work.sampling_newton,
+            max_newton=work.newton,
         )
         fit(problem, engine, seed=1, progress=False)
         began = now()
         result = fit(problem, engine, seed=2, progress=False)
         timings.append(since(began))
-        assert (result["iterations"]["cg_iterations"] == CG_STEPS * NEWTON).all()
-        assert (result["iterations"]["sampling_cg_iterations"] == CG_STEPS * (1 + SAMPLING_NEWTON)).all()
+        assert (result["iterations"]["cg_iterations"] == work.cg_steps * work.newton).all()
+        steps = work.cg_steps * (1 + work.sampling_newton)
+        assert (result["iterations"]["sampling_cg_iterations"] == steps).all()
     return since(*timings)
 
 
@@ -123,7 +141,7 @@ def time_by_hand(problem: Problem, num_iterations: int, residual_map: str) -> Ti
     jft.logger.setLevel("CRITICAL")
     with jax.enable_x64(True):
         likelihood, start = by_hand(problem)
-        cg = {"miniter": CG_STEPS, "maxiter": CG_STEPS}
+        cg = {"miniter": WORK.cg_steps, "maxiter": WORK.cg_steps}
         ends = []
 
         def note(samples: Any, state: Any) -> None:
@@ -138,8 +156,8 @@ def time_by_hand(problem: Problem, num_iterations: int, residual_map: str) -> Ti
             n_samples=NUM_SAMPLES,
             residual_map=residual_map,
             draw_linear_kwargs={"cg_kwargs": cg},
-            nonlinearly_update_kwargs={"minimize_kwargs": _newton(SAMPLING_NEWTON, cg)},
-            kl_kwargs={"minimize_kwargs": _newton(NEWTON, cg)},
+            nonlinearly_update_kwargs={"minimize_kwargs": _newton(WORK.sampling_newton, cg)},
+            kl_kwargs={"minimize_kwargs": _newton(WORK.newton, cg)},
             callback=note,
         )
     return since(ends[0], ends[-1])
@@ -170,6 +188,35 @@ def time_of_process(which: str) -> Timing:
     return Timing(time.perf_counter() - began, cpu)
 
 
+def scaled(num: int) -> None:
+    """Print the seconds of an iteration and the peak memory of this process in MiB, as JSON."""
+    iterations = SCALING[num]
+    seconds = time_ours(field(num, 2), iterations, LITTLE)
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
+    print(json.dumps({"seconds": seconds.cpu / iterations, "peak": peak}))
+
+
+def scaling() -> list[str]:
+    """The table of sizes."""
+    lines = [
+        "| pixels | seconds of an iteration | over N log N, relative to 64² | peak memory [MiB] | bytes by pixel above 64² |"
+    ]
+    lines.append("|---|---|---|---|---|")
+    core = str(max(os.sched_getaffinity(0)))
+    first = None
+    for num in SCALING:
+        command = ["taskset", "-c", core, sys.executable, "-m", "benchmarks.geovi_fields", "scale", str(num)]
+        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+        unit = found["seconds"] / (num**2 * np.log(num**2))
+        first = first or (unit, found["peak"])
+        above = (found["peak"] - first[1]) * 2**20 / (num**2 - 64**2) if num > 64 else 0.0
+        told = f"{above:.0f}" if num > 64 else ""
+        lines.append(f"| {num}² | {found['seconds']:.3f} | {unit / first[0]:.2f} | {found['peak']:.0f} | {told} |")
+        print(lines[-1], flush=True)
+    return lines
+
+
 def run() -> str:
     """The tables, in Markdown; seconds by the clock, and in brackets of the processor."""
     lines = ["| 33 unknowns, from cold | seconds (processor) |", "|---|---|"]
@@ -188,8 +235,11 @@ def run() -> str:
         ratio = f"{ratio.wall:.2f} ({ratio.cpu:.2f})"
         lines.append(f"| {num}² | {iterations} | {mine} | {theirs[0]} | {theirs[1]} | {ratio} |")
         print(lines[-1], flush=True)
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *scaling()])
 
 
 if __name__ == "__main__":
-    cold(sys.argv[1])
+    if sys.argv[1] == "scale":
+        scaled(int(sys.argv[2]))
+    else:
+        cold(sys.argv[1])

@@ -25,7 +25,7 @@ from scipy.special import logsumexp
 import bayesastro as ba
 from bayesastro.inference.engine import Engine
 from bayesastro.models.cosmology import bao, expansion, hubble_diagram, tripp
-from bayesastro.models.fields import initial_conditions, lognormal, lognormal_two_point, xray_image
+from bayesastro.models.fields import initial_conditions, lognormal, lognormal_two_point, xray_image, xray_source
 from bayesastro.models.lightcurves import transient, transient_population
 from bayesastro.models.spectra import deconvolution, star, xray
 from bayesastro.models.spectra.payne import spectrum_network
@@ -295,6 +295,9 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "cosmology.tripp selected": lambda: tripp.build(supernovae.table(limit=23.0), limit=23.0, softness=0.1),
     "fields.initial_conditions": lambda: initial_conditions.build(np.ones((4, 4, 4)), 80.0, 1e-3),
     "fields.xray_image": lambda: xray_image.build(np.ones((8, 8), int), np.ones((8, 8)), np.ones((3, 3)) / 9, 1.0),
+    "fields.xray_source": lambda: xray_source.build(
+        [np.ones((9, 9), int)], [np.ones((3, 3)) / 9], [np.ones((9, 9), bool)], [[0.0, 0.0]]
+    ),
     "fields.lognormal_two_point": lambda: lognormal_two_point.build(np.eye(5), num_simulations=200),
     "fields.lognormal_two_point simulated": lambda: lognormal_two_point.build(np.eye(5), likelihood="none"),
     "fields.lognormal": lambda: lognormal.build(np.random.default_rng(1).normal(0.3, 0.2, (4, 5))),

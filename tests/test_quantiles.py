@@ -208,3 +208,34 @@ def test_limits_of_the_support():
     back, _ = evaluate(quantiles.gamma_to_normal, ends[[0, 2]], 2.0, transform=_value_and_slope)
     np.testing.assert_array_equal(back, [-np.inf, np.nan])
     np.testing.assert_array_equal(evaluate(quantiles.student_t_to_normal, xi, 3.0, transform=_value_and_slope)[0], xi)
+
+
+@pytest.mark.parametrize("shape", [0.1, 0.9, 1.0, 1.5, 10.0, 1e3])
+def test_many_gammas_of_one_shape_are_interpolated(shape):
+    """To the precision of those computed one by one, with derivatives in both arguments."""
+    xi = np.random.default_rng(1).uniform(-8.0, 8.0, 4096)
+    ones = np.ones_like(xi)
+
+    def log_variate(xi, concentration):
+        return jax.numpy.log(quantiles.normal_to_gamma(xi, concentration))
+
+    def by_shape(stretch):
+        """Of the same shape for all, or an array of them, which are not interpolated."""
+        return jax.jit(lambda xi, a: jax.jvp(log_variate, (xi, a * stretch), (ones, 0 * a * stretch))), jax.jit(
+            lambda xi, a: jax.jvp(log_variate, (xi, a * stretch), (0 * ones, 1.0 + 0 * a * stretch))
+        )
+
+    for one, many in zip(by_shape(ones), by_shape(1.0), strict=True):
+        (value, slope), (expected, expected_slope) = many(xi, shape), one(xi, shape)
+        seen = np.asarray(expected) > -650  # variates below the smallest number are 0
+        np.testing.assert_allclose(value[seen], expected[seen], atol=1e-11, rtol=1e-13)
+        np.testing.assert_allclose(slope[seen], expected_slope[seen], rtol=1e-9, atol=1e-9)
+
+
+def test_interpolated_gammas_end():
+    xi = np.zeros(5000)
+    xi[:3] = -37.9, 38.1, np.nan
+    value = np.asarray(quantiles.normal_to_gamma(xi, 2.0))
+    assert value[0] == pytest.approx(np.sqrt(2) * np.exp(0.5 * stats.norm.logcdf(-37.9)), rel=1e-6)
+    assert np.isnan(value[1:3]).all()
+    assert np.isfinite(value[3:]).all()

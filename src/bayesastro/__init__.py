@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from bayesastro.predictive_checks import check_fit
     from bayesastro.problem import Problem
     from bayesastro.result import load, save, summary
+    from bayesastro.stages import start_from
 
 __all__ = [
     "MCLMC",
@@ -89,6 +90,7 @@ __all__ = [
     "reliability",
     "save",
     "simulate",
+    "start_from",
     "summary",
 ]
 
@@ -129,6 +131,7 @@ _HOMES = {
     "reliability": "bayesastro.calibration.reliability",
     "save": "bayesastro.result",
     "simulate": "bayesastro.banks.simulation",
+    "start_from": "bayesastro.stages",
     "summary": "bayesastro.result",
 }
 

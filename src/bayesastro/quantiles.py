@@ -13,6 +13,9 @@ follow from the implicit function theorem; with respect to the parameters they a
 Rejected: JAX's ``gammainc`` and ``betainc`` underflow in the far tails, carry relative errors of 4e-10 and up to 7e-8
 in float64 at parameters near 1e5 (against SciPy; ln Γ cancels terms of its size); ``betainc`` lacks ∂/∂a and ∂/∂b.
 
+Thousands of gamma variates of one shape, such as the pixels of an image, are interpolated in ξ by Chebyshev polynomials in
+panels, from variates at their nodes: to the same precision for shapes from 0.1 on, and a hundred times as fast.
+
 Precision: for shapes in [1e-2, 1e5], degrees of freedom in [0.5, 1e5] and |ξ| ≤ 8 the variates are good to a relative
 1e-11, their parameter derivatives to 1e-9, in float64. float32 gives about 1e-5, or a multiple |d ln x/dξ| of its
 rounding where that is more. Beta variates above 1 − 2⁻⁵³ round to 1, variates below the smallest number to 0. The
@@ -54,6 +57,9 @@ _WEIGHTS = _STEP * (1.0 + np.exp(-_T)) * _NODES
 # exp(60) is far from overflow in either precision, and 1 + q (eᵘ − 1) = q eᵘ to rounding beyond it, as q > 1e-8.
 _EXPONENT_SWITCH = 60.0
 _MAX_STEPS = 100  # in the stated ranges Newton takes 1 to 20, mostly 4; without convergence the answer is NaN
+_MANY = 4096  # variates of one shape, from which on they are interpolated
+_PANEL, _DEGREE = 1.0, 15  # width of a panel in ξ, degree of its polynomial
+_REACH, _REACH_SINGLE = 38.0, 12.0  # where panels end
 _STIRLING = (-691 / 360360, 1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12)  # of 1/z¹¹, 1/z⁹, …, 1/z
 
 _Argument = Float[ArrayLike, "..."]
@@ -70,9 +76,37 @@ def normal_to_gamma(xi: _Argument, concentration: _Argument) -> _Result:
     xi, concentration : arrays [1]
         Standard normal variate; positive shape. The rate is 1: divide the result by another rate.
     """
+    if jnp.size(concentration) == 1 and jnp.size(xi) >= _MANY:
+        return _many_gammas(xi, concentration)
     xi, a = _common(xi, concentration)
+    return a * jnp.exp(_gamma_eta(xi, a))
+
+
+def _gamma_eta(xi: Array, a: Array) -> Array:
+    """η = ln(x/a)."""
     log_p, log_q = log_ndtr(xi), log_ndtr(-xi)
-    return a * jnp.exp(_solve(_gamma_log_tails, log_p, log_q, _gamma_guess(xi, log_p, log_q, a), (a,)))
+    return _solve(_gamma_log_tails, log_p, log_q, _gamma_guess(xi, log_p, log_q, a), (a,))
+
+
+def _many_gammas(xi: _Argument, concentration: _Argument) -> _Result:
+    """Gamma variates of one shape, with η interpolated over ξ; NaN beyond the panels."""
+    dtype = jnp.result_type(xi, concentration, float)
+    xi, a = jnp.asarray(xi, dtype), jnp.asarray(concentration, dtype).reshape(())
+    reach = _REACH if dtype == jnp.float64 else _REACH_SINGLE
+    num_panels, num = round(2 * reach / _PANEL), _DEGREE + 1
+    angles = np.pi * (np.arange(num) + 0.5) / num
+    nodes = _PANEL * (np.arange(num_panels)[:, None] + 0.5 + 0.5 * np.cos(angles)) - reach
+    values = _gamma_eta(*_common(jnp.asarray(nodes, dtype), a))
+    to_coefficients = np.cos(np.outer(angles, np.arange(num))) * np.where(np.arange(num) == 0, 1.0, 2.0) / num
+    coefficients = values @ jnp.asarray(to_coefficients, dtype)
+    place = (xi + reach) / _PANEL
+    panel = jnp.clip(jnp.nan_to_num(jnp.floor(place)), 0, num_panels - 1).astype(jnp.int32)
+    t = 2.0 * (place - panel) - 1.0
+    later, last = jnp.zeros_like(xi), jnp.zeros_like(xi)
+    for k in range(_DEGREE, 0, -1):  # Clenshaw's recurrence
+        later, last = coefficients[panel, k] + 2.0 * t * later - last, later
+    eta = coefficients[panel, 0] + t * later - last
+    return a * jnp.exp(jnp.where(jnp.abs(xi) <= reach, eta, jnp.nan))
 
 
 def gamma_to_normal(x: _Argument, concentration: _Argument) -> _Result:
@@ -169,9 +203,9 @@ def _normal_quantile(log_p: Array, log_q: Array) -> Array:
 
 def _stirling_remainder(z: Array) -> Array:
     """ln Γ(z) − (z − 1/2) ln z + z − ln(2π)/2, by its asymptotic series from z = 10 on (DLMF 5.11.1)."""
-    inverse = 1.0 / jnp.maximum(z, 10.0)
+    inverse = 1.0 / jnp.where(z < 10.0, 10.0, z)  # at 10 itself `maximum` would halve the derivative
     series = inverse * jnp.polyval(jnp.asarray(_STIRLING, z.dtype), inverse**2)
-    small = jnp.minimum(z, 10.0)
+    small = jnp.where(z < 10.0, z, 10.0)
     direct = gammaln(small) - (small - 0.5) * jnp.log(small) + small - 0.5 * math.log(2.0 * math.pi)
     return jnp.where(z < 10.0, direct, series)
 

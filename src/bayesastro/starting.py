@@ -22,6 +22,9 @@ __all__ = ["BatchStart", "start_points"]
 MAX_POINTS = 1024
 """Most draws of a result that another run starts from."""
 
+MOST_AT_ONCE = 2**16
+"""Unknowns that are turned into coordinates at once: inverse distribution functions take a hundred times their memory."""
+
 MAX_POINTS_OF_MANY = 256
 """The same for each data set of a batch."""
 
@@ -102,7 +105,8 @@ def _draws(problem: Problem, start: xr.DataTree, most: int, num_leading: int = 0
         if name not in posterior:
             raise ValueError(
                 f"`start` has no `{name}`, which the problem samples; it has "
-                f"{', '.join(f'`{other}`' for other in posterior)}. Start from a result of the same parameters."
+                f"{', '.join(f'`{other}`' for other in posterior)}. Start from a result of the same parameters, or let the "
+                "others come from the prior: `start=start_from(problem, result, seed=…)`."
             )
         values = posterior[name].to_numpy()
         if values.shape[num_leading + 2 :] != site.shape:
@@ -127,4 +131,7 @@ def _points(
 
 @functools.lru_cache(maxsize=32)
 def _to_coordinates(chart: Chart) -> Callable[..., Any]:
-    return jax.jit(jax.vmap(chart.to_coordinates, in_axes=(0, None)))
+    at_once = min(max(MOST_AT_ONCE // chart.size, 1), MAX_POINTS)
+    return jax.jit(
+        lambda draws, data: jax.lax.map(lambda theta: chart.to_coordinates(theta, data), draws, batch_size=at_once)
+    )

@@ -7,6 +7,7 @@ from scipy import stats
 from scipy.signal import fftconvolve
 
 from bayesastro.models.fields import xray_image
+from bayesastro.models.fields.bright_points import bright_points
 
 RNG = np.random.default_rng(3)
 PSF = np.outer(stats.norm.pdf(np.arange(-3, 4)), stats.norm.pdf(np.arange(-3, 4)))
@@ -49,6 +50,52 @@ def test_without_exposure_counts_tell_nothing():
     )
 
 
+def test_backgrounds():
+    """That of the sky is spread and exposed, that of particles is neither; pixels of too little exposure are left out."""
+    exposure = RNG.uniform(1.0, 3.0, (2, 1, 12, 10))
+    exposure[1, 0, 2, 3] = 0.5
+    counts = RNG.poisson(2.0, exposure.shape)
+    problem = xray_image.build(
+        counts, exposure, PSF, 0.5, points=None, flat=(0.3, 0.1), particles=(0.2, 0.1), min_exposure=0.9, margin=3
+    )
+    theta = {n: v[0] for n, v in problem.simulate(1, key=jax.random.key(1)).parameters.items()}
+    parts = problem.replay(theta)
+    sky = parts["sky_diffuse"][0] + theta["flat"][0]
+    expected = 0.0
+    for o in range(2):
+        rate = exposure[o, 0] * fftconvolve(sky, PSF, mode="valid") + theta["particles"][o, 0]
+        np.testing.assert_allclose(
+            parts["expected"][o, 0, 3:-3, 3:-3][exposure[o, 0] > 0.9], rate[exposure[o, 0] > 0.9]
+        )
+        seen = exposure[o, 0] > 0.9
+        expected += stats.poisson(rate[seen]).logpmf(counts[o, 0][seen]).sum()
+    assert np.sum(problem.log_likelihood(theta)["counts"]) == pytest.approx(expected, rel=1e-8)
+    drawn = problem.simulate(4000, key=jax.random.key(2)).parameters["particles"][:, 0, 0]
+    mean = counts[0].mean()
+    assert drawn.mean() == pytest.approx(0.2 * mean, rel=0.05)
+    assert drawn.std() == pytest.approx(0.1 * mean, rel=0.1)
+
+
+def test_bright_points_are_found_and_extended_sources_are_not():
+    """Three sources over a background, a blob and a faint source; fluxes to within their noise."""
+    y, x = np.mgrid[:60, :70]
+    flux = 0.2 + 60.0 * np.exp(-0.5 * ((y - 15) ** 2 + (x - 50) ** 2) / 6.0**2)
+    places, bright = [(30, 20), (45, 55), (12, 12)], [100.0, 200.0, 60.0]
+    for place, value in zip(places, bright, strict=True):
+        flux[place] += value
+    flux[50, 10] += 1.0
+    exposure = np.where(x < 66, 2.0, 0.0)
+    counts = RNG.poisson(np.maximum(exposure * fftconvolve(flux, PSF, mode="same"), 0.0))
+    problem = xray_image.build(counts, exposure, PSF, 1.0, points=(1.5, 0.01))
+    points = bright_points(problem)["points"]
+    found = np.argwhere(points > 5.0)
+    assert {tuple(place) for place in found} == set(places)
+    for place, value in zip(places, bright, strict=True):
+        assert abs(points[place] - value) < 5 * np.sqrt(value / 2.0 * 2.0)
+    with pytest.raises(ValueError, match="no `points` to start from"):
+        bright_points(xray_image.build(counts, exposure, PSF, 1.0, points=None))
+
+
 def test_point_sources_are_few_and_bright():
     """The law's shape is 1.5: the brightest of 10⁴ pixels is hundreds of times the median."""
     problem = xray_image.build(np.full((100, 100), 2), np.ones((100, 100)), PSF, 1.0)
@@ -75,6 +122,10 @@ COUNTS, EXPOSURE = np.ones((9, 9), int), np.ones((9, 9))
         ({"psf": np.ones((11, 11))}, "is larger than the field"),
         ({"psf": -PSF}, "not below 0"),
         ({"psf": np.ones((3, 1, 3, 3))}, "does not fit 1 observations"),
+        ({"flat": (0.1, 0.0)}, "`flat` must be a positive mean and standard deviation"),
+        ({"particles": 0.1}, "`particles` must be a positive mean and standard deviation"),
+        ({"mean_flux": -1.0}, "`mean_flux` must be positive"),
+        ({"min_exposure": 2.0}, "No pixel has `min_exposure`"),
         ({"counts": np.ones((1, 2, 9, 9), int)}, "`energies` must be 2 positive numbers"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from scipy.interpolate import RegularGridInterpolator
 from scipy.signal import fftconvolve
 
-from bayesastro.simulators.instruments import variant_convolved
+from bayesastro.simulators.instruments import king_psf, variant_convolved
 
 RNG = np.random.default_rng(9)
 
@@ -101,3 +101,18 @@ def test_wrong_shapes_are_refused():
         variant_convolved(np.ones((9, 9)), np.ones((1, 1, 4, 3)))
     with pytest.raises(ValueError, match="no room for"):
         variant_convolved(np.ones((3, 9)), np.ones((4, 1, 3, 3)))
+
+
+def test_king_profile():
+    """Of unit sum, with the shares of light that the integrated profile has: 1 − (1 + (r/r_c)²)^(1 − α) within r."""
+    psf = np.asarray(king_psf(401, 1.0, 5.0, 2.0))
+    assert psf.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(psf, psf.T, rtol=1e-10)
+    np.testing.assert_allclose(psf, psf[::-1], rtol=1e-10)
+    place = np.arange(401) - 200.0
+    within = psf[np.hypot(place[:, None], place) < 30.5].sum()
+    assert within == pytest.approx(1 - 1 / (1 + (30.5 / 5.0) ** 2), abs=2e-3)
+    fine = king_psf(41, 0.5, 5.0, 1.5)[20, 20] / king_psf(41, 0.5, 5.0, 1.5)[20, 30]
+    assert float(fine) == pytest.approx(2.0**1.5, rel=1e-2)
+    with pytest.raises(ValueError, match="odd"):
+        king_psf(4, 1.0, 5.0, 1.5)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.ndimage import fourier_shift
 
 if TYPE_CHECKING:
@@ -32,12 +32,38 @@ class CountsImage:
         Of the header; NaN if it has none.
     pixel_size : float [arcsec]
     wcs : astropy.wcs.WCS
+    origin : (float, float) [pixel]
+        x and y of the middle of the first pixel in the physical coordinates of the header; NaN if it has none.
     """
 
     counts: Int[np.ndarray, "ny nx"]
     exposure: float
     pixel_size: float
     wcs: "WCS"
+    origin: tuple[float, float] = (np.nan, np.nan)
+
+    def ellipse(self, x: float, y: float, r1: float, r2: float, angle: float) -> Bool[np.ndarray, "ny nx"]:
+        """Pixels whose middles are in an ellipse of physical coordinates, as in regions of CIAO and Sherpa.
+
+        Parameters
+        ----------
+        x, y, r1, r2 : float [pixel]
+            Middle and half-axes.
+        angle : float [deg]
+            From the x axis to the first half-axis, counterclockwise.
+
+        Raises
+        ------
+        ValueError
+            If the image has no physical coordinates.
+        """
+        if not np.isfinite(self.origin).all():
+            raise ValueError("The image has no physical coordinates in its header.")
+        rows, columns = np.indices(self.counts.shape)
+        right, up = columns + self.origin[0] - x, rows + self.origin[1] - y
+        turn = np.radians(angle)
+        along, across = right * np.cos(turn) + up * np.sin(turn), up * np.cos(turn) - right * np.sin(turn)
+        return (along / r1) ** 2 + (across / r2) ** 2 <= 1
 
     def offset_from(self, other: "CountsImage") -> tuple[float, float]:
         """How many rows and columns further the same place of the sky is than in another image, at its middle."""
@@ -72,7 +98,14 @@ def read_counts_image(path: str | Path) -> CountsImage:
         exposure=float(str(header.get("EXPOSURE", np.nan))),
         pixel_size=float(scales[0]),
         wcs=wcs,
+        origin=(_physical(header, 1), _physical(header, 2)),
     )
+
+
+def _physical(header: "fits.Header", axis: int) -> float:
+    """Of the middle of the first pixel."""
+    value, pixel, step = (float(str(header.get(f"{name}{axis}P", np.nan))) for name in ("CRVAL", "CRPIX", "CDELT"))
+    return value + (1 - pixel) * step
 
 
 def read_exposure(path: str | Path) -> Float[np.ndarray, "ny nx"]:
@@ -91,7 +124,9 @@ def read_exposure(path: str | Path) -> Float[np.ndarray, "ny nx"]:
     return data
 
 
-def read_psf(path: str | Path, size: int, offset: tuple[float, float] = (0.0, 0.0)) -> Float[np.ndarray, "size size"]:
+def read_psf(
+    path: str | Path, size: int, offset: tuple[float, float] | None = (0.0, 0.0)
+) -> Float[np.ndarray, "size size"]:
     """A point-spread function of unit sum whose centroid lies in the middle pixel, or off it.
 
     Parameters
@@ -99,9 +134,9 @@ def read_psf(path: str | Path, size: int, offset: tuple[float, float] = (0.0, 0.
     path : path
     size : int
         Odd; of the file's image so many pixels about its brightest are kept.
-    offset : (float, float) [pixel]
+    offset : (float, float) [pixel] or None
         Rows and columns by which it lies off the middle, as that of an image that is not aligned with another does; see
-        :meth:`CountsImage.offset_from`.
+        :meth:`CountsImage.offset_from`. With None it is not shifted: the brightest pixel is in the middle.
 
     Raises
     ------
@@ -117,6 +152,8 @@ def read_psf(path: str | Path, size: int, offset: tuple[float, float] = (0.0, 0.
     half = size // 2
     row, column = np.unravel_index(int(data.argmax()), data.shape)
     cut = np.pad(data, half)[row : row + size, column : column + size]
+    if offset is None:
+        return cut / cut.sum()
     place = np.arange(size) - half
     off = np.array([(cut.sum(1) @ place) / cut.sum(), (cut.sum(0) @ place) / cut.sum()])
     moved = np.fft.ifft2(fourier_shift(np.fft.fft2(cut), np.asarray(offset) - off)).real

@@ -9,7 +9,7 @@ import numpyro.distributions as dist
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-__all__ = ["Prior", "log_normal", "normal"]
+__all__ = ["Prior", "log_normal", "log_normal_law", "normal"]
 
 Prior: TypeAlias = tuple[ArrayLike, ArrayLike] | dist.Distribution | ArrayLike
 """Mean and standard deviation, a distribution, or a number that is known."""
@@ -40,9 +40,14 @@ def log_normal(name: str, prior: Prior) -> Array:
         mean, sd = pair
         if _is_known(mean) and not np.all(np.asarray(mean) > 0):
             raise ValueError(f"The prior of `{name}`, which is positive, needs a positive mean, but {mean} came.")
-        variance = jnp.log1p(jnp.square(sd / mean))
-        prior = dist.LogNormal(jnp.log(mean) - 0.5 * variance, jnp.sqrt(variance))
+        prior = log_normal_law(mean, sd)
     return _latent(name, prior)
+
+
+def log_normal_law(mean: Any, sd: Any) -> dist.LogNormal:
+    """The log-normal law of these mean and standard deviation."""
+    variance = jnp.log1p(jnp.square(sd / mean))
+    return dist.LogNormal(jnp.log(mean) - 0.5 * variance, jnp.sqrt(variance))
 
 
 def _pair(name: str, prior: Any) -> tuple[Any, Any] | None:

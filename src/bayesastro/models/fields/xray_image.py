@@ -2,11 +2,13 @@ r"""X-ray images: counts of several observations and bands, from diffuse emissio
 
 The sky is, pixel by pixel and at energy E,
 
-.. math:: s(E) = e^{d + \gamma \ln(E / E_0)} + p \, (E / E_0)^{\gamma_p}
+.. math:: s(E) = e^{d + \gamma \ln(E / E_0)} + p \, (E / E_0)^{\gamma_p} + f_E
 
-with a correlated field d, one of its spectral index γ where there are several bands, and point sources p of an
-inverse-gamma law in every pixel, most of them too faint to matter. Each observation sees it through its point-spread
-function, which may change over the image, and its exposure; counts are Poisson. Pixels without exposure tell nothing.
+with a correlated field d, one of its spectral index γ where there are several bands, point sources p of an
+inverse-gamma law in every pixel, most of them too faint to matter, and if wanted a sky background f, the same everywhere.
+Each observation sees it through its point-spread function, which may change over the image, and its exposure; particles
+that hit the detector, and pass no mirror, may add as many counts in every pixel. Counts are Poisson. Pixels without
+exposure tell nothing.
 
 References
 ----------
@@ -26,7 +28,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from bayesastro.models.fields.correlated_field import correlated_field
-from bayesastro.models.fields.priors import Prior
+from bayesastro.models.fields.priors import Prior, log_normal_law
 from bayesastro.problem import Problem
 from bayesastro.simulators.fields.grids import RegularGrid, regular_grid
 from bayesastro.simulators.instruments.variant_psf import variant_convolved
@@ -52,13 +54,16 @@ def program(
     log_energy: Float[Array, " b"],
     offset: Float[Array, ""],
     points: Float[Array, " 2"] | None = None,
+    flat: Float[Array, "b 2"] | None = None,
+    particles: Float[Array, "o b 2"] | None = None,
     diffuse: tuple[tuple[str, Any], ...] = tuple(DIFFUSE.items()),
     index: tuple[tuple[str, Any], ...] = tuple(INDEX.items()),
 ) -> None:
     """Counts of all observations and bands.
 
     Sites: those of the correlated fields ``diffuse`` and, with several bands, ``index``; ``points``, the flux of point
-    sources at the reference energy, and ``points_index``. Observed: ``counts``.
+    sources at the reference energy, and ``points_index``; ``flat``, the flux of the sky background by band; ``particles``,
+    counts in a pixel by observation and band. Observed: ``counts``. Deterministic: ``expected``, their means.
 
     Parameters
     ----------
@@ -73,19 +78,29 @@ def program(
         Mean of the logarithm of the diffuse flux.
     points : array, shape (2,), optional
         Shape and scale of the inverse-gamma law of point sources; by default there are none.
+    flat : array, shape (b, 2), optional
+        Mean and standard deviation of the log-normal law of the sky background; by default there is none.
+    particles : array, shape (o, b, 2), optional
+        The same of counts in a pixel from particles.
     diffuse, index : tuples of (name, prior)
     """
     parts = sky(grid, log_energy, offset, points, diffuse, index)
     total = sum(parts.values())
+    if flat is not None:
+        law = log_normal_law(flat[:, 0], flat[:, 1])
+        total = total + jnp.asarray(numpyro.sample("flat", law.to_event(1)))[:, None, None]
 
     def seen(exposure: Array, psf: Array) -> Array:  # of one observation; one band after the other
         spread = jax.lax.map(lambda now: variant_convolved(*now), (total, psf))
         return exposure * spread
 
-    expected = jax.lax.map(lambda now: seen(*now), (exposure, psf))
-    is_seen = exposure > 0
     # Far tails of the transform by FFT may be below zero by rounding.
-    rate = jnp.where(is_seen, jnp.maximum(expected, 1e-12), 1.0)
+    expected = jnp.maximum(jax.lax.map(lambda now: seen(*now), (exposure, psf)), 1e-12)
+    if particles is not None:
+        law = log_normal_law(particles[..., 0], particles[..., 1])
+        expected = expected + jnp.asarray(numpyro.sample("particles", law.to_event(2)))[:, :, None, None]
+    is_seen = exposure > 0
+    rate = numpyro.deterministic("expected", jnp.where(is_seen, expected, 1.0))
     numpyro.sample("counts", dist.Poisson(rate).mask(is_seen).to_event(4))
 
 
@@ -121,6 +136,10 @@ def build(
     *,
     energies: ArrayLike | None = None,
     points: tuple[float, float] | None = (1.5, 0.1),
+    flat: tuple[float, float] | None = None,
+    particles: tuple[float, float] | None = None,
+    mean_flux: float | None = None,
+    min_exposure: float = 0.0,
     margin: int = 0,
     padding: float = 1.0,
     diffuse: Mapping[str, Prior] | None = None,
@@ -142,6 +161,14 @@ def build(
         Of the bands, relative to the reference energy; needed of several.
     points : (float, float), optional
         Shape of the inverse-gamma law of point sources, and its scale in units of the mean flux; None for no points.
+    flat : (float, float), optional
+        Mean and standard deviation of the sky background, in units of the mean flux; by default there is none.
+    particles : (float, float), optional
+        The same of counts from particles, in units of the mean counts of a pixel that is seen.
+    mean_flux : float, optional
+        What priors are relative to; by default counts over exposure. Stages that start from each other need the same.
+    min_exposure : float
+        Pixels with less, such as at the edges of chips, are left out with their counts.
     margin : int
         Pixels of sky beyond each edge of the image, from which light is spread into it.
     padding : float
@@ -153,18 +180,21 @@ def build(
     ------
     ValueError
         If counts are negative or not whole, shapes do not fit, an exposure or point-spread function is negative or not
-        finite, the latter is larger than the field or of even sides, no pixel has exposure, or energies are missing.
+        finite, the latter is larger than the field or of even sides, no pixel has exposure, energies are missing, or a
+        background or the mean flux is not positive.
     """
-    seen, time = _counts(counts, exposure)
+    seen, time = _counts(counts, exposure, min_exposure)
     spread = _psf(psf, seen.shape, margin)
     ratio = np.ones(1) if energies is None else np.atleast_1d(np.asarray(energies, float))
     if ratio.shape != seen.shape[1:2] or not (ratio > 0).all():
         raise ValueError(
             f"`energies` must be {seen.shape[1]} positive numbers, one for each band, but {energies} came."
         )
+    _require_positive(flat, particles, mean_flux)
     edges = ((0, 0), (0, 0), (margin, margin), (margin, margin))
     seen, time = np.pad(seen, edges), np.pad(time, edges)
-    mean = max(seen.sum(), 1.0) / time.sum()
+    mean = max(seen.sum(), 1.0) / time.sum() if mean_flux is None else mean_flux
+    in_pixel = np.maximum(seen.sum((2, 3)), 1.0) / np.maximum((time > 0).sum((2, 3)), 1)
     return Problem(
         program,
         grid=regular_grid(seen.shape[2:], pixel_size, padding=padding),
@@ -173,14 +203,24 @@ def build(
         log_energy=np.log(ratio),
         offset=np.asarray(np.log(mean)),
         points=None if points is None else np.array([points[0], points[1] * mean]),
+        flat=None if flat is None else np.tile(np.multiply(flat, mean), (seen.shape[1], 1)),
+        particles=None if particles is None else np.multiply.outer(in_pixel, particles),
         diffuse=tuple((DIFFUSE | dict(diffuse or {})).items()),
         index=tuple((INDEX | dict(index or {})).items()),
         observed={"counts": seen},
     )
 
 
-def _counts(counts: ArrayLike, exposure: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Of shape (o, b, ny, nx)."""
+def _require_positive(flat: Any, particles: Any, mean_flux: float | None) -> None:
+    for name, pair in (("flat", flat), ("particles", particles)):
+        if pair is not None and (np.shape(pair) != (2,) or not all(value > 0 for value in pair)):
+            raise ValueError(f"`{name}` must be a positive mean and standard deviation, but {pair} came.")
+    if mean_flux is not None and not mean_flux > 0:
+        raise ValueError(f"`mean_flux` must be positive, but {mean_flux} came.")
+
+
+def _counts(counts: ArrayLike, exposure: ArrayLike, min_exposure: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of shape (o, b, ny, nx); 0 both where there is too little exposure."""
     found = np.asarray(counts)
     if not 2 <= found.ndim <= 4:
         raise ValueError(
@@ -201,7 +241,10 @@ def _counts(counts: ArrayLike, exposure: ArrayLike) -> tuple[np.ndarray, np.ndar
         raise ValueError("No pixel has an exposure.")
     if strays := int((found[time == 0] > 0).sum()):
         raise ValueError(f"{strays} pixels without exposure have counts. Are images and exposure maps aligned?")
-    return found, time
+    kept = time >= min_exposure
+    if not kept.any():
+        raise ValueError(f"No pixel has `min_exposure`, {min_exposure}; the largest is {time.max():.4g}.")
+    return np.where(kept, found, 0), np.where(kept, time, 0.0)
 
 
 def _by_observation_and_band(image: np.ndarray) -> np.ndarray:

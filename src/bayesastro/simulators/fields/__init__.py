@@ -24,6 +24,7 @@ from bayesastro.simulators.fields.processes import (
     wiener_process,
 )
 from bayesastro.simulators.fields.shells import shell_index, shell_power
+from bayesastro.simulators.fields.sources import gaussian_source
 from bayesastro.simulators.fields.spectra import matern_amplitude, power_law_amplitude, smooth_deviations
 from bayesastro.simulators.fields.sphere import HealpixGrid, healpix_grid
 
@@ -36,6 +37,7 @@ __all__ = [
     "displacement",
     "from_modes",
     "galaxy_density",
+    "gaussian_source",
     "healpix_grid",
     "integrated_wiener_process",
     "kaiser_boost",

@@ -81,7 +81,8 @@ class GeoVI(Engine):
         the same where the Fisher coordinates are linear in the unknowns.
     tolerance : float
         Error of conjugate-gradient and Newton solves, as a root mean square over the unknowns in posterior standard
-        deviations.
+        deviations. Where most unknowns follow their prior, as excitations of an image of few counts do, the few that the
+        data know may be off by many of theirs: 0.002 is a value for those.
     max_cg_iterations : int
         Limit of conjugate gradients, for each linear system.
     max_sampling_newton, max_newton : int

@@ -27,7 +27,7 @@ def forgotten():
         gc.collect()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def published_file() -> Callable[[str], Path]:
     """Path of a file below the data folder; its absence fails a test in CI and skips it elsewhere.
 

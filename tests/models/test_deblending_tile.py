@@ -3,7 +3,6 @@
 import arviz_stats
 import numpy as np
 import pytest
-from conftest import data_folder
 from confused import dense
 from scipy import special
 
@@ -74,11 +73,8 @@ def slice_of(rng, x, log_density, width=1.0):
 
 
 @pytest.fixture(scope="module")
-def tile():
-    path = data_folder() / TILE
-    if not path.is_file():
-        pytest.skip(f"`{TILE}` is not in the data folder. Set `BAYESASTRO_DATA` to the folder that holds it.")
-    return read_xidplus_tile(path)
+def tile(published_file):
+    return read_xidplus_tile(published_file(TILE))
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +95,9 @@ def test_all_159_unknowns_converge(by_nuts):
 
 
 @pytest.mark.slow
-def test_galaxies_of_the_tile_converge(tile):
+def test_galaxies_of_the_tile_converge(tile, published_file):
     """The prior of spectral energy distributions: 520 numbers, two sources at one place among them."""
-    layers = read_emulator_weights(data_folder() / "xidplus/cigale_emulator.npz")
+    layers = read_emulator_weights(published_file("xidplus/cigale_emulator.npz"))
     problem = deblending_sed.build(tile, cigale_emulator(layers.weights, layers.biases), redshift=(1.5, 1.0))
     result = ba.fit(problem, ba.NUTS(num_warmup=1000, num_draws=3000, max_tree_depth=8), seed=3, progress=False)
     table = arviz_stats.summary(result, round_to="none")

@@ -44,11 +44,8 @@ def centre(data_folder_of_images):
 
 
 @pytest.fixture(scope="module")
-def data_folder_of_images():
-    folder = images.data_folder()
-    if not (folder / "xray_image_xmm_a1835").is_dir():
-        pytest.skip("The data folder has no X-ray images. Set `BAYESASTRO_DATA`.")
-    return folder
+def data_folder_of_images(published_file):
+    return published_file("xray_image_xmm_a1835/README.md").parents[1]
 
 
 def test_residuals_of_the_cluster_are_noise(cluster):

@@ -22,7 +22,7 @@ def test_notebook_runs(path, tmp_path, monkeypatch):
         pytest.skip(f"`{path.name}` needs the data folder. Set `BAYESASTRO_DATA` to it.")
     monkeypatch.setenv("BAYESASTRO_DATA", str(data_folder()))
     notebook = nbformat.read(path, as_version=4)
-    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(tmp_path)}}).execute()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

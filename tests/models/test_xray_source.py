@@ -130,7 +130,7 @@ def test_fit_of_the_catalogue_s_source(catalogue):
     )
     assert best.fun == pytest.approx(558.987, abs=0.02)
     np.testing.assert_allclose(best.x[1:3], [3142.84, 4519.72], atol=0.05)
-    np.testing.assert_allclose(np.exp(best.x[4]), 0.0118703, rtol=0.01)
+    np.testing.assert_allclose(np.exp(best.x[4]), 0.0118703, rtol=0.02)  # an eighth of its error, from forty counts
     result = ba.fit(
         xray_source.build(**catalogue), ba.NUTS(num_chains=2, num_warmup=500, num_draws=1000), seed=1, progress=False
     )

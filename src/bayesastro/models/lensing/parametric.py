@@ -60,7 +60,8 @@ def program(
 
     Of GIGA-Lens' priors those of sizes and indices of light are wider here: log-radii have a spread of 0.5 instead of
     0.15, lens light n between 0.5 and 8 instead of 2 and 6, and ellipticities of light a spread of 0.2 instead of 0.1
-    and 0.15, up to 0.5 and, for sources, 0.7.
+    and 0.15, up to 0.5 and, for sources, 0.7. That of the mass is cut at 0.5, five of its standard deviations, so that no
+    optimiser leaves the ellipses.
 
     Parameters
     ----------
@@ -90,8 +91,8 @@ def _priors(num_lens_lights: int, num_sources: int) -> dict[str, dist.Distributi
     priors: dict[str, dist.Distribution] = {
         "theta_E": dist.LogNormal(np.log(1.25), 0.25),
         "gamma": dist.TruncatedNormal(2.0, 0.25, low=1.0, high=3.0),
-        "lens_e1": dist.Normal(0.0, 0.1),
-        "lens_e2": dist.Normal(0.0, 0.1),
+        "lens_e1": dist.TruncatedNormal(0.0, 0.1, low=-0.5, high=0.5),
+        "lens_e2": dist.TruncatedNormal(0.0, 0.1, low=-0.5, high=0.5),
         "lens_x": dist.Normal(0.0, 0.05),
         "lens_y": dist.Normal(0.0, 0.05),
         "gamma1": dist.Normal(0.0, 0.05),

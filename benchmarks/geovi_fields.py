@@ -210,9 +210,8 @@ def scaling() -> list[str]:
         found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
         unit = found["seconds"] / (num**2 * np.log(num**2))
         first = first or (unit, found["peak"])
-        above = (found["peak"] - first[1]) * 2**20 / (num**2 - 64**2) if num > 64 else 0.0
-        told = f"{above:.0f}" if num > 64 else ""
-        lines.append(f"| {num}² | {found['seconds']:.3f} | {unit / first[0]:.2f} | {found['peak']:.0f} | {told} |")
+        above = f"{(found['peak'] - first[1]) * 2**20 / (num**2 - 64**2):.0f}" if num > 64 else ""
+        lines.append(f"| {num}² | {found['seconds']:.3f} | {unit / first[0]:.2f} | {found['peak']:.0f} | {above} |")
         print(lines[-1], flush=True)
     return lines
 

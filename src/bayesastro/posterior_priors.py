@@ -6,6 +6,7 @@ likelihood, too; what is meant then is a proposal, which is :class:`Corrected`.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +23,7 @@ from sklearn.mixture import GaussianMixture
 
 from bayesastro.labels import listed
 from bayesastro.problem import Problem
+from bayesastro.program import traced
 from bayesastro.result import legal_name
 
 __all__ = ["informed"]
@@ -175,12 +177,11 @@ def _coordinates(problem: Problem, result: xr.DataTree, names: Sequence[str]) ->
     posterior = result["posterior"].to_dataset()
     shapes = {site.name: site.shape for site in problem.parameters}
     draws = {n: posterior[legal_name(n)].values.reshape(-1, *shapes[n]) for n in names}
-    args, kwargs = problem.static_program.arguments(problem.data.arrays)
 
     def coordinates(theta: dict[str, Array]) -> Array:
-        with handlers.trace() as sites, handlers.seed(rng_seed=0), handlers.substitute(data=theta):
-            problem.program(*args, **kwargs)
-        return _unconstrained(sites, names)[0]
+        placed = partial(handlers.substitute, data=theta), partial(handlers.seed, rng_seed=0)
+        with traced(problem.static_program, problem.data, *placed) as sites:
+            return _unconstrained(sites, names)[0]
 
     with jax.enable_x64(True):
         return np.asarray(jax.lax.map(coordinates, {n: jnp.asarray(v) for n, v in draws.items()}, batch_size=CHUNK))

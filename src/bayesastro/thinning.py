@@ -16,6 +16,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from bayesastro.seeds import checked_seed
+from bayesastro.simulators.counts import require_counts
 
 __all__ = ["thinned", "thinned_score"]
 
@@ -52,10 +53,8 @@ def thinned(
     array([  0,   3, 100])
     """
     found = np.asarray(counts)
-    if not np.isfinite(found).all() or (found < 0).any() or (found != np.round(found)).any():
-        raise ValueError("`counts` must be whole numbers, not below 0, and without NaN. Give counts, not rates.")
-    if not 0 < probability < 1:
-        raise ValueError(f"`probability` must be between 0 and 1, but {probability} came.")
+    require_counts(found)
+    _require_probability(probability)
     found = found.astype(int)
     kept = np.random.default_rng(checked_seed(seed)).binomial(found, probability)
     return kept, found - kept
@@ -82,10 +81,14 @@ def thinned_score(held_out: ArrayLike, expected: ArrayLike, probability: float) 
     seen, mean = np.asarray(held_out), np.asarray(expected, float)
     if mean.shape[mean.ndim - seen.ndim :] != seen.shape or mean.ndim > seen.ndim + 1:
         raise ValueError(f"`expected` of shape {mean.shape} does not fit `held_out` of shape {seen.shape}.")
-    if not 0 < probability < 1:
-        raise ValueError(f"`probability` must be between 0 and 1, but {probability} came.")
+    _require_probability(probability)
     if not (mean > 0).all():
         raise ValueError("`expected` must be positive everywhere. Leave out what has no exposure.")
     mean = mean if mean.ndim > seen.ndim else mean[None]
     scores = stats.poisson.logpmf(seen, mean * (1 - probability) / probability)
     return logsumexp(scores, axis=0) - np.log(len(mean))
+
+
+def _require_probability(probability: float) -> None:
+    if not 0 < probability < 1:
+        raise ValueError(f"`probability` must be between 0 and 1, but {probability} came.")

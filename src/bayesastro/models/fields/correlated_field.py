@@ -129,8 +129,9 @@ def correlated_field(
         Of the latents: ``{name}_xi``, the excitations; ``{name}_offset_sd``, ``{name}_fluctuations``, ``{name}_slope``,
         ``{name}_flexibility``, ``{name}_asperity`` and ``{name}_spectrum`` as far as there are such.
     shape : int, tuple of int, RegularGrid or HealpixGrid
-        On the sphere, what `healpix_grid` makes. A grid of more than some 10⁵ pixels is better made before, by `regular_grid`, and given to the program as an
-        argument: its modes are then data, and not part of the compiled program.
+        On the sphere, what `healpix_grid` makes. A grid of more than some 10⁵ pixels is better made before, by
+        `regular_grid`, and given to the program as an argument: its modes are then data, and not part of the compiled
+        program.
     distances : float or tuple of float
         Between pixels. Not with a grid.
     fluctuations : prior

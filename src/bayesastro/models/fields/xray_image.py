@@ -30,6 +30,7 @@ from jaxtyping import Array, Float
 from bayesastro.models.fields.correlated_field import correlated_field
 from bayesastro.models.fields.priors import Prior, log_normal_law
 from bayesastro.problem import Problem
+from bayesastro.simulators.counts import require_counts
 from bayesastro.simulators.fields.grids import RegularGrid, regular_grid
 from bayesastro.simulators.instruments.variant_psf import variant_convolved
 
@@ -226,8 +227,7 @@ def _counts(counts: ArrayLike, exposure: ArrayLike, min_exposure: float) -> tupl
         raise ValueError(
             f"`counts` must be an image, images, or images by band, but an array of shape {found.shape} came."
         )
-    if not np.isfinite(found).all() or (found < 0).any() or (found != np.round(found)).any():
-        raise ValueError("`counts` must be whole numbers, not below 0, and without NaN. Give counts, not rates.")
+    require_counts(found)
     found = _by_observation_and_band(found.astype(int))
     try:
         time = np.broadcast_to(_by_observation_and_band(np.asarray(exposure, float)), found.shape).copy()

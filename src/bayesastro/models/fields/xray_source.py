@@ -25,6 +25,7 @@ from jaxtyping import Array, Bool, Float
 
 from bayesastro.problem import Problem
 from bayesastro.simulators.convolution import convolved_image
+from bayesastro.simulators.counts import require_counts
 from bayesastro.simulators.fields.sources import gaussian_source
 
 __all__ = ["build", "program"]
@@ -128,8 +129,7 @@ def build(
     if time.shape != (len(images),) or not (time > 0).all():
         raise ValueError(f"`exposure` must be {len(images)} positive numbers, but {exposure} came.")
     for image, mask, kernel in zip(images, masks, kernels, strict=True):
-        if not np.isfinite(image).all() or (image < 0).any() or (image != np.round(image)).any():
-            raise ValueError("`counts` must be whole numbers, not below 0, and without NaN. Give counts, not rates.")
+        require_counts(image)
         if image.shape != mask.shape or not mask.any():
             raise ValueError(f"A region of shape {mask.shape} does not fit counts of shape {image.shape}, or is empty.")
         if any(side % 2 == 0 for side in kernel.shape) or not kernel.sum() > 0:

@@ -54,9 +54,7 @@ class HealpixGrid(ModeGrid):
     def synthesised(self, modes: Float[Array, "..."], first_axis: int = 0) -> Float[Array, "..."]:
         """The field of given modes; see :meth:`ModeGrid.synthesised`."""
         last = jnp.moveaxis(modes, first_axis, -1)
-        flat = last.reshape(-1, last.shape[-1])
-        transform = _transform(self.nside, self.max_degree)
-        values = jax.lax.map(transform, flat) if len(flat) > 1 else transform(flat[0])[None]
+        values = jax.lax.map(_transform(self.nside, self.max_degree), last.reshape(-1, last.shape[-1]))
         return jnp.moveaxis(values.reshape(*last.shape[:-1], *self.shape), -1, first_axis)
 
 

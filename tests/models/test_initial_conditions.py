@@ -1,4 +1,4 @@
-"""Initial conditions from galaxies: density, coordinates and refusals."""
+"""Initial conditions from galaxies: density, coordinates, refusals, and posteriors that are right."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import bayesastro as ba
 from bayesastro.models.fields import initial_conditions
 from bayesastro.simulators.cosmology import growth, linear_power
 from bayesastro.simulators.fields import kaiser_boost, regular_grid, shell_power
@@ -14,6 +15,9 @@ RNG = np.random.default_rng(6)
 
 KNOWN = {"Omega_m": 0.31, "sigma8": 0.81, "b1": 1.0, "b2": 0.2, "bs2": -0.2, "bn2": 0.5}
 """A cosmology and bias."""
+
+NARROW = {"Omega_m": (0.31, 0.03), "sigma8": (0.81, 0.05), "b1": (1.0, 0.2), "b2": 0.0, "bs2": 0.0, "bn2": 0.0}
+"""A prior within which the expansions hold on small meshes."""
 
 
 def problem_of(shape, cell=20.0, *, seed=1, number_density=1e-3, **settings):
@@ -166,3 +170,62 @@ def test_counts_in_cells():
             initial_conditions.density_of_counts(wrong, 40.0)
     with pytest.raises(ValueError, match="hold no galaxy"):
         initial_conditions.density_of_counts(0 * counts, 40.0)
+
+
+@pytest.mark.slow
+def test_the_engines_agree_and_find_the_initial_field():
+    """NUTS and both kinds of MCLMC: the same parameters, and a field as far from the true one as it says."""
+    problem, modes = problem_of((8, 8, 8), seed=3)
+    engines = {
+        "NUTS": ba.NUTS(num_chains=2, num_warmup=300, num_draws=300),
+        "MCLMC": ba.MCLMC(num_chains=2, num_warmup=4000, num_draws=400),
+        "adjusted": ba.MCLMC(num_chains=2, num_warmup=400, num_draws=400, adjusted=True),
+    }
+    results = {name: ba.fit(problem, engine, seed=1, progress=False) for name, engine in engines.items()}
+    tables = {name: ba.summary(result, var_names=list(KNOWN)) for name, result in results.items()}
+    for name in ("MCLMC", "adjusted"):
+        one, other = tables["NUTS"], tables[name]
+        error = np.hypot(one["sd"] / np.sqrt(one["ess_bulk"]), other["sd"] / np.sqrt(other["ess_bulk"]))
+        assert (np.abs(one["mean"] - other["mean"]) < Z * error).all()
+    for name, result in results.items():
+        draws = result["posterior"]["modes"].values.reshape(-1, 512)
+        pulls = (modes.ravel() - draws.mean(0)) / draws.std(0)
+        assert abs(np.mean(pulls**2) - 1) < Z * np.sqrt(2 / 512), name
+        assert np.corrcoef(draws.mean(0), modes.ravel())[0, 1] > 0.5, name
+
+
+@pytest.mark.slow
+def test_posteriors_are_calibrated():
+    """Cosmology, bias and modes; unadjusted, so with what is left of its bias."""
+    problem, _ = problem_of((4, 4, 4), priors=NARROW)
+    engine = ba.MCLMC(num_chains=1, num_warmup=2000, num_draws=300)
+    report = ba.calibrate(problem, engine, num_simulations=200, seed=1, progress=False)
+    assert report.verdict == "pass", str(report)
+
+
+@pytest.mark.slow
+def test_the_power_of_initial_fields_is_calibrated():
+    """Ranks of its power in two shells among that of the draws, over universes of the prior, are uniform."""
+    problem, _ = problem_of((6, 6, 6), priors=NARROW)
+    number = 100
+    made = problem.simulate(number, key=jax.random.key(4))
+    batch = problem.batch(observed={"density": made.observables["density"]})
+    engine = ba.MCLMC(num_chains=1, num_warmup=2000, num_draws=200)
+    posterior = ba.fit_many(problem, batch, engine, seed=2, progress=False)["posterior"]
+    grid, edges = regular_grid((6, 6, 6), 20.0), np.array([0.04, 0.08, 0.13])
+
+    def power(modes, Omega_m, sigma8):
+        field = initial_conditions.initial_density(problem, modes, Omega_m, sigma8)
+        return np.asarray(shell_power(jnp.asarray(field), jnp.asarray(field), grid, edges))
+
+    names, ranks = ("modes", "Omega_m", "sigma8"), []
+    with jax.enable_x64(True):
+        for i in range(number):
+            true = power(*(made.parameters[name][i] for name in names))
+            draws = [
+                np.asarray(posterior[name].isel(dataset=i)).reshape(-1, *made.parameters[name].shape[1:])[::10]
+                for name in names
+            ]
+            ranks.append(np.mean([power(*draw) < true for draw in zip(*draws, strict=True)], axis=0))
+    for shell in np.array(ranks).T:
+        assert stats.kstest(shell, "uniform").pvalue > 1e-4

@@ -21,11 +21,13 @@ NARROW = {"Omega_m": (0.31, 0.03), "sigma8": (0.81, 0.05), "b1": (1.0, 0.2), "b2
 """A prior within which the expansions hold on small meshes."""
 
 
-def problem_of(shape, cell=20.0, *, seed=1, number_density=1e-3, **settings):
+def problem_of(shape, cell=20.0, *, seed=1, number_density=1e-3, num_steps=0, scale_factor=0.5, **settings):
     """Galaxies of the program at `KNOWN`, and the modes they were made from."""
     box, empty = tuple(cell * n for n in shape), np.ones(shape)
-    made = initial_conditions.build(empty, box, number_density, priors=KNOWN).simulate(1, key=jax.random.key(seed))
-    problem = initial_conditions.build(made.observables["density"][0], box, number_density, **settings)
+    same = {"num_steps": num_steps, "scale_factor": scale_factor}
+    known = initial_conditions.build(empty, box, number_density, priors=KNOWN, **same)
+    made = known.simulate(1, key=jax.random.key(seed))
+    problem = initial_conditions.build(made.observables["density"][0], box, number_density, **same, **settings)
     return problem, made.parameters["modes"][0]
 
 
@@ -145,6 +147,7 @@ def test_in_linear_theory_the_coordinates_are_standard_normals(monkeypatch, reds
         ({"box_size": -100.0}, "`box_size` must be positive"),
         ({"box_size": (100.0, 100.0)}, "one length or three"),
         ({"number_density": 0.0}, "`number_density` must be positive"),
+        ({"num_steps": 2.5}, "`num_steps` must be a whole number"),
         ({"scale_factor": -0.5}, "`scale_factor` must be positive"),
         ({"Omega_b": 0.06}, "`Omega_b` must be above 0 and below 0.05"),
         ({"coordinates": "kaiser"}, '"centred", "scaled" or "white"'),
@@ -193,6 +196,19 @@ def test_the_engines_agree_and_find_the_initial_field():
         pulls = (modes.ravel() - draws.mean(0)) / draws.std(0)
         assert abs(np.mean(pulls**2) - 1) < Z * np.sqrt(2 / 512), name
         assert np.corrcoef(draws.mean(0), modes.ravel())[0, 1] > 0.5, name
+
+
+@pytest.mark.slow
+def test_the_initial_field_is_found_through_a_particle_mesh():
+    """Late and on small cells, with many galaxies."""
+    settings = {"cell": 5.0, "number_density": 0.1, "priors": NARROW, "num_steps": 3, "scale_factor": 1.0}
+    problem, modes = problem_of((8, 8, 8), seed=3, **settings)
+    engine = ba.MCLMC(num_chains=2, num_warmup=2000, num_draws=200)
+    result = ba.fit(problem, engine, seed=1, progress=False)
+    draws = result["posterior"]["modes"].values.reshape(-1, 512)
+    pulls = (modes.ravel() - draws.mean(0)) / draws.std(0)
+    assert abs(np.mean(pulls**2) - 1) < Z * np.sqrt(2 / 512)
+    assert np.corrcoef(draws.mean(0), modes.ravel())[0, 1] > 0.5
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import pytest
 from jaxpm import painting as jaxpm_painting
 from jaxpm.pm import lpt
 from matrix import Z
+from scipy.interpolate import BSpline
 
 from bayesastro.simulators.cosmology import growth, linear_power
 from bayesastro.simulators.fields import (
@@ -97,18 +98,24 @@ def test_derivatives_are_those_of_a_direct_sum():
         np.testing.assert_allclose(found.ravel(), expected, atol=1e-12)
 
 
-def test_painting_keeps_mass_and_reading_is_its_transpose():
+def spline(apart, order):
+    """Part of a particle in a cell so far away, by convolving boxes."""
+    return BSpline.basis_element(np.arange(order + 1) - order / 2, extrapolate=False)(apart)
+
+
+@pytest.mark.parametrize("order", [2, 3, 4])
+def test_painting_keeps_mass_and_reading_is_its_transpose(order):
     shape = (5, 6, 4)
     positions = tuple(jnp.asarray(RNG.uniform(-20, 20, 300)) for _ in range(3))
     weights, mesh = jnp.asarray(RNG.normal(size=300)), jnp.asarray(RNG.normal(size=shape))
-    density = painted(positions, weights, shape)
+    density = painted(positions, weights, shape, order=order)
     assert float(density.sum()) == pytest.approx(float(weights.sum()))
-    assert float(jnp.vdot(density, mesh)) == pytest.approx(float(jnp.vdot(weights, read(mesh, positions))))
+    assert float(jnp.vdot(density, mesh)) == pytest.approx(float(jnp.vdot(weights, read(mesh, positions, order=order))))
     cells = np.indices(shape)
     parts = []
     for axis, n in enumerate(shape):
         apart = (np.asarray(positions[axis])[:, None, None, None] - cells[axis] + n / 2) % n - n / 2
-        parts.append(np.clip(1 - np.abs(apart), 0, None))
+        parts.append(np.nan_to_num(spline(apart, order)))
     expected = np.einsum("p,pijk->ijk", weights, parts[0] * parts[1] * parts[2])
     np.testing.assert_allclose(density, expected, atol=1e-12)
 
@@ -121,12 +128,13 @@ def test_painting_is_that_of_jaxpm():
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_gradient_of_painting():
+@pytest.mark.parametrize("order", [2, 3, 4])
+def test_gradient_of_painting(order):
     positions, direction = (jnp.asarray(a) for a in (RNG.uniform(0, 6, (3, 50)), RNG.normal(size=(3, 50))))
     mesh = jnp.asarray(RNG.normal(size=(6, 6, 6)))
 
     def overlap(positions):
-        return jnp.vdot(painted(tuple(positions), jnp.ones(50), mesh.shape), mesh)
+        return jnp.vdot(painted(tuple(positions), jnp.ones(50), mesh.shape, order=order), mesh)
 
     found = jnp.vdot(jax.grad(overlap)(positions), direction)
     step = 1e-7
@@ -134,14 +142,15 @@ def test_gradient_of_painting():
     assert float(found) == pytest.approx(float(expected), rel=1e-6)
 
 
-def test_a_wave_loses_what_the_window_says():
+@pytest.mark.parametrize("order", [2, 3, 4])
+def test_a_wave_loses_what_the_window_says(order):
     """Of particles much finer than the mesh with a wave of weights."""
     grid = regular_grid((8, 8, 8), 1.0)
     fine = np.indices((256, 8, 8)) / np.array([32.0, 1.0, 1.0])[:, None, None, None]
     wave = 2 * np.pi * 3 / 8
     weights = jnp.asarray(1 + 0.1 * np.cos(wave * fine[0])) / 32
-    modes = jnp.fft.rfftn(painted(tuple(jnp.asarray(p) for p in fine), weights, grid.shape)) / 512
-    assert float(modes[3, 0, 0].real) == pytest.approx(0.05 * float(cloud_window(grid)[3, 0, 0]), rel=1e-3)
+    modes = jnp.fft.rfftn(painted(tuple(jnp.asarray(p) for p in fine), weights, grid.shape, order=order)) / 512
+    assert float(modes[3, 0, 0].real) == pytest.approx(0.05 * float(cloud_window(grid, order=order)[3, 0, 0]), rel=1e-3)
 
 
 def test_second_order_displacements_are_those_of_jaxpm():

@@ -1,7 +1,7 @@
 r"""Galaxies in a periodic box: the initial conditions, cosmology and bias that made them.
 
 White noise ξ, one standard normal for each mode of the mesh, gives the linear density today,
-:math:`\delta_k = \sqrt{P(k; \Omega_m, \sigma_8) / V} \, \xi_k`; gravity to second order, bias in
+:math:`\delta_k = \sqrt{P(k; \Omega_m, \sigma_8) / V} \, \xi_k`; gravity, to second order or by a particle mesh, bias in
 Lagrangian space and redshifts give the density of galaxies, which is seen with the noise of their number:
 
 .. math:: d \sim N\bigl(1 + \delta_g(\xi, \Omega_m, \sigma_8, b), \; 1 / \bar n \, v\bigr)
@@ -86,6 +86,7 @@ def program(
     priors: dict[str, Float[Array, "..."]],
     redshift_space: bool = True,
     coordinates: Coordinates = "centred",
+    num_steps: int = 0,
 ) -> None:
     """White modes, cosmology and bias to the density of galaxies.
 
@@ -107,6 +108,8 @@ def program(
         Whether the last axis is one of redshifts.
     coordinates : {"centred", "scaled", "white"}
         In which NUTS and MCLMC walk.
+    num_steps : int
+        Of a particle mesh; 0 for perturbation theory of second order.
     """
     theta = {name: _parameter(name, priors[name]) for name in PRIORS}
     Omega_m, bias = theta["Omega_m"], Bias(*(theta[name] for name in Bias._fields))
@@ -133,6 +136,7 @@ def program(
         scale_factor,
         grid,
         redshift_space=redshift_space,
+        num_steps=num_steps,
     )
     noise = 1.0 / jnp.sqrt(number_density * grid.volume / mean.size)
     numpyro.sample("density", dist.Normal(mean, noise).to_event(3))
@@ -160,6 +164,7 @@ def build(
     n_s: float = 0.9665,
     redshift_space: bool = True,
     coordinates: Coordinates = "centred",
+    num_steps: int = 0,
 ) -> Problem:
     """The program with galaxies that were seen.
 
@@ -181,6 +186,9 @@ def build(
         Whether places along the last axis are those of redshifts.
     coordinates : {"centred", "scaled", "white"}
         In which NUTS and MCLMC walk: relative to linear theory's posterior, scaled by its spread, or the white noise itself.
+    num_steps : int
+        Of a particle mesh, for cells below 5 Mpc/h or late times: five are a start, and each costs about as much as five
+        gradients by perturbation theory of second order, which 0 stands for.
 
     Raises
     ------
@@ -204,6 +212,8 @@ def build(
         )
     if coordinates not in ("centred", "scaled", "white"):
         raise ValueError(f'`coordinates` must be "centred", "scaled" or "white", but {coordinates!r} came.')
+    if num_steps < 0 or num_steps != int(num_steps):
+        raise ValueError(f"`num_steps` must be a whole number, 0 for perturbation theory, but {num_steps} came.")
     return Problem(
         program,
         grid=regular_grid(seen.shape, tuple(np.broadcast_to(sides, 3) / seen.shape)),
@@ -213,6 +223,7 @@ def build(
         priors=_checked_priors({**PRIORS, **(priors or {})}),
         redshift_space=bool(redshift_space),
         coordinates=coordinates,
+        num_steps=int(num_steps),
         observed={"density": seen},
     )
 

@@ -18,6 +18,7 @@ from bayesastro.simulators.fields.displacement import displacement, from_modes, 
 from bayesastro.simulators.fields.galaxies import Bias, galaxy_density, kaiser_boost, lagrangian_weights
 from bayesastro.simulators.fields.grids import ModeGrid, RegularGrid, regular_grid
 from bayesastro.simulators.fields.painting import cloud_window, painted, read
+from bayesastro.simulators.fields.particle_mesh import evolved
 from bayesastro.simulators.fields.processes import (
     integrated_wiener_process,
     ornstein_uhlenbeck_process,
@@ -35,6 +36,7 @@ __all__ = [
     "RegularGrid",
     "cloud_window",
     "displacement",
+    "evolved",
     "from_modes",
     "galaxy_density",
     "gaussian_source",

@@ -8,7 +8,7 @@ Matter at q carries the weight
         + b_{\nabla^2} \nabla^2 \delta
 
 of the linear density δ at the time, with the shear :math:`s_{ij} = \varphi_{,ij} - \delta_{ij} \delta / 3`; it is moved by
-perturbation theory of second order, and painted on the mesh. The window of painting is divided out. Where the weights are below 0 so may be the
+perturbation theory of second order, or by its own gravity in some steps of a particle mesh, and painted on the mesh (by clouds in cells, or piecewise cubic ones). The window of painting is divided out. Where the weights are below 0 so may be the
 density: it is an expansion.
 
 In redshift space matter is also moved along the last axis, by its velocity over the expansion rate.
@@ -25,7 +25,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Complex, Float
 
-from bayesastro.simulators.cosmology.growing_modes import growth
+from bayesastro.simulators.cosmology.growing_modes import Growth, growth
 from bayesastro.simulators.fields.displacement import (
     density_of,
     displacement,
@@ -35,6 +35,7 @@ from bayesastro.simulators.fields.displacement import (
 )
 from bayesastro.simulators.fields.grids import RegularGrid
 from bayesastro.simulators.fields.painting import cloud_window, painted
+from bayesastro.simulators.fields.particle_mesh import evolved
 
 __all__ = ["Bias", "galaxy_density", "kaiser_boost", "lagrangian_weights"]
 
@@ -89,6 +90,7 @@ def galaxy_density(
     grid: RegularGrid,
     *,
     redshift_space: bool = True,
+    num_steps: int = 0,
 ) -> Float[Array, "nx ny nz"]:
     """Density of galaxies in units of its mean.
 
@@ -103,6 +105,8 @@ def galaxy_density(
         Of three dimensions; one particle starts in each of its cells.
     redshift_space : bool
         Moved along the last axis by their velocities.
+    num_steps : int
+        Of a particle mesh, by :func:`~bayesastro.simulators.fields.particle_mesh.evolved`; 0 for perturbation theory.
 
     Returns
     -------
@@ -110,17 +114,28 @@ def galaxy_density(
     """
     grown = growth(scale_factor, Omega_m)
     tidal = tidal_field(density_k, grid)
+    if num_steps:
+        moved, velocity = evolved(density_k, Omega_m, scale_factor, grid, num_steps)
+        moved = moved.at[2].add(velocity[2]) if redshift_space else moved
+    else:
+        moved = _by_perturbations(density_k, tidal, grown, grid, redshift_space=redshift_space)
+    tidal_then = tuple(grown.first * part for part in tidal)
+    weights = lagrangian_weights(grown.first * density_k, tidal_then, bias, grid)
+    positions = tuple(_start(grid, axis) + moved[axis] / d for axis, d in enumerate(grid.distances))
+    order = 4 if num_steps else 2
+    mesh = painted(positions, weights, grid.shape, order=order)
+    return density_of(jnp.fft.rfftn(mesh) / cloud_window(grid, order=order), grid)
+
+
+def _by_perturbations(
+    density_k: Array, tidal: tuple[Array, ...], grown: Growth, grid: RegularGrid, *, redshift_space: bool
+) -> list[Float[Array, "nx ny nz"]]:
+    """Displacements to second order along each axis."""
     source_k = jnp.fft.rfftn(second_order_source(tidal))
     along = [(grown.first, grown.second)] * 3
     if redshift_space:
         along[2] = (grown.first * (1.0 + grown.first_rate), grown.second * (1.0 + grown.second_rate))
-    moved = [displacement(one * density_k - two * source_k, grid, axis) for axis, (one, two) in enumerate(along)]
-    tidal_then = tuple(grown.first * part for part in tidal)
-    weights = lagrangian_weights(grown.first * density_k, tidal_then, bias, grid)
-    mesh = painted(
-        tuple(_start(grid, axis) + moved[axis] / d for axis, d in enumerate(grid.distances)), weights, grid.shape
-    )
-    return density_of(jnp.fft.rfftn(mesh) / cloud_window(grid), grid)
+    return [displacement(one * density_k - two * source_k, grid, axis) for axis, (one, two) in enumerate(along)]
 
 
 def kaiser_boost(

@@ -122,7 +122,7 @@ def test_coordinates_change_no_density(coordinates):
 def test_in_linear_theory_the_coordinates_are_standard_normals(monkeypatch, redshift_space):
     """With Kaiser's density in place of the second-order one, whatever was seen."""
 
-    def linear(density_k, bias, Omega_m, scale_factor, grid, *, redshift_space):
+    def linear(density_k, bias, Omega_m, scale_factor, grid, *, redshift_space, num_steps):
         boost = kaiser_boost(bias, Omega_m, scale_factor, grid, redshift_space=redshift_space)
         modes = grid.synthesised(jnp.fft.irfftn(density_k, s=grid.shape)) * (grid.distances[0] ** 3 / grid.volume)
         return 1.0 + grid.synthesised(boost * modes)

@@ -88,8 +88,9 @@ def pool_of(defect, num_simulations, seed, num_draws=100):
 def program(t):
     a = numpyro.sample("a", dist.Normal(0.0, PRIOR_SD[0]))
     b = numpyro.sample("b", dist.Normal(0.0, PRIOR_SD[1]))
+    line = numpyro.deterministic("line", a + b * t)
     with numpyro.plate("point", len(t)):
-        numpyro.sample("y", dist.Normal(a + b * t, SIGMA))
+        numpyro.sample("y", dist.Normal(line, SIGMA))
 
 
 def problem(y=None):

@@ -202,6 +202,21 @@ def test_nuts_is_calibrated_near_the_observed_data():
 # What follows from a report
 
 
+def test_deterministic_sites_are_checked_beside_the_parameters(right):
+    report = calibrated(deterministics=["line"])
+    assert report.verdict == "pass", str(report)
+    assert report.pool.labels == ["a", "b", *(f"line[{i}]" for i in range(8))]
+    theta = report.pool.theta
+    np.testing.assert_allclose(theta[..., 2:], theta[..., :2] @ planted.DESIGN.T)
+    np.testing.assert_array_equal(theta[..., :2], right.pool.theta)
+    wide = calibrated("wrong correlation", num=400, deterministics=["line"])
+    assert not wide.checks.loc["coverage", "passed"]
+    assert str(wide.checks.loc["coverage", "where"]).startswith("line[")
+    after = wide.recalibrate()
+    assert after.verdict == "pass", after.after.checks
+    assert len(after.after.parameters) == 10
+
+
 @pytest.mark.parametrize(
     "defect",
     [
@@ -299,6 +314,11 @@ def test_programs_that_generate_no_data_are_refused(problem, message):
         ({"near": "there"}, ValueError, '`near` must be "prior" or "observed"'),
         ({"posterior": 1}, ValueError, "`posterior` is what to draw from"),
         ({"seed": -1}, ValueError, "seed"),
+        (
+            {"deterministics": ["lines"]},
+            ValueError,
+            "names lines, but the deterministic sites of the program are line.",
+        ),
         ({"engine": "nuts"}, TypeError, "needs an engine such as"),
         ({"problem": 3}, TypeError, "needs a `Problem`"),
     ],

@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 from scipy.signal import fftconvolve
 
+import bayesastro as ba
 from bayesastro.models.fields import xray_image
 from bayesastro.models.fields.bright_points import bright_points
 
@@ -133,3 +134,26 @@ def test_wrong_images_are_refused(arguments, message):
     settings = {"counts": COUNTS, "exposure": EXPOSURE, "psf": PSF, "pixel_size": 1.0} | arguments
     with pytest.raises(ValueError, match=message):
         xray_image.build(**settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["NUTS", "MCLMC", "GeoVI"])
+def test_pixels_and_spectrum_are_calibrated(engine):
+    """A blurred image of 36 pixels with some counts each, two of them without exposure: the sky, its modes and their spectrum."""
+    exposure = np.ones((6, 6))
+    exposure[0, :2] = 0.0
+    spread = np.outer([0.25, 0.5, 0.25], [0.25, 0.5, 0.25])
+    priors = {"fluctuations": (1.0, 0.3), "slope": (-2.0, 0.5), "offset_sd": (0.5, 0.2)}
+    problem = xray_image.build(
+        (8 * exposure).astype(int), exposure, spread, 1.0, points=None, mean_flux=8.0, diffuse=priors
+    )
+    engines = {
+        "NUTS": ba.NUTS(num_chains=1, num_warmup=300, num_draws=300),
+        "MCLMC": ba.MCLMC(num_chains=1, num_warmup=3000, num_draws=300),
+        "GeoVI": ba.GeoVI(num_draws=300),
+    }
+    report = ba.calibrate(
+        problem, engines[engine], num_simulations=150, seed=1, deterministics=["sky_diffuse"], chunk=1, progress=False
+    )
+    print(report)
+    assert report.verdict == "pass", str(report)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,13 +14,13 @@ from scipy.stats import norm
 from bayesastro.batch import Batch
 from bayesastro.calibration.checks import MEANINGS, assess
 from bayesastro.calibration.local import REPLICATE, doubled
-from bayesastro.calibration.members import MAX_RANKED, evaluated, pool_of
+from bayesastro.calibration.members import MAX_RANKED, evaluated, pool_of, ranked_labels
 from bayesastro.calibration.report import CalibrationReport
 from bayesastro.calibration.requirements import require_whole_prior
 from bayesastro.calibration.tarp import estimates
 from bayesastro.drive import check_kinds, fit
 from bayesastro.inference.engine import Engine
-from bayesastro.labels import labels_of
+from bayesastro.labels import listed
 from bayesastro.many import fit_many
 from bayesastro.precision import Precision
 from bayesastro.predictive import evenly, latent_draws, observed_masks, replicates_at, require_generative
@@ -49,6 +50,7 @@ def calibrate(
     near: Near = "prior",
     posterior: xr.DataTree | None = None,
     false_alarm: float = 0.01,
+    deterministics: Sequence[str] = (),
     chunk: int | Literal["auto"] = "auto",
     checkpoint: str | Path | None = None,
     progress: bool = True,
@@ -81,6 +83,9 @@ def calibrate(
         With ``near="observed"``, a result of the problem to draw parameters from. By default the engine is run.
     false_alarm : float
         Probability that an engine which draws from the posterior fails.
+    deterministics : sequence of str
+        Deterministic sites that are checked beside the parameters, by ranks, coverage and bias: the pixels of an image, say,
+        which are of interest where the excitations of its modes are not.
     chunk, checkpoint, progress, precision, client
         As for :func:`fit_many`.
 
@@ -100,13 +105,14 @@ def calibrate(
     (arXiv:2211.02383); Lemos et al. 2023 (arXiv:2302.03026); Säilynoja et al. 2025, arXiv:2502.03279.
     """
     began = time.monotonic()
-    _check(problem, engine, num_simulations, near, posterior, false_alarm)
+    _check(problem, engine, num_simulations, near, posterior, false_alarm, tuple(deterministics))
     start = checked_seed(seed), near, posterior, progress, precision
     target, batch, truths, known = _simulations(problem, engine, num_simulations, *start)
     running = {"chunk": chunk, "checkpoint": checkpoint, "progress": progress, "precision": precision, "client": client}
     tree = fit_many(target, batch, engine, seed=seed, **running)
+    references = _references(target, batch, known, seed)
     pool, effective, features = pool_of(
-        batch, truths, tree, _references(target, batch, known, seed), np.random.default_rng(seed)
+        batch, truths, tree, references, np.random.default_rng(seed), tuple(deterministics)
     )
     return CalibrationReport(
         assessment=assess(pool, false_alarm=false_alarm, seed=seed),
@@ -147,6 +153,7 @@ def _check(
     near: Near,
     posterior: xr.DataTree | None,
     false_alarm: float,
+    deterministics: tuple[str, ...],
 ) -> None:
     """Raise before anything is simulated."""
     check_kinds("calibrate", problem, engine)
@@ -161,7 +168,16 @@ def _check(
         raise ValueError('`posterior` is what to draw from with `near="observed"`. Leave it out, or set `near`.')
     if near == "observed" and not problem.observed:
         raise ValueError('`near="observed"` needs observed data, but the problem has none. Give it `observed=`.')
-    least = least_simulations(len(labels_of((site.name, site.shape) for site in problem.parameters)), false_alarm)
+    if strange := [name for name in deterministics if name not in problem.views().deterministics]:
+        raise ValueError(
+            f"`deterministics` names {listed(strange)}, but the deterministic sites of the program are "
+            f"{listed(problem.views().deterministics) or 'none'}."
+        )
+    if deterministics and problem.views().structure.draws_keys:
+        raise ValueError(
+            "`deterministics` needs a program with a density, but this one draws keys itself. Leave it out."
+        )
+    least = least_simulations(len(ranked_labels(problem, deterministics)), false_alarm)
     if not isinstance(num_simulations, int | np.integer) or num_simulations < least:
         raise ValueError(
             f"`calibrate` needs `num_simulations` of at least {least} at a false-alarm rate of {false_alarm:g}: the bands "

@@ -36,7 +36,7 @@ class Pool:
     Attributes
     ----------
     labels : list of str
-        Names of the parameters' scalars.
+        Names of the scalars of the parameters, and of the deterministic sites that are ranked beside them.
     theta : array, shape (simulation, member, parameter)
     coordinates : array, shape (simulation, member, coordinate)
         Unconstrained.
@@ -48,6 +48,8 @@ class Pool:
         Which simulation each is.
     num_failed : int
         Simulations that have no draws.
+    deterministics : tuple of str
+        Deterministic sites that are ranked.
     """
 
     labels: list[str]
@@ -58,6 +60,7 @@ class Pool:
     references: Mapping[str, np.ndarray] = field(default_factory=dict)
     numbers: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
     num_failed: int = 0
+    deterministics: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:

@@ -17,12 +17,12 @@ from bayesastro.calibration.exchange import pooled
 from bayesastro.families import mask_of, unwrapped
 from bayesastro.labels import labels_of
 from bayesastro.precision import to_numpy, working_precision
-from bayesastro.problem import Views
+from bayesastro.problem import Problem, Views
 from bayesastro.program import Data, observing, traced
 from bayesastro.result import legal_name
 from bayesastro.views import site_terms
 
-__all__ = ["FEATURES", "Members", "effective_numbers", "evaluated", "kept", "of_members", "pool_of"]
+__all__ = ["FEATURES", "Members", "effective_numbers", "evaluated", "kept", "of_members", "pool_of", "ranked_labels"]
 
 MAX_RANKED = 250
 """Draws of a fit that the truth is ranked among; more would sharpen ranks far below the scatter of 1000 simulations."""
@@ -51,6 +51,7 @@ def pool_of(
     tree: xr.DataTree,
     references: Mapping[str, np.ndarray],
     random: np.random.Generator,
+    deterministics: tuple[str, ...] = (),
 ) -> tuple[Pool, np.ndarray, np.ndarray]:
     """The pool of many fits.
 
@@ -61,6 +62,8 @@ def pool_of(
     tree : xarray.DataTree
         Of :func:`bayesastro.fit_many`.
     references : mapping of str to array, shape (simulation, coordinate)
+    deterministics : tuple of str
+        Deterministic sites whose values are ranked beside the parameters.
 
     Returns
     -------
@@ -89,17 +92,18 @@ def pool_of(
         theta.append(whole.reshape(*whole.shape[:2], int(np.prod(site.shape))))
         # The program is run at every member, so that those that are none stand in for the truth.
         members[site.name] = np.where(np.isnan(whole), truth[:, None], whole)
-    values = np.concatenate(theta, axis=-1)
-    is_member = np.any(~np.isnan(values), axis=-1)
-    found = evaluated(batch, good, members)
+    is_member = np.any(~np.isnan(np.concatenate(theta, axis=-1)), axis=-1)
+    found = evaluated(batch, good, members, deterministics)
+    values = np.concatenate([*theta, kept(found["deterministics"], is_member)], axis=-1)
     varies = (
         (np.nanmax(values, axis=(0, 1)) > np.nanmin(values, axis=(0, 1)))
         if len(good)
         else np.ones(values.shape[-1], bool)
     )
-    labels = [label for label, v in zip(labels_of((site.name, site.shape) for site in sites), varies, strict=True) if v]
+    labels = [label for label, v in zip(ranked_labels(batch.problem, deterministics), varies, strict=True) if v]
     pool = Pool(
         labels=labels,
+        deterministics=deterministics,
         theta=values[..., varies],
         **of_members(found, is_member),
         references={name: at[good] for name, at in references.items()},
@@ -108,6 +112,14 @@ def pool_of(
     )
     weights = is_member[:, 1:, None] / np.maximum(is_member[:, 1:].sum(1), 1)[:, None, None]
     return pool, effective, (found["features"][:, 1:] * weights).sum(1)
+
+
+def ranked_labels(problem: Problem, deterministics: tuple[str, ...] = ()) -> list[str]:
+    """Names of the scalars of a program's parameters, and of some of its deterministic sites."""
+    shapes = {site.name: site.shape for site in problem.views().structure.of_kind("deterministic")}
+    return labels_of(
+        [*((site.name, site.shape) for site in problem.parameters), *((name, shapes[name]) for name in deterministics)]
+    )
 
 
 def kept(array: np.ndarray, is_member: np.ndarray) -> np.ndarray:
@@ -163,7 +175,9 @@ def _padded(values: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate([values, np.full((size - len(values), *values.shape[1:]), np.nan)])
 
 
-def evaluated(batch: Batch, numbers: np.ndarray, members: Members) -> dict[str, np.ndarray]:
+def evaluated(
+    batch: Batch, numbers: np.ndarray, members: Members, deterministics: tuple[str, ...] = ()
+) -> dict[str, np.ndarray]:
     """Coordinates, densities and residual features of members, each given its data set.
 
     Parameters
@@ -171,14 +185,16 @@ def evaluated(batch: Batch, numbers: np.ndarray, members: Members) -> dict[str, 
     numbers : array of int, shape (simulation,)
         Data sets of the batch.
     members : mapping of str to array, shape (simulation, member, ...)
+    deterministics : tuple of str
+        Sites whose values are wanted, one after the other.
 
     Returns
     -------
     dict of str to array, shape (simulation, member, ...)
-        ``coordinates``, ``log_prior``, ``log_likelihood`` and ``features``.
+        ``coordinates``, ``log_prior``, ``log_likelihood``, ``features`` and ``deterministics``.
     """
     views = batch.problem.views()
-    function = _evaluator(views, (batch.axes.arrays, tuple(batch.axes.observed.items())))
+    function = _evaluator(views, (batch.axes.arrays, tuple(batch.axes.observed.items())), deterministics)
     parts: list[dict[str, np.ndarray]] = []
     num_members = next(iter(members.values())).shape[1]
     entries = sum(int(np.prod(site.shape)) for site in views.structure.sites)
@@ -190,7 +206,12 @@ def evaluated(batch: Batch, numbers: np.ndarray, members: Members) -> dict[str, 
             parts.append({name: array[:size] for name, array in found.items()})
     if parts:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    width = {"coordinates": views.unconstrained.size, "features": len(FEATURES) * len(views.fisher_rules)}
+    shapes = {site.name: site.shape for site in views.structure.of_kind("deterministic")}
+    width = {
+        "coordinates": views.unconstrained.size,
+        "features": len(FEATURES) * len(views.fisher_rules),
+        "deterministics": sum(int(np.prod(shapes[name])) for name in deterministics),
+    }
     return {n: np.zeros((0, 1, width[n])) for n in width} | {
         n: np.zeros((0, 1)) for n in ("log_prior", "log_likelihood")
     }
@@ -204,7 +225,7 @@ def _chunks(number: int, together: int) -> Iterator[tuple[np.ndarray, int]]:
 
 
 @functools.lru_cache(maxsize=16)
-def _evaluator(views: Views, axes: tuple[Any, ...]) -> Callable[..., Any]:
+def _evaluator(views: Views, axes: tuple[Any, ...], deterministics: tuple[str, ...]) -> Callable[..., Any]:
     chart, terms = views.unconstrained, site_terms(views, 0)
 
     def one(theta: dict[str, Any], data: Data) -> dict[str, Any]:
@@ -212,13 +233,15 @@ def _evaluator(views: Views, axes: tuple[Any, ...]) -> Callable[..., Any]:
         if views.structure.draws_keys:  # there is no density
             width, nothing = len(FEATURES) * len(views.fisher_rules), jnp.full((), jnp.nan)
             densities = {"log_prior": nothing, "log_likelihood": nothing}
-            return {"coordinates": coordinates, **densities, "features": jnp.zeros(width)}
-        prior, likelihood, _ = terms(theta, data)
+            others = {"features": jnp.zeros(width), "deterministics": jnp.zeros(0)}
+            return {"coordinates": coordinates, **densities, **others}
+        prior, likelihood, replayed = terms(theta, data)
         return {
             "coordinates": coordinates,
             "log_prior": sum((jnp.sum(v) for v in prior.values()), jnp.zeros(())),
             "log_likelihood": sum((jnp.sum(v) for v in likelihood.values()), jnp.zeros(())),
             "features": _residual_features(views, theta, data),
+            "deterministics": jnp.concatenate([jnp.zeros(0), *(jnp.ravel(replayed[name]) for name in deterministics)]),
         }
 
     in_axes = Data(axes[0], dict(axes[1]))

@@ -21,8 +21,7 @@ import xarray as xr
 from bayesastro.batch import Batch
 from bayesastro.calibration.checks import Assessment, Pool, assess
 from bayesastro.calibration.coverage import LEVELS, binomial_interval
-from bayesastro.calibration.members import evaluated, kept, of_members
-from bayesastro.labels import labels_of
+from bayesastro.calibration.members import evaluated, kept, of_members, ranked_labels
 from bayesastro.predictive import latent_draws
 from bayesastro.problem import Problem
 from bayesastro.result import legal_name, replay_draws, site_dims
@@ -177,13 +176,13 @@ def _replaced(pool: Pool, batch: Batch, coordinates: np.ndarray) -> Pool:
         for n, z in zip(pool.numbers, np.concatenate([pool.coordinates[:, :1], filled], axis=1), strict=True)
     ]
     members = {site.name: np.stack([r[site.name] for r in replayed]) for site in sites}
-    found = evaluated(batch, pool.numbers, members)
+    found = evaluated(batch, pool.numbers, members, pool.deterministics)
     is_member = np.concatenate([np.ones((pool.size, 1), bool), is_draw], axis=1)
 
-    flat = np.concatenate([members[s.name].reshape(*is_member.shape, -1) for s in sites], axis=-1)
-    columns = [
-        i for i, label in enumerate(labels_of((site.name, site.shape) for site in sites)) if label in pool.labels
-    ]
+    flat = [members[s.name].reshape(*is_member.shape, -1) for s in sites]
+    flat = np.concatenate([*flat, found["deterministics"]], axis=-1)
+    labels = ranked_labels(batch.problem, pool.deterministics)
+    columns = [i for i, label in enumerate(labels) if label in pool.labels]
     return replace(
         pool,
         theta=kept(flat[..., columns], is_member),

@@ -149,7 +149,7 @@ def test_pixels_and_spectrum_are_calibrated(engine):
     )
     engines = {
         "NUTS": ba.NUTS(num_chains=1, num_warmup=300, num_draws=300),
-        "MCLMC": ba.MCLMC(num_chains=1, num_warmup=3000, num_draws=300),
+        "MCLMC": ba.MCLMC(num_chains=1, num_warmup=3000, num_draws=1000),
         "GeoVI": ba.GeoVI(num_draws=300),
     }
     report = ba.calibrate(

@@ -188,9 +188,12 @@ class Pathfinder(Engine):
             draws, log_q = args[1].draw(jax.random.fold_in(key, args[0]), self.num_elbo_draws)
             return jnp.mean(densities(draws) - log_q)
 
+        def elbo_of(args: tuple[jax.Array, _Gaussian]) -> jax.Array:
+            return jax.lax.cond(args[0] <= iterations, elbo, lambda _: jnp.full((), -jnp.inf), args)
+
         indices = jnp.arange(self.max_iterations + 1)
-        elbos = jax.lax.map(elbo, (indices, gaussians))
-        elbos = jnp.where((indices <= iterations) & jnp.isfinite(elbos), elbos, -jnp.inf)
+        elbos = jax.lax.map(elbo_of, (indices, gaussians))
+        elbos = jnp.where(jnp.isfinite(elbos), elbos, -jnp.inf)
         chosen = jax.tree.map(lambda array: array[jnp.argmax(elbos)], gaussians)
         draws, log_q = chosen.draw(jax.random.fold_in(key, len(indices)), self.num_draws)
         lp, log_jacobian = densities(draws), jnp.sum(jnp.log(scale))

@@ -20,22 +20,22 @@ import torch
 
 from bayesastro import NPE, NUTS, Amortised, Corrected, Problem, diagnose, fit, simulate, summary
 from bayesastro.datasets.euclid_lens import euclid_lens
-from bayesastro.inference.neural.embeddings import ResNet
+from bayesastro.inference.neural.embeddings import PolarResNet
 from bayesastro.models.lensing import euclid
 from benchmarks.data_folder import data_folder
 
 __all__ = ["LENS_PARAMETERS", "NUTS_ENGINE", "SETTINGS", "lens_problem", "network", "run"]
 
-NUM_SIMULATIONS, NUM_IMAGES, NUM_DRAWS = 40_000, 256, 1000
+NUM_SIMULATIONS, NUM_IMAGES, NUM_DRAWS = 80_000, 256, 1000
 
 SETTINGS = NPE(
-    num_ensemble=3,
-    max_epochs=60,
-    patience=9,
+    num_ensemble=2,
+    max_epochs=9,
     batch_size=64,
     learning_rate=1.5e-3,
-    embeddings={"image": ResNet(stride=4)},
-    transforms={"image": "asinh"},
+    decay="cosine",
+    embeddings={"image": PolarResNet()},
+    transforms={"image": "sqrt"},
     cache_bytes=2**32,
 )
 

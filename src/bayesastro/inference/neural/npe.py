@@ -36,8 +36,9 @@ class NPE(SummaryTrainer):
         Units of the density's layers.
     embeddings : mapping of str to Embedding
         Networks that summarise observed sites, by site; by default `ResNet` for square images and `Dense` for all else.
-    transforms : mapping of str to {"none", "asinh", "log"}
-        Of observed sites, before they are standardised; for values over many decades.
+    transforms : mapping of str to {"none", "asinh", "sqrt", "log"}
+        Of observed sites, before they are standardised; for values over many decades. A square root, linear below the
+        median of their absolute values, makes the noise of photons even.
     num_features : int, optional
         Length of a site's summary; by default 32, or twice the number of coordinates if that is more.
     num_ensemble : int
@@ -50,6 +51,9 @@ class NPE(SummaryTrainer):
         many networks, as of an ensemble.
     learning_rate, weight_decay : float
         Of AdamW. Decay of 0.3 is worth a try where the training loss falls well below that of validation.
+    decay : {"plateau", "cosine"}
+        Of the learning rate: halved where the validation loss no longer improves, or along half a cosine over `max_epochs`,
+        which gets the most out of few epochs.
     batch_size : int, optional
         By default about 75 batches make an epoch, of 64 to 2048 rows each.
     max_epochs : int

@@ -48,11 +48,11 @@ class RingConvolution(nn.Module):
 
     def __init__(self, channels: int, wider: int, kernel: int, stride: tuple[int, int], *, bias: bool) -> None:
         super().__init__()
-        self.half = kernel // 2
-        self.convolution = nn.Conv2d(channels, wider, kernel, stride, padding=(self.half, 0), bias=bias)
+        self.margin = kernel // 2
+        self.convolution = nn.Conv2d(channels, wider, kernel, stride, padding=(self.margin, 0), bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.convolution(torch.cat([x[..., -self.half :], x, x[..., : self.half]], -1))
+        return self.convolution(torch.cat([x[..., -self.margin :], x, x[..., : self.margin]], -1))
 
 
 class Block(nn.Module):

@@ -18,7 +18,7 @@ from benchmarks import lens_network
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
-SETTINGS = dataclasses.replace(lens_network.SETTINGS, max_epochs=8)
+SETTINGS = dataclasses.replace(lens_network.SETTINGS, regression_epochs=4, max_epochs=5)
 
 ERRORS = {"theta_E": 0.65, "source_x": 0.65, "light_magnitude": 0.5, "light_e1": 0.5, "light_e2": 0.5, "lens_x": 0.5}
 """Largest rms errors, in units of the prior's standard deviation."""

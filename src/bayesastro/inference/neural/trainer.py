@@ -157,8 +157,12 @@ class Trainer(ABC):
             network = network_of(plan)
             network.prepare(partial(rows.epoch, PREPARING_BATCH, None))
             schedule = self._schedule(rows.number, deadline, self.num_ensemble - i)
+            self._begin(network, rows, seed + i)
             history = train(network, rows, held, schedule, seed=seed + i, report=_report(reporter, i, self))
             yield network, history, rows, held
+
+    def _begin(self, network: Learner, rows: Minibatches, seed: int) -> None:  # noqa: B027 - not abstract: most have none
+        """What comes before training proper; by default nothing."""
 
     def _schedule(self, num_rows: int, deadline: float | None, num_left: int) -> Schedule:
         """Time that is left is shared among the networks that are left."""

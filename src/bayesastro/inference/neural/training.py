@@ -10,13 +10,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bayesastro.inference.neural.network import Learner
 from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation
 
-__all__ = ["Decay", "History", "Minibatches", "Schedule", "train"]
+__all__ = ["Decay", "History", "Minibatches", "Schedule", "rates", "regress", "train"]
 
 VALIDATION_BATCH = 1024
 
@@ -121,6 +121,29 @@ class Minibatches:
             yield torch.from_numpy(self.scale.coordinates(z)), standard
 
 
+def regress(network: Learner, rows: Minibatches, schedule: Schedule, *, seed: int) -> None:
+    """Train what the network makes of observed sites, in place, so that the mean of each coordinate is linear in it.
+
+    In the likelihood of narrow posteriors the few coordinates that data determine best drown all others; squared errors in
+    units of the prior weigh each alike. The learning rate falls along a cosine over all of `schedule.max_epochs`.
+    """
+    batch_size = min(schedule.batch_size, rows.number)
+    z, x = next(rows.epoch(batch_size, (seed, 0)))
+    with torch.no_grad():
+        linear = nn.Linear(network.context(x).shape[1], z.shape[1])
+    parameters = [*network.parameters(), *linear.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True)
+    after_step, _ = rates(optimiser, schedule, schedule.max_epochs * (rows.number // batch_size))
+    network.train()
+    for epoch in range(schedule.max_epochs):
+        for z, x in rows.epoch(batch_size, (seed, epoch)):
+            optimiser.zero_grad(set_to_none=True)
+            nn.functional.mse_loss(linear(network.context(x)), z).backward()
+            torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT)
+            optimiser.step()
+            after_step()
+
+
 def train(
     network: Learner,
     rows: Minibatches,
@@ -145,7 +168,7 @@ def train(
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
     )
-    after_step, after_epoch = _rates(optimiser, schedule, schedule.max_epochs * (rows.number // batch_size))
+    after_step, after_epoch = rates(optimiser, schedule, schedule.max_epochs * (rows.number // batch_size))
     averaged, best = copy.deepcopy(network), copy.deepcopy(network.state_dict())
     keep = math.exp(-1 / max(1.0, AVERAGING_EPOCHS * (rows.number // batch_size)))
     try:
@@ -175,7 +198,7 @@ def train(
     return history
 
 
-def _rates(
+def rates(
     optimiser: torch.optim.Optimizer, schedule: Schedule, num_steps: int
 ) -> tuple[Callable[[], None], Callable[[float], None]]:
     """What changes the learning rate: after each step, and after each epoch with its validation loss."""

@@ -92,7 +92,8 @@ def errors(amortised: Amortised, problem: Problem, simulated: Simulations) -> st
     """Errors, their sizes as stated, coverages, and what share of the variance is between the networks, in Markdown."""
     engine = dataclasses.replace(amortised, num_chains=1, num_draws=NUM_DRAWS)
     posterior = fit_many(problem, simulated.observables, engine, seed=1, progress=False)["posterior"]
-    parts = amortised.variances(problem, simulated.observables, seed=1).sum("dataset")
+    is_ensemble = len(amortised.posterior.members) > 1
+    parts = amortised.variances(problem, simulated.observables, seed=1).sum("dataset") if is_ensemble else None
     lines = ["| parameter | rms error | median stated sd | median bound | 68 % | 95 % | epistemic share |"]
     lines.append("|" + " --- |" * 7)
     truths = [{name: values[i] for name, values in simulated.parameters.items()} for i in range(NUM_BOUNDS)]
@@ -103,7 +104,7 @@ def errors(amortised: Amortised, problem: Problem, simulated: Simulations) -> st
         rank = (draws < truth[:, None]).mean(1)
         covered = (f"{np.mean(np.abs(rank - 0.5) < 0.5 * level):.2f}" for level in (0.68, 0.95))
         size = (np.sqrt(np.mean((draws.mean(1) - truth) ** 2)), np.median(draws.std(1)))
-        share = float(parts[name].sel(part="epistemic") / parts[name].sum("part"))
+        share = np.nan if parts is None else float(parts[name].sel(part="epistemic") / parts[name].sum("part"))
         cells = (
             name,
             *(f"{value / prior:.2f}" for value in size),

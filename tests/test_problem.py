@@ -714,3 +714,19 @@ def test_prior_factors_belong_to_the_fingerprint():
         numpyro.factor("tilt", -level)
 
     assert ba.Problem(program).fingerprint != ba.Problem(program, prior_factors=["tilt"]).fingerprint
+
+
+def test_the_fingerprint_is_the_same_in_terminals_and_notebooks(monkeypatch):
+    """JAX prints in colour there, which is no part of a program."""
+    from jax._src import pretty_printer
+
+    def program():
+        x = numpyro.sample("x", dist.Normal(0.0, 1.0))
+        numpyro.sample("y", dist.Normal(jax.jit(jnp.sin)(x), 1.0))
+
+    found = []
+    for color in (False, True):
+        monkeypatch.setattr(pretty_printer, "CAN_USE_COLOR", color)
+        found.append(ba.Problem(lambda: program(), observed={"y": np.zeros(())}).fingerprint)
+    assert found[0] == found[1]
+    assert "\x1b" in str(jax.make_jaxpr(jnp.sin)(1.0))

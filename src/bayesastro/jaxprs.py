@@ -14,7 +14,7 @@ __all__ = ["fingerprint_of", "host_call"]
 
 def fingerprint_of(jaxpr: ClosedJaxpr, sites: tuple[Any, ...]) -> str:
     """SHA-256 of the traced program: the same in another process, another when a prior or an equation changes."""
-    text = re.sub(r"0x[0-9a-f]+", "", str(jaxpr.jaxpr)) + "".join(map(repr, sites))
+    text = re.sub(r"0x[0-9a-f]+", "", jaxpr.jaxpr.pretty_print(use_color=False)) + "".join(map(repr, sites))
     digest = hashlib.sha256(text.encode())
     for constant in _constants(jaxpr):
         digest.update(np.asarray(constant).tobytes())

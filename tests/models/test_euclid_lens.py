@@ -50,6 +50,21 @@ def test_density_is_of_lenstronomys_image(lens, theta, model):
     assert lens.log_likelihood(theta)["image"] == pytest.approx(expected, rel=1e-6)
 
 
+def test_mean_image_is_lenstronomys(lens, theta, model):
+    found = euclid.mean_image(lens, theta)
+    np.testing.assert_allclose(found, model, atol=0.01 * SKY_NOISE)
+    dark = euclid.mean_image(lens, theta | {"source_magnitude": 60.0})
+    # Arcs are brighter than the source by its magnification.
+    flux = 10 ** (0.4 * (ZERO_POINT - theta["source_magnitude"]))
+    assert 2 < (found - dark).sum() / flux < 20
+
+
+def test_the_source_has_its_magnitude(theta):
+    x, y = np.meshgrid(*2 * [np.linspace(-4.0, 4.0, 1601)])
+    total = np.sum(euclid.source_of(theta).brightness(x, y)) * 0.005**2
+    assert -2.5 * np.log10(total) == pytest.approx(theta["source_magnitude"], abs=0.01)
+
+
 def test_masked_pixels_have_no_say(theta, model):
     mask = np.ones((SIZE, SIZE), bool)
     mask[3:9, 5:12] = False

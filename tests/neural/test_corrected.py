@@ -9,6 +9,7 @@ import pytest
 
 import bayesastro as ba
 from bayesastro.inference.importance import evidence_of, resampled, weights_of
+from bayesastro.inference.neural.moving import Proposals, moved
 
 NUM = 4000
 """Proposals; errors below are in Monte Carlo errors of the effective number of them."""
@@ -82,6 +83,54 @@ def test_weights_that_mean_nothing_are_told(linear, misplaced):
     assert "khat" in ba.diagnose(result).ids
 
 
+def test_rounds_move_to_the_posterior(linear, misplaced):
+    """From draws whose weights mean nothing; the evidence is right, too."""
+    y = linear.problem.observed["y"]
+    engine = ba.Corrected(misplaced, num_draws=2000, num_rounds=10)
+    result = ba.fit(linear.problem, engine, seed=2, progress=False)
+    assert np.abs(deviations(linear, result, y)).max() < 4.5
+    assert result.attrs["ess"] > 0.7 * NUM
+    assert result.attrs["khat"] < 0.5
+    error = result.attrs["log_evidence"] - linear.log_evidence(y)
+    assert abs(error) < 4.5 * result.attrs["log_evidence_err"] < 0.1
+    assert ba.fit(linear.problem, engine, seed=2, progress=False).equals(result)
+    many = ba.fit_many(linear.problem, {"y": np.stack([y, y + 0.3])}, engine, seed=2, progress=False)
+    for i, mean in enumerate(linear.mean(np.stack([y, y + 0.3]))):
+        error = many["posterior"]["x"].values[i].reshape(-1, 2).mean(0) - mean
+        assert np.all(np.abs(error) < 4.5 * np.sqrt(np.diag(linear.covariance) / (0.7 * NUM)))
+
+
+@pytest.mark.parametrize("size", [1, 20])
+def test_moved_proposals_find_what_is_far_and_narrow(size):
+    """A correlated normal, a hundredth as wide as the first draws and three of their sds away."""
+    rng = np.random.default_rng(1)
+    factor = 0.01 * np.linalg.cholesky(0.5 * np.eye(size) + 0.5)
+
+    def log_density(z):
+        z = np.linalg.solve(factor, (z - 3.0 / np.sqrt(size)).T)
+        return -0.5 * (z**2).sum(0)
+
+    first = rng.normal(size=(3000, size))
+    found = moved(
+        Proposals(first, -0.5 * (first**2).sum(1) - 0.5 * size * np.log(2 * np.pi), log_density(first)),
+        log_density,
+        60,
+        rng,
+    )
+    weights = weights_of(found.lp - found.log_prob)
+    assert weights.ess > 0.3 * len(first)
+    deviation = np.linalg.solve(factor, weights.weight @ found.coordinates - 3.0 / np.sqrt(size)) * np.sqrt(weights.ess)
+    assert np.abs(deviation).max() < 5.0
+    evidence, error = evidence_of(found.lp - found.log_prob)
+    exact = 0.5 * size * np.log(2 * np.pi) + np.log(np.diag(factor)).sum()
+    assert abs(evidence - exact) < 4.5 * error < 0.3
+
+
+def test_without_a_finite_weight_the_first_draws_stay():
+    first = Proposals(np.zeros((50, 2)), np.zeros(50), np.full(50, -np.inf))
+    assert moved(first, lambda z: np.full(len(z), -np.inf), 3, np.random.default_rng(1)) is first
+
+
 def test_it_falls_back_to_an_engine_when_asked(linear, misplaced, rough):
     nuts = ba.NUTS(num_warmup=200, num_draws=500)
     result = ba.fit(linear.problem, ba.Corrected(misplaced, fallback=nuts), seed=2, progress=False)
@@ -118,6 +167,8 @@ def test_what_does_not_fit_is_refused(linear, amortised):
         ba.Corrected(amortised, fallback="nuts")
     with pytest.raises(ValueError, match="`num_proposals` to be a whole number"):
         ba.Corrected(amortised, num_proposals=0)
+    with pytest.raises(ValueError, match="`num_rounds` of at least 0, but -1 came"):
+        ba.Corrected(amortised, num_rounds=-1)
     other = linear.problem.replace(2 * np.asarray(linear.problem.data.arrays[0]))
     with pytest.raises(ValueError, match="was trained on"):
         ba.fit(other, ba.Corrected(amortised), seed=1, progress=False)

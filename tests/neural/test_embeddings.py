@@ -9,6 +9,7 @@ import torch
 from bayesastro.inference.neural.embeddings import (
     CNN1D,
     Dense,
+    PolarResNet,
     Regression,
     ResNet,
     SetNetwork,
@@ -27,6 +28,7 @@ SHAPES = [
     (CNN1D(depth=6), (9, 2)),
     (ResNet(), (48, 48)),
     (ResNet(width=8, depth=2), (10, 13, 3)),
+    (PolarResNet(width=8), (21, 26)),
 ]
 
 
@@ -92,7 +94,7 @@ def test_the_regression_network_passes_the_regressions_on():
     network = Regression(width=8, depth=1).network(kept, 0, 3, 0.0)
     x = torch.randn(500, 4)
     z = x @ torch.tensor([[1.0, 5.0, 0.0, 2.0], [0.0, 5.0, -1.0, 0.0]]).T - 5 * x[:, 1:2]
-    network.regress([(z[:300], x[:300]), (z[300:], x[300:])])
+    network.prepare([(z[:300], x[:300]), (z[300:], x[300:])])
     wanted = torch.tensor([[1.0, 0.0, 2.0], [0.0, -1.0, 0.0], [0.0, 0.0, 0.0]])
     torch.testing.assert_close(network.slopes, wanted, atol=1e-2, rtol=0)
     again = Regression(width=8, depth=1).network(kept, 0, 3, 0.0)
@@ -106,6 +108,7 @@ def test_settings_survive_json():
         Regression(width=3),
         CNN1D(kernel=7),
         ResNet(),
+        PolarResNet(num_angles=64),
         SetNetwork(features=("time",), mask="seen", num_factors=4),
     ):
         assert embedding_of(json.loads(json.dumps(embedding.described()))) == embedding

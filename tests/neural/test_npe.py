@@ -287,8 +287,9 @@ def test_what_does_not_fit_is_refused(linear, amortised):
         ({"flow": "nsf"}, "`flow` to be one of"),
         ({"num_ensemble": 0}, "`num_ensemble` to be a whole number"),
         ({"dropout": 1.0}, "`dropout` from 0 to 0.9"),
-        ({"transforms": {"y": "sqrt"}}, 'must be "none", "asinh" or "log"'),
+        ({"transforms": {"y": "exp"}}, "must be one of .*'sqrt'"),
         ({"time_limit": -1}, "`time_limit` to be positive"),
+        ({"decay": "linear"}, "`decay` to be one of"),
         ({"cache_bytes": -1}, "`cache_bytes` of at least 0"),
     ],
 )

@@ -173,7 +173,8 @@ class Amortised(Learned):
             In the order of ``posterior.labels``.
         """
         values, number = self.trained.checked(observed)
-        return self.posterior.draw(values, num, [(seed, i) for i in range(number)]).coordinates
+        seeds = [(seed, i) for i in range(number)]
+        return self.posterior.draw(values, num, seeds, has_density=False).coordinates
 
     def variances(self, problem: Problem, observed: Mapping[str, Any], *, num: int = 1000, seed: int) -> xr.Dataset:
         """Variances of the parameters in two parts, by the law of total variance.

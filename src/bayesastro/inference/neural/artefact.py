@@ -199,7 +199,12 @@ def _tests(trained: Trained) -> dict[str, np.ndarray]:
     observed = {}
     for name, scale in trained.scale.sites.items():
         values = scale.mean + scale.sd * random.standard_normal((NUM_TESTS, *scale.mean.shape))
-        back = {"none": lambda v: v, "asinh": lambda v, s=scale.softening: s * np.sinh(v), "log": np.exp}
+        back = {
+            "none": lambda v: v,
+            "asinh": lambda v, s=scale.softening: s * np.sinh(v),
+            "sqrt": lambda v, s=scale.softening: np.copysign(s * ((1 + np.abs(v) / 2) ** 2 - 1), v),
+            "log": np.exp,
+        }
         observed[f"observed/{name}"] = back[scale.transform](values)
     found = trained.evaluate(z, {name.removeprefix("observed/"): v for name, v in observed.items()})
     return {"coordinates": z, "log_prob": found, **observed}

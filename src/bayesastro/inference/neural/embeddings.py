@@ -7,6 +7,7 @@ settings        for a site of shape        what it is
 `Regression`    any                        the same beside linear regressions of the parameters: precise data
 `CNN1D`         (n,) or (n, channels)      convolutions along an ordered axis: spectra, even light curves
 `ResNet`        (n, m) or (n, m, channels) a residual network over pixels; the default for square images
+`PolarResNet`   (n, m)                     the same over rings about an object, its smooth light apart: lenses, galaxies
 `SetNetwork`    (n,) or (n, channels)      the same for every order of the entries: catalogues, light curves
 `Transformer`   (n,) or (n, channels)      attention among the entries, in any order; likewise
 =============== ========================== =========================================================================
@@ -25,11 +26,14 @@ import numpy as np
 from torch import nn
 
 from bayesastro.inference.neural import layers, regression
+from bayesastro.inference.neural.polar import PolarNetwork
+from bayesastro.inference.neural.residual import ResidualNetwork
 
 __all__ = [
     "CNN1D",
     "Dense",
     "Embedding",
+    "PolarResNet",
     "Regression",
     "ResNet",
     "SetEmbedding",
@@ -178,7 +182,40 @@ class ResNet(Embedding):
     stride: int = 2
 
     def network(self, kept: np.ndarray, num_companions: int, num_features: int, dropout: float) -> nn.Module:
-        return layers.ResidualNetwork(kept.shape, self.width, self.depth, self.stride, num_features, dropout)
+        return ResidualNetwork(kept.shape, self.width, self.depth, self.stride, num_features, dropout)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolarResNet(Embedding):
+    """A residual network over rings about an object near the middle of an image, its smooth light apart.
+
+    For what surrounds a bright galaxy and is much fainter: arcs of a lens, shells, tails. Rings are about the centroid.
+    The image is best transformed to even noise before: by "sqrt" if that is of photons and sky, by "none" if of sky.
+
+    Parameters
+    ----------
+    width, depth : int
+        Channels of the first stage, and the number of stages; each halves radii and angles and doubles the channels.
+    num_radii : int
+        Rings, each a pixel wide; those beyond the image are empty.
+    num_angles : int
+        Places on a ring; of four, one is left by the first convolution.
+    centring : int [pixel]
+        Standard deviation of the weight by which the centroid is found: about the size of the point-spread function.
+    """
+
+    ndims: ClassVar[tuple[int, ...]] = (2,)
+    shared: ClassVar[tuple[int, ...]] = (0, 1)
+    least: ClassVar[Mapping[str, int]] = {"num_angles": 8}
+    width: int = 32
+    depth: int = 2
+    num_radii: int = 40
+    num_angles: int = 128
+    centring: int = 2
+
+    def network(self, kept: np.ndarray, num_companions: int, num_features: int, dropout: float) -> nn.Module:
+        sizes = {name: getattr(self, name) for name in ("width", "depth", "num_radii", "num_angles", "centring")}
+        return PolarNetwork(kept, **sizes, num_features=num_features, dropout=dropout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,7 +293,7 @@ class Transformer(SetEmbedding):
 
 
 _KINDS: dict[str, type[Embedding]] = {
-    kind.__name__: kind for kind in (Dense, Regression, CNN1D, ResNet, SetNetwork, Transformer)
+    kind.__name__: kind for kind in (Dense, Regression, CNN1D, ResNet, PolarResNet, SetNetwork, Transformer)
 }
 
 

@@ -1,7 +1,8 @@
 """The networks behind the embeddings."""
 
 import math
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -15,14 +16,15 @@ __all__ = [
     "DeepSet",
     "DenseNetwork",
     "HeldDropout",
-    "ResidualNetwork",
+    "Prepared",
+    "layers_of",
 ]
 
 NUM_OCTAVES = 5
 """Wavelengths, each half the one before, by which attention sees times."""
 
-CELLS_1D, CELLS_2D = 16, 3
-"""Cells that convolutions are averaged in before the last layer, along each axis: features know where they were."""
+CELLS_1D = 16
+"""Cells that convolutions are averaged in before the last layer: features know where they were."""
 
 
 class HeldDropout(nn.Module):
@@ -48,6 +50,14 @@ class HeldDropout(nn.Module):
         if self.training:
             return functional.dropout(x, self.rate)
         return x if self.held is None else x * self.held
+
+
+class Prepared(nn.Module, ABC):
+    """The network of an embedding that finds something of all rows before training; abstract."""
+
+    @abstractmethod
+    def prepare(self, rows: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Find it, from batches of standardised coordinates and values."""
 
 
 class BayesianLinear(nn.Module):
@@ -90,14 +100,15 @@ class DenseNetwork(nn.Module):
         self.place: Tensor
         self.register_buffer("place", torch.from_numpy(np.flatnonzero(kept)))
         self.linear = nn.Linear(len(self.place), num_features)
-        self.body = _layers(len(self.place), width, depth, num_features, dropout)
+        self.body = layers_of(len(self.place), width, depth, num_features, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x.reshape(len(x), -1)[:, self.place]
         return self.linear(x) + self.body(x)
 
 
-def _layers(size: int, width: int, depth: int, num_features: int, dropout: float) -> nn.Sequential:
+def layers_of(size: int, width: int, depth: int, num_features: int, dropout: float) -> nn.Sequential:
+    """Hidden layers of one width, with dropout, and a linear one."""
     parts: list[nn.Module] = []
     for i in range(depth):
         parts += [nn.Linear(width if i else size, width), nn.SiLU(), HeldDropout(width, dropout)]
@@ -120,49 +131,11 @@ class ConvolutionalNetwork(nn.Module):
             channels, length = width, (length + 2 * (kernel // 2) - kernel) // stride + 1
         self.body = nn.Sequential(*parts)
         self.cells = min(length, CELLS_1D)
-        self.last = _layers(width * self.cells, 2 * width, 1, num_features, dropout)
+        self.last = layers_of(width * self.cells, 2 * width, 1, num_features, dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         x = x[:, None] if x.ndim == 2 else x.movedim(-1, 1)
         return self.last(functional.adaptive_avg_pool1d(self.body(x), self.cells).flatten(1))
-
-
-class ResidualNetwork(nn.Module):
-    """Stages of two residual blocks, each stage at half the resolution of the one before."""
-
-    def __init__(
-        self, shape: Sequence[int], width: int, depth: int, stride: int, num_features: int, dropout: float
-    ) -> None:
-        super().__init__()
-        channels = 1 if len(shape) == 2 else shape[2]
-        parts: list[nn.Module] = [nn.Conv2d(channels, width, 2 * stride + 1, stride, padding=stride), nn.ReLU()]
-        for stage in range(depth):
-            wider = width * 2**stage
-            parts += [_Block(max(wider // 2, width), wider, 2 if stage else 1), _Block(wider, wider, 1)]
-        self.body = nn.Sequential(*parts)
-        with torch.no_grad():
-            found = self.body(torch.zeros(1, channels, shape[0], shape[1])).shape
-        self.cells = (min(found[2], CELLS_2D), min(found[3], CELLS_2D))
-        self.last = _layers(found[1] * math.prod(self.cells), 128, 1, num_features, dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x[:, None] if x.ndim == 3 else x.movedim(-1, 1)
-        return self.last(functional.adaptive_avg_pool2d(self.body(x), self.cells).flatten(1))
-
-
-class _Block(nn.Module):
-    def __init__(self, channels: int, wider: int, stride: int) -> None:
-        super().__init__()
-        groups = math.gcd(wider, 8)
-        self.first = nn.Conv2d(channels, wider, 3, stride, padding=1, bias=False)
-        self.second = nn.Conv2d(wider, wider, 3, padding=1, bias=False)
-        self.norms = nn.ModuleList(nn.GroupNorm(groups, wider) for _ in range(2))
-        same = channels == wider and stride == 1
-        self.short = nn.Identity() if same else nn.Conv2d(channels, wider, 1, stride, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = functional.relu(self.norms[0](self.first(x)))
-        return functional.relu(self.norms[1](self.second(h)) + self.short(x))
 
 
 class DeepSet(nn.Module):
@@ -172,12 +145,12 @@ class DeepSet(nn.Module):
         self, channels: int, width: int, depth: int, num_factors: int, num_features: int, dropout: float
     ) -> None:
         super().__init__()
-        self.each = _layers(channels, width, depth, width, dropout)
+        self.each = layers_of(channels, width, depth, width, dropout)
         self.factors = nn.Linear(channels + width, num_factors) if num_factors else None
         self.first, self.second = np.triu_indices(num_factors)
         num_products = len(self.first)
         self.standardised = _Standardised(2 * width + 1 + num_products)
-        self.last = _layers(2 * width + 1 + num_products, width + num_products, 1, num_features, dropout)
+        self.last = layers_of(2 * width + 1 + num_products, width + num_products, 1, num_features, dropout)
 
     def forward(self, values: Tensor, companions: Tensor, mask: Tensor) -> Tensor:
         x = torch.cat([values, companions], -1)
@@ -248,7 +221,7 @@ class AttentionNetwork(nn.Module):
             )
         self.first = nn.Linear(channels + num_companions * (1 + 2 * NUM_OCTAVES), width)
         self.blocks = nn.ModuleList(_Attention(width, num_heads, dropout) for _ in range(depth))
-        self.last = _layers(2 * width + 1, width, 1, num_features, dropout)
+        self.last = layers_of(2 * width + 1, width, 1, num_features, dropout)
 
     def forward(self, values: Tensor, companions: Tensor, mask: Tensor) -> Tensor:
         angle = (companions[..., None] * (math.pi / 4 * 2.0 ** torch.arange(NUM_OCTAVES))).flatten(-2)
@@ -265,7 +238,7 @@ class _Attention(nn.Module):
         self.num_heads = num_heads
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
         self.projected, self.joined = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.body = _layers(width, 2 * width, 1, width, dropout)
+        self.body = layers_of(width, 2 * width, 1, width, dropout)
 
     def forward(self, h: Tensor, seen: Tensor) -> Tensor:
         query, key, value = (

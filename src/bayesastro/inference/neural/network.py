@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from bayesastro.inference.neural.densities import FLOWS
 from bayesastro.inference.neural.density import Density
 from bayesastro.inference.neural.embeddings import Embedding, SetEmbedding, embedding_of
-from bayesastro.inference.neural.layers import BayesianLinear, HeldDropout
-from bayesastro.inference.neural.regression import RegressionNetwork
+from bayesastro.inference.neural.layers import BayesianLinear, HeldDropout, Prepared
 
 __all__ = ["Learner", "Network", "Plan", "SiteSummary"]
 
@@ -151,8 +150,8 @@ class SiteSummary(Learner, ABC):
 
     def prepare(self, rows: Callable[[], Iterable[tuple[Tensor, Mapping[str, Tensor]]]]) -> None:
         for site in cast(Iterable[_SiteEmbedding], self.sites):
-            if isinstance(site.body, RegressionNetwork):
-                site.body.regress((z, x[site.name]) for z, x in rows())
+            if isinstance(site.body, Prepared):
+                site.body.prepare((z, x[site.name]) for z, x in rows())
 
     def context(self, x: Mapping[str, Tensor]) -> Tensor:
         """Summaries of observed sites, shape (row, feature)."""

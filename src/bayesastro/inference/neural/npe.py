@@ -4,18 +4,19 @@ Use it where there are many data sets of one program, where a posterior is wante
 likelihood cannot be evaluated. Training needs a bank of simulations (:func:`bayesastro.simulate`), and no density.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from bayesastro.banks.bank import Bank
 from bayesastro.inference.engine import require_positive
 from bayesastro.inference.neural.amortised import Amortised
 from bayesastro.inference.neural.densities import FLOWS
-from bayesastro.inference.neural.network import Plan
+from bayesastro.inference.neural.network import Learner, Plan
 from bayesastro.inference.neural.posterior import NeuralPosterior
 from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation
 from bayesastro.inference.neural.summary_trainer import SummaryTrainer
+from bayesastro.inference.neural.training import Minibatches, regress
 from bayesastro.problem import Problem
 
 __all__ = ["NPE"]
@@ -36,8 +37,9 @@ class NPE(SummaryTrainer):
         Units of the density's layers.
     embeddings : mapping of str to Embedding
         Networks that summarise observed sites, by site; by default `ResNet` for square images and `Dense` for all else.
-    transforms : mapping of str to {"none", "asinh", "log"}
-        Of observed sites, before they are standardised; for values over many decades.
+    transforms : mapping of str to {"none", "asinh", "sqrt", "log"}
+        Of observed sites, before they are standardised; for values over many decades. A square root, linear below the
+        median of their absolute values, makes the noise of photons even.
     num_features : int, optional
         Length of a site's summary; by default 32, or twice the number of coordinates if that is more.
     num_ensemble : int
@@ -48,8 +50,14 @@ class NPE(SummaryTrainer):
     variational : bool
         Whether the layers that join the summaries have a posterior over their weights, learnt along; draws are then of
         many networks, as of an ensemble.
+    regression_epochs : int
+        In which the summaries first learn the parameters' means, by least squares. For posteriors of which some parameters are
+        known a hundred times better than others: these alone would be learnt else.
     learning_rate, weight_decay : float
         Of AdamW. Decay of 0.3 is worth a try where the training loss falls well below that of validation.
+    decay : {"plateau", "cosine"}
+        Of the learning rate: halved where the validation loss no longer improves, or along half a cosine over `max_epochs`,
+        which gets the most out of few epochs.
     batch_size : int, optional
         By default about 75 batches make an epoch, of 64 to 2048 rows each.
     max_epochs : int
@@ -91,12 +99,15 @@ class NPE(SummaryTrainer):
     flow: Literal["spline", "affine", "autoregressive", "mixture", "matching"] = "spline"
     num_transforms: int = 5
     variational: bool = False
+    regression_epochs: int = 0
     num_chains: int = 4
     num_draws: int = 500
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive(self, "num_transforms", "num_chains", "num_draws")
+        if not isinstance(self.regression_epochs, int) or self.regression_epochs < 0:
+            raise ValueError(f"`NPE` needs `regression_epochs` of at least 0, but {self.regression_epochs!r} came.")
         if self.flow not in FLOWS:
             raise ValueError(f"`NPE` needs `flow` to be one of {list(FLOWS)}, but {self.flow!r} came.")
 
@@ -133,6 +144,11 @@ class NPE(SummaryTrainer):
             bank.require_whole("NPE")
         posterior = NeuralPosterior(**self._trained(problem, bank, seed, progress))
         return Amortised(posterior=posterior, num_chains=self.num_chains, num_draws=self.num_draws)
+
+    def _begin(self, network: Learner, rows: Minibatches, seed: int) -> None:
+        if self.regression_epochs:
+            schedule = replace(self._schedule(rows.number, None, 1), max_epochs=self.regression_epochs, decay="cosine")
+            regress(network, rows, schedule, seed=seed)
 
     def _planned(self, problem: Problem, rows: Source) -> tuple[Standardisation, Plan]:
         return self._summarised(

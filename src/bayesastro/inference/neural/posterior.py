@@ -63,7 +63,9 @@ class NeuralPosterior(Trained):
         each = max(1, NUM_HELD // len(self.networks))
         return [(network, seed) for network in self.networks for seed in range(each)]
 
-    def draw(self, observed: Mapping[str, np.ndarray], num: int, seeds: Sequence[Any]) -> Drawn:
+    def draw(
+        self, observed: Mapping[str, np.ndarray], num: int, seeds: Sequence[Any], *, has_density: bool = True
+    ) -> Drawn:
         """Draws for each data set.
 
         Parameters
@@ -72,9 +74,11 @@ class NeuralPosterior(Trained):
         num : int
         seeds : sequence
             For each data set, what `numpy.random.default_rng` takes; its draws depend on it alone.
+        has_density : bool
+            Whether log q is wanted, which takes as long as the draws and longer; else it is NaN.
         """
         parts = [
-            self._drawn({name: values[place] for name, values in observed.items()}, num, seeds[place])
+            self._drawn({name: values[place] for name, values in observed.items()}, num, seeds[place], has_density)
             for place in _parts(len(seeds), EMBEDDED_TOGETHER)
         ]
         return Drawn(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
@@ -113,7 +117,7 @@ class NeuralPosterior(Trained):
                 network.hold(None)
         return found
 
-    def _drawn(self, observed: Mapping[str, np.ndarray], num: int, seeds: Sequence[Any]) -> Drawn:
+    def _drawn(self, observed: Mapping[str, np.ndarray], num: int, seeds: Sequence[Any], has_density: bool) -> Drawn:
         x = self.tensors(observed)
         contexts = self._contexts(x)
         with torch.no_grad():
@@ -126,7 +130,7 @@ class NeuralPosterior(Trained):
             # Any part of the draws shall be of all networks.
             order = np.stack([random.permutation(num) for random in generators])
             z = z.gather(1, torch.from_numpy(order)[..., None].expand(z.shape))
-            log_prob = self._mixed(z, contexts)
+            log_prob = self._mixed(z, contexts) if has_density else np.full(z.shape[:2], np.nan)
         return Drawn(
             coordinates=self.scale.restored(z.numpy()),
             log_prob=log_prob + self.scale.log_volume,

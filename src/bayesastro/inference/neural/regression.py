@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bayesastro.inference.neural.layers import DenseNetwork
+from bayesastro.inference.neural.layers import DenseNetwork, Prepared
 
 __all__ = ["RegressionNetwork", "ridge_regression"]
 
@@ -20,7 +20,7 @@ RIDGES = np.geomspace(1e-10, 1e3, 40)
 """Of the mean eigenvalue of what is observed."""
 
 
-class RegressionNetwork(nn.Module):
+class RegressionNetwork(Prepared):
     """Layers over the kept entries, and the regressions of the coordinates on them."""
 
     def __init__(self, kept: np.ndarray, width: int, depth: int, num_features: int, dropout: float) -> None:
@@ -34,7 +34,7 @@ class RegressionNetwork(nn.Module):
         flat = x.reshape(len(x), -1)[:, self.learnt.place]
         return self.joined(torch.cat([self.learnt(x), flat @ self.slopes.T], -1))
 
-    def regress(self, rows: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def prepare(self, rows: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Find the slopes, from coordinates and values; of more coordinates than features of the first ones only."""
         some = ((z[:, : len(self.slopes)], x.reshape(len(x), -1)[:, self.learnt.place]) for z, x in rows)
         slopes = ridge_regression((z.double().numpy(), x.double().numpy()) for z, x in some)

@@ -15,10 +15,10 @@ from bayesastro.inference.neural.sources import Source
 
 __all__ = ["SiteScale", "Standardisation", "Transform", "standardisation_of"]
 
-Transform = Literal["none", "asinh", "log"]
+Transform = Literal["none", "asinh", "sqrt", "log"]
 
 READ_ROWS = 4096
-"""Rows read together for moments; the softening of an asinh is the median over the first of these."""
+"""Rows read together for moments; the softening of a transform is the median over the first of these."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +27,10 @@ class SiteScale:
 
     Parameters
     ----------
-    transform : {"none", "asinh", "log"}
+    transform : {"none", "asinh", "sqrt", "log"}
         Of the values, before anything else.
     softening : float
-        s of asinh(x / s).
+        s of asinh(x / s), and of 2 (√(1 + |x| / s) - 1) with the sign of x.
     mean, sd : array
         Of the site's shape.
     kept : array of bool
@@ -50,7 +50,12 @@ class SiteScale:
 
     def log_volume(self, values: np.ndarray) -> np.ndarray:
         """Logarithm of the standardised volume of a unit volume of the kept entries at `values`, by row."""
-        slope = {"none": np.ones_like, "asinh": lambda v: 1 / np.hypot(v, self.softening), "log": lambda v: 1 / v}
+        slope = {
+            "none": np.ones_like,
+            "asinh": lambda v: 1 / np.hypot(v, self.softening),
+            "sqrt": lambda v: 1 / np.sqrt(self.softening * (self.softening + np.abs(v))),
+            "log": lambda v: 1 / v,
+        }
         found = np.log(slope[self.transform](np.asarray(values, float))) - np.log(self.sd)
         return np.where(self.kept, found, 0.0).reshape(len(values), -1).sum(1)
 
@@ -59,6 +64,8 @@ def _transformed(values: np.ndarray, transform: Transform, softening: float) -> 
     values = np.asarray(values, float)
     if transform == "asinh":
         return np.arcsinh(values / softening)
+    if transform == "sqrt":
+        return np.copysign(2 * (np.sqrt(1 + np.abs(values) / softening) - 1), values)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.log(values) if transform == "log" else values
 
@@ -105,7 +112,7 @@ def standardisation_of(
 
     Parameters
     ----------
-    transforms : mapping of str to {"none", "asinh", "log"}
+    transforms : mapping of str to {"none", "asinh", "sqrt", "log"}
         By site; none where a site is not named.
     shared : mapping of str to tuple of int
         By site, the axes over which entries have one mean and sd; all their own where a site is not named.
@@ -148,8 +155,8 @@ def standardisation_of(
 
 
 def _softenings(bank: Source, transforms: Mapping[str, Transform]) -> dict[str, float]:
-    """Median absolute values of the sites that an asinh transforms."""
-    wanted = [name for name, transform in transforms.items() if transform == "asinh"]
+    """Median absolute values of the sites that an asinh or square root transforms."""
+    wanted = [name for name, transform in transforms.items() if transform in ("asinh", "sqrt")]
     if not wanted:
         return {}
     _, first = next(bank.batches(READ_ROWS, seed=None))

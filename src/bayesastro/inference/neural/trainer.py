@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from bayesastro.inference.neural.kinds import network_of
 from bayesastro.inference.neural.network import Learner, Plan
 from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation, Transform
-from bayesastro.inference.neural.training import History, Minibatches, Schedule, train
+from bayesastro.inference.neural.training import Decay, History, Minibatches, Schedule, train
 from bayesastro.problem import Problem
 from bayesastro.progress import Reporter
 
@@ -52,6 +52,7 @@ class Trainer(ABC):
     transforms: Mapping[str, Transform] = field(default_factory=dict)
     num_ensemble: int = 1
     learning_rate: float = 1e-3
+    decay: Decay = "plateau"
     weight_decay: float = 0.1
     batch_size: int | None = None
     max_epochs: int = 500
@@ -69,11 +70,15 @@ class Trainer(ABC):
         self._require_range("weight_decay", 0.0, 10.0)
         if self.time_limit is not None and not self.time_limit > 0:
             raise ValueError(f"`{kind}` needs `time_limit` to be positive, but {self.time_limit!r} came.")
+        if self.decay not in get_args(Decay):
+            raise ValueError(f"`{kind}` needs `decay` to be one of {get_args(Decay)}, but {self.decay!r} came.")
         if self.cache_bytes < 0:
             raise ValueError(f"`{kind}` needs `cache_bytes` of at least 0, but {self.cache_bytes!r} came.")
         for name, transform in self.transforms.items():
-            if transform not in ("none", "asinh", "log"):
-                raise ValueError(f'The transform of `{name}` must be "none", "asinh" or "log", but {transform!r} came.')
+            if transform not in get_args(Transform):
+                raise ValueError(
+                    f"The transform of `{name}` must be one of {get_args(Transform)}, but {transform!r} came."
+                )
 
     def _require_range(self, name: str, low: float, high: float) -> None:
         if not low <= getattr(self, name) <= high:
@@ -152,14 +157,19 @@ class Trainer(ABC):
             network = network_of(plan)
             network.prepare(partial(rows.epoch, PREPARING_BATCH, None))
             schedule = self._schedule(rows.number, deadline, self.num_ensemble - i)
+            self._begin(network, rows, seed + i)
             history = train(network, rows, held, schedule, seed=seed + i, report=_report(reporter, i, self))
             yield network, history, rows, held
+
+    def _begin(self, network: Learner, rows: Minibatches, seed: int) -> None:  # noqa: B027 - not abstract: most have none
+        """What comes before training proper; by default nothing."""
 
     def _schedule(self, num_rows: int, deadline: float | None, num_left: int) -> Schedule:
         """Time that is left is shared among the networks that are left."""
         fitting = 2 ** round(np.log2(max(num_rows / STEPS_PER_EPOCH, 1)))
         return Schedule(
             learning_rate=self.learning_rate,
+            decay=self.decay,
             weight_decay=self.weight_decay,
             batch_size=self.batch_size or int(np.clip(fitting, LEAST_BATCH, LARGEST_BATCH)),
             max_epochs=self.max_epochs,

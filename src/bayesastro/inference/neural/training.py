@@ -6,16 +6,17 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bayesastro.inference.neural.network import Learner
 from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation
 
-__all__ = ["History", "Minibatches", "Schedule", "train"]
+__all__ = ["Decay", "History", "Minibatches", "Schedule", "rates", "regress", "train"]
 
 VALIDATION_BATCH = 1024
 
@@ -28,7 +29,12 @@ LOWER_RATE, RATE_PATIENCE = 0.5, 3
 AVERAGING_EPOCHS = 1.0
 """Timescale, in epochs, of the running average of weights that is validated and kept."""
 
+WARM_UP = 0.05
+"""Part of the steps in which the learning rate rises, before it falls along a cosine."""
+
 Rows = tuple[Tensor, dict[str, Tensor]]
+
+Decay = Literal["plateau", "cosine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +42,7 @@ class Schedule:
     """How to train; see :class:`NPE`."""
 
     learning_rate: float
+    decay: Decay
     weight_decay: float
     batch_size: int
     max_epochs: int
@@ -114,6 +121,29 @@ class Minibatches:
             yield torch.from_numpy(self.scale.coordinates(z)), standard
 
 
+def regress(network: Learner, rows: Minibatches, schedule: Schedule, *, seed: int) -> None:
+    """Train what the network makes of observed sites, in place, so that the mean of each coordinate is linear in it.
+
+    In the likelihood of narrow posteriors the few coordinates that data determine best drown all others; squared errors in
+    units of the prior weigh each alike. The learning rate falls along a cosine over all of `schedule.max_epochs`.
+    """
+    batch_size = min(schedule.batch_size, rows.number)
+    z, x = next(rows.epoch(batch_size, (seed, 0)))
+    with torch.no_grad():
+        linear = nn.Linear(network.context(x).shape[1], z.shape[1])
+    parameters = [*network.parameters(), *linear.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True)
+    after_step, _ = rates(optimiser, schedule, schedule.max_epochs * (rows.number // batch_size))
+    network.train()
+    for epoch in range(schedule.max_epochs):
+        for z, x in rows.epoch(batch_size, (seed, epoch)):
+            optimiser.zero_grad(set_to_none=True)
+            nn.functional.mse_loss(linear(network.context(x)), z).backward()
+            torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT)
+            optimiser.step()
+            after_step()
+
+
 def train(
     network: Learner,
     rows: Minibatches,
@@ -138,18 +168,16 @@ def train(
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
     )
-    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimiser, factor=LOWER_RATE, patience=max(1, schedule.patience // RATE_PATIENCE)
-    )
+    after_step, after_epoch = rates(optimiser, schedule, schedule.max_epochs * (rows.number // batch_size))
     averaged, best = copy.deepcopy(network), copy.deepcopy(network.state_dict())
     keep = math.exp(-1 / max(1.0, AVERAGING_EPOCHS * (rows.number // batch_size)))
     try:
         for epoch in range(schedule.max_epochs):
             batches = rows.epoch(batch_size, (seed, epoch))
-            loss = _epoch(network, averaged, optimiser, batches, keep if epoch else 0.0, rows.number)
+            loss = _epoch(network, averaged, optimiser, after_step, batches, keep if epoch else 0.0, rows.number)
             history.training.append(loss)
             history.validation.append(validation_loss(averaged, validation, seed))
-            plateau.step(history.validation[-1])
+            after_epoch(history.validation[-1])
             if epoch == 0 or history.validation[-1] < history.best:
                 history.best_epoch, best = epoch, copy.deepcopy(averaged.state_dict())
             report(epoch, history)
@@ -170,10 +198,29 @@ def train(
     return history
 
 
+def rates(
+    optimiser: torch.optim.Optimizer, schedule: Schedule, num_steps: int
+) -> tuple[Callable[[], None], Callable[[float], None]]:
+    """What changes the learning rate: after each step, and after each epoch with its validation loss."""
+    if schedule.decay == "plateau":
+        plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimiser, factor=LOWER_RATE, patience=max(1, schedule.patience // RATE_PATIENCE)
+        )
+        return lambda: None, plateau.step
+
+    def factor(step: int) -> float:
+        done = min((step + 1) / num_steps, 1.0)
+        return min(done / WARM_UP, 0.5 + 0.5 * math.cos(math.pi * max(done - WARM_UP, 0.0) / (1 - WARM_UP)))
+
+    cosine = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    return cosine.step, lambda loss: None
+
+
 def _epoch(
     network: Learner,
     averaged: Learner,
     optimiser: torch.optim.Optimizer,
+    after_step: Callable[[], None],
     batches: Iterator[Rows],
     keep: float,
     num_rows: int,
@@ -195,6 +242,7 @@ def _epoch(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT)
         optimiser.step()
+        after_step()
         with torch.no_grad():
             torch._foreach_lerp_(list(averaged.parameters()), list(network.parameters()), 1 - keep)
         total, number = total + loss.item() * len(z), number + len(z)

@@ -18,6 +18,7 @@ Walmsley et al. (2025), arXiv:2503.15324 (the lenses); Schuldt et al. (2023), A&
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -41,7 +42,7 @@ from bayesastro.simulators.lensing import (
 from bayesastro.simulators.lensing.imaging import View
 from bayesastro.simulators.lensing.mass import Position
 
-__all__ = ["NoiseLevels", "build", "lens_of", "noise_levels", "program"]
+__all__ = ["NoiseLevels", "build", "lens_of", "mean_image", "noise_levels", "program", "source_of"]
 
 ORDER = order_for(q_min=0.28, tolerance=1e-8)
 """Of the isothermal ellipsoid's approximant: the prior has no flatter ones."""
@@ -155,13 +156,7 @@ def program(
     if num_companions:
         for name, prior in _companion_priors(num_companions).items():
             draw[name] = numpyro.sample(name, prior)
-    x, y = (
-        jnp.asarray(a, psf.dtype)
-        for a in PixelGrid((sky_noise.shape[0], sky_noise.shape[1]), pixel_scale).coordinates()
-    )
-    flux = 10 ** (0.4 * zero_point) * pixel_scale**2
-    light = flux * _light(draw, x, y, pixel_scale, companion_radii, supersampling)
-    mean = convolved_image(light, psf) + draw["sky"]
+    mean = _mean(draw, sky_noise.shape, psf, pixel_scale, zero_point, companion_radii, supersampling)
     sd = jnp.sqrt(sky_noise**2 + jnp.maximum(mean, 0.0) / exposure)
     numpyro.sample("image", dist.Normal(mean, sd).mask(mask).to_event(2))
 
@@ -216,6 +211,11 @@ def lens_of(parameters: Mapping[str, Any]) -> Companions:
     return Companions((galaxy, ExternalShear(p["gamma1"], p["gamma2"], p["lens_x"], p["lens_y"])))
 
 
+def source_of(parameters: Mapping[str, Any]) -> Sersic:
+    """The source's light for one draw of the parameters, in 10^(-0.4 mag) / arcsec² for zero point 0."""
+    return _sersic(parameters, "source", "source")
+
+
 def _sersic(parameters: Mapping[str, Any], name: str, place: str) -> Sersic:
     """Light of a magnitude, for zero point 0."""
     p = parameters
@@ -253,6 +253,40 @@ def _companions(parameters: Mapping[str, Any], radii: tuple[float, float]) -> li
     ]
 
 
+def _mean(
+    parameters: Mapping[str, Any],
+    shape: tuple[int, ...],
+    psf: Array,
+    pixel_scale: float,
+    zero_point: float,
+    radii: tuple[float, float],
+    supersampling: int,
+) -> Float[Array, "ny nx"]:
+    """The image without noise."""
+    grid = PixelGrid((shape[0], shape[1]), pixel_scale)
+    x, y = (jnp.asarray(a, psf.dtype) for a in grid.coordinates())
+    flux = 10 ** (0.4 * zero_point) * pixel_scale**2
+    return convolved_image(flux * _light(parameters, x, y, pixel_scale, radii, supersampling), psf) + parameters["sky"]
+
+
+def mean_image(problem: Problem, parameters: Mapping[str, Any]) -> Float[np.ndarray, "ny nx"]:
+    """The image without noise for one draw of the parameters; for a fainter source or lens change its magnitude.
+
+    Parameters
+    ----------
+    problem : Problem
+        From `build`.
+    parameters : mapping of str to array
+        A value for each parameter.
+    """
+    settings = problem.settings
+    names = ("pixel_scale", "zero_point", "companion_radii", "supersampling")
+    with jax.enable_x64(True):
+        values = {name: jnp.asarray(value, float) for name, value in parameters.items()}
+        psf = jnp.asarray(problem.covariates["psf"])
+        return np.asarray(_mean(values, problem.observed["image"].shape, psf, *(settings[name] for name in names)))
+
+
 def _light(
     parameters: Mapping[str, Any],
     x: Array,
@@ -262,7 +296,7 @@ def _light(
     supersampling: int,
 ) -> Float[Array, "ny nx"]:
     """Surface brightness averaged over pixels, before the point-spread function, for zero point 0."""
-    galaxy, source = _galaxy(parameters), _sersic(parameters, "source", "source")
+    galaxy, source = _galaxy(parameters), source_of(parameters)
     others = _companions(parameters, radii)
     arcs: View = lensed(source.brightness, lens_of(parameters))
 

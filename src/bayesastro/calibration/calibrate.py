@@ -84,8 +84,7 @@ def calibrate(
     false_alarm : float
         Probability that an engine which draws from the posterior fails.
     deterministics : sequence of str
-        Deterministic sites that are checked beside the parameters, by ranks, coverage and bias: the pixels of an image, say,
-        which are of interest where the excitations of its modes are not.
+        Deterministic sites that are checked beside the parameters: the pixels of an image beside its modes, say.
     chunk, checkpoint, progress, precision, client
         As for :func:`fit_many`.
 
@@ -110,10 +109,8 @@ def calibrate(
     target, batch, truths, known = _simulations(problem, engine, num_simulations, *start)
     running = {"chunk": chunk, "checkpoint": checkpoint, "progress": progress, "precision": precision, "client": client}
     tree = fit_many(target, batch, engine, seed=seed, **running)
-    references = _references(target, batch, known, seed)
-    pool, effective, features = pool_of(
-        batch, truths, tree, references, np.random.default_rng(seed), tuple(deterministics)
-    )
+    references, random = _references(target, batch, known, seed), np.random.default_rng(seed)
+    pool, effective, features = pool_of(batch, truths, tree, references, random, tuple(deterministics))
     return CalibrationReport(
         assessment=assess(pool, false_alarm=false_alarm, seed=seed),
         pool=pool,

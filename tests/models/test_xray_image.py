@@ -155,5 +155,4 @@ def test_pixels_and_spectrum_are_calibrated(engine):
     report = ba.calibrate(
         problem, engines[engine], num_simulations=150, seed=1, deterministics=["sky_diffuse"], chunk=1, progress=False
     )
-    print(report)
     assert report.verdict == "pass", str(report)

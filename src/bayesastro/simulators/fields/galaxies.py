@@ -8,8 +8,9 @@ Matter at q carries the weight
         + b_{\nabla^2} \nabla^2 \delta
 
 of the linear density δ at the time, with the shear :math:`s_{ij} = \varphi_{,ij} - \delta_{ij} \delta / 3`; it is moved by
-perturbation theory of second order, or by its own gravity in some steps of a particle mesh, and painted on the mesh (by clouds in cells, or piecewise cubic ones). The window of painting is divided out. Where the weights are below 0 so may be the
-density: it is an expansion.
+perturbation theory of second order, or by its own gravity in some steps of a particle mesh, and painted on the mesh (by clouds
+in cells, or piecewise cubic ones). The window of painting is divided out. Where the weights are below 0 so may be the density:
+it is an expansion.
 
 In redshift space matter is also moved along the last axis, by its velocity over the expansion rate.
 

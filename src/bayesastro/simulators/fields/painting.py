@@ -11,7 +11,6 @@ Hockney & Eastwood 1988, Computer Simulation Using Particles, section 5-3; Jing 
 (orders up to 4).
 """
 
-import itertools
 import math
 from collections.abc import Iterator
 from typing import Literal
@@ -83,7 +82,8 @@ def _cells(
     """Flat places of cells about each particle, and its parts in them, for each step along the first axis."""
     place, share = 0, 1.0
     splines = [_spline(position.ravel(), order) for position in jnp.broadcast_arrays(*positions)]
-    for axis, (first, parts), n in list(zip(itertools.count(), splines, shape, strict=False))[1:]:
+    for axis, n in enumerate(shape[1:], start=1):
+        first, parts = splines[axis]
         along = [order if i == axis else 1 for i in range(1, len(shape))] + [-1]
         cells = jnp.mod(first.astype(int) + jnp.arange(order)[:, None], n)
         place, share = place * n + cells.reshape(along), share * jnp.stack(parts).reshape(along)

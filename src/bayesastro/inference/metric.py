@@ -4,15 +4,17 @@ For a Gaussian posterior the gradient is g = −Σ⁻¹(z − μ), so that on *a
 
     σ² = √(var z / var g)
 
-holds for independent parameters, where the sample variance would be that of the journey. This estimate serves the
-first windows. Later ones take the sample variance: with correlations σ² lies between the conditional and the marginal
-variance, and no-U-turn trajectories do best where all marginal variances are alike. Shrinking it towards σ², as if by a
-few more draws, carries the parameters' own units: a period known to 10⁻⁷ and a flux known to 10³ need no floor, such as
-Stan's 10⁻³, that suits neither. A dense metric has the correlations of the draws, shrunk likewise.
+holds for independent parameters, where the sample variance would be that of the journey. A dense metric is the
+geometric mean of the covariances of z and, inverted, of g: the Σ that solves Σ cov(g) Σ = cov(z), correlations of the
+posterior and not of the journey. These estimates serve the first windows. Later ones take the sample (co)variance: with
+correlations σ² lies between the conditional and the marginal variance, and no-U-turn trajectories do best where all
+marginal variances are alike. Shrinking it towards the estimate with gradients, as if by a few more draws, carries the
+parameters' own units: a period known to 10⁻⁷ and a flux known to 10³ need no floor, such as Stan's 10⁻³, that suits
+neither.
 
 References
 ----------
-Seyboldt, Carlson & Carpenter 2026, arXiv:2603.18845 (σ² minimises the Fisher divergence);
+Seyboldt, Carlson & Carpenter 2026, arXiv:2603.18845 (σ² and the geometric mean minimise the Fisher divergence);
 Stan Development Team, Stan Reference Manual, section 15.2 (windows, shrinkage).
 """
 
@@ -29,6 +31,7 @@ __all__ = [
     "WINDOW_END",
     "Moments",
     "first_metric",
+    "metric_at",
     "metric_of",
     "no_moments",
     "schedule",
@@ -36,10 +39,14 @@ __all__ = [
 ]
 
 SHRINKAGE = 5.0
-"""Number of imagined draws, uncorrelated and of variance σ², in an estimate."""
+"""Number of imagined draws in the sample (co)variance, of that from draws and gradients."""
+
+UNCORRELATED = 1.0
+"""Number of imagined draws, uncorrelated, in the covariances of which the geometric mean is taken."""
 
 MIN_DRAWS = 50
-"""Windows shorter than this belong to the journey, and only the ratio of spreads is used."""
+"""Windows shorter than this, or for a dense metric than three times the parameters, belong to the journey: draws and
+gradients together are used alone."""
 
 FIRST_WINDOW = 10
 """Length of the first window; each is twice the one before it."""
@@ -51,34 +58,35 @@ NOTHING, STEP, METRIC, WINDOW_END = 0, 1, 2, 3
 
 
 class Moments(NamedTuple):
-    """Running means and centred sums of squares of draws and gradients (Welford 1962)."""
+    """Running means and centred sums of squares of draws and gradients (Welford 1962); for a dense metric, of products."""
 
     count: jax.Array
     mean: jax.Array
     squares: jax.Array
-    """Of the draws: a vector, or for a dense metric a matrix."""
     gradient_mean: jax.Array
     gradient_squares: jax.Array
 
 
 def no_moments(size: int, is_dense: bool) -> Moments:
     """Moments of no draws."""
-    zero = jnp.zeros(size)
-    return Moments(jnp.zeros(()), zero, jnp.zeros((size, size) if is_dense else size), zero, zero)
+    zero, squares = jnp.zeros(size), jnp.zeros((size, size) if is_dense else size)
+    return Moments(jnp.zeros(()), zero, squares, zero, squares)
 
 
 def updated(moments: Moments, position: jax.Array, gradient: jax.Array) -> Moments:
     """Moments with one more draw."""
     count = moments.count + 1
-    before, gradient_before = position - moments.mean, gradient - moments.gradient_mean
-    mean, gradient_mean = moments.mean + before / count, moments.gradient_mean + gradient_before / count
-    after, is_dense = position - mean, moments.squares.ndim == 2
+    product = jnp.outer if moments.squares.ndim == 2 else jnp.multiply
+
+    def one_more(mean: jax.Array, squares: jax.Array, value: jax.Array) -> tuple[jax.Array, jax.Array]:
+        before = value - mean
+        mean = mean + before / count
+        return mean, squares + product(value - mean, before)
+
     return Moments(
         count,
-        mean,
-        moments.squares + (jnp.outer(after, before) if is_dense else after * before),
-        gradient_mean,
-        moments.gradient_squares + (gradient - gradient_mean) * gradient_before,
+        *one_more(moments.mean, moments.squares, position),
+        *one_more(moments.gradient_mean, moments.gradient_squares, gradient),
     )
 
 
@@ -94,23 +102,77 @@ def metric_of(moments: Moments, previous: jax.Array) -> jax.Array:
     -------
     array of the same shape
     """
+    is_dense, count = moments.squares.ndim == 2, moments.count
+    fisher, is_known = _with_gradients(moments, previous)
+    sample = moments.squares / jnp.maximum(count - 1, 1)
+    shrunk = (count * sample + SHRINKAGE * fisher) / (count + SHRINKAGE)
+    enough = max(MIN_DRAWS, 3 * len(moments.mean)) if is_dense else MIN_DRAWS
+    return jnp.where(is_known & (count >= enough), shrunk, fisher)
+
+
+def metric_at(positions: jax.Array, gradients: jax.Array, previous: jax.Array) -> jax.Array:
+    """A dense inverse mass matrix from draws of another run and the gradients there; points that have none are left out.
+
+    Parameters
+    ----------
+    positions, gradients : array, shape (num_draws, size)
+    previous : array, shape (size, size)
+
+    Returns
+    -------
+    array, shape (size, size)
+    """
+    fine = jnp.all(jnp.isfinite(gradients) & jnp.isfinite(positions), axis=1)
+    count = fine.sum().astype(positions.dtype)
+
+    def of(values: jax.Array) -> tuple[jax.Array, jax.Array]:
+        values = jnp.where(fine[:, None], values, 0.0)
+        mean = values.sum(0) / jnp.maximum(count, 1)
+        centred = jnp.where(fine[:, None], values - mean, 0.0)
+        return mean, centred.T @ centred
+
+    return _with_gradients(Moments(count, *of(positions), *of(gradients)), previous)[0]
+
+
+def _with_gradients(moments: Moments, previous: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The estimate from draws and gradients together, and which entries are not the previous ones."""
     is_dense = moments.squares.ndim == 2
-    squares = jnp.diagonal(moments.squares) if is_dense else moments.squares
-    ratio = jnp.sqrt(squares / moments.gradient_squares)
+    diagonal = jnp.diagonal if is_dense else jnp.asarray
+    squares, gradients = diagonal(moments.squares), diagonal(moments.gradient_squares)
+    ratio = jnp.sqrt(squares / gradients)
     is_known = jnp.isfinite(ratio) & (ratio > 0)
-    ratio = jnp.where(is_known, ratio, jnp.diagonal(previous) if is_dense else previous)
-    total = moments.count + SHRINKAGE
-    shrunk = (squares * moments.count / jnp.maximum(moments.count - 1, 1) + SHRINKAGE * ratio) / total
-    variance = jnp.where(is_known & (moments.count >= MIN_DRAWS), shrunk, ratio)
+    variance = jnp.where(is_known, ratio, diagonal(previous))
     if not is_dense:
-        return variance
-    spread = jnp.where(squares > 0, jnp.sqrt(squares), 1.0)
-    correlation = moments.squares / spread[:, None] / spread
-    identity = jnp.eye(len(squares))
-    correlation = (moments.count * correlation + SHRINKAGE * identity) / total
-    # Entries that did not move have no correlation with the others, and one with themselves.
-    correlation = jnp.where(identity > 0, 1.0, correlation)
-    return correlation * jnp.sqrt(variance[:, None] * variance)
+        return variance, is_known
+    both = is_known[:, None] & is_known
+    # In units of σ draws and gradients have equal spreads: their common size is the journey's, one when it has ended.
+    size = jnp.where(is_known, jnp.sqrt(squares * gradients), 1.0) / jnp.maximum(moments.count - 1, 1)
+    spread = [
+        _shrunk(s, moments.count, both) * jnp.sqrt(size[:, None] * size)
+        for s in (moments.squares, moments.gradient_squares)
+    ]
+    correlation = _geometric_mean(spread[0], spread[1])
+    metric = correlation * jnp.sqrt(variance[:, None] * variance)
+    uncorrelated = jnp.diag(variance)
+    return jnp.where(both & jnp.all(jnp.isfinite(metric)), metric, uncorrelated), both
+
+
+def _shrunk(products: jax.Array, count: jax.Array, is_known: jax.Array) -> jax.Array:
+    """Correlations, shrunk; entries that did not move have none with the others, and one with themselves."""
+    spread = jnp.sqrt(jnp.diagonal(products))
+    correlation = products / spread[:, None] / spread
+    identity = jnp.eye(len(products))
+    shrunk = (count * jnp.where(is_known, correlation, identity) + UNCORRELATED * identity) / (count + UNCORRELATED)
+    return jnp.where(identity > 0, 1.0, shrunk)
+
+
+def _geometric_mean(spread: jax.Array, of_gradients: jax.Array) -> jax.Array:
+    """The positive matrix M with M B M = A."""
+    lower = jnp.linalg.cholesky(of_gradients)
+    values, vectors = jnp.linalg.eigh(lower.T @ spread @ lower)
+    root = (vectors * jnp.sqrt(jnp.maximum(values, 0.0))) @ vectors.T
+    half = jax.scipy.linalg.solve_triangular(lower, root, lower=True, trans=1)
+    return jax.scipy.linalg.solve_triangular(lower, half.T, lower=True, trans=1)
 
 
 def first_metric(positions: jax.Array, gradients: jax.Array) -> jax.Array:

@@ -25,6 +25,7 @@ from bayesastro.inference.metric import (
     NOTHING,
     Moments,
     first_metric,
+    metric_at,
     metric_of,
     no_moments,
     schedule,
@@ -81,7 +82,8 @@ class NUTS(ChainEngine):
         A trajectory has at most ``2**max_tree_depth - 1`` leapfrog steps.
     num_starts : int
         Draws from the prior for each chain, the best of which it starts from, and from whose gradients the first mass
-        matrix is made. With ``fit(..., start=result)``, draws of that result, the first of which it starts from.
+        matrix is made. With ``fit(..., start=result)``, draws of that result, the first of which it starts from; a dense
+        mass matrix then begins with their correlations, and likes twice as many of them as parameters.
 
     References
     ----------
@@ -159,7 +161,9 @@ class NUTS(ChainEngine):
         points, chosen = starting_points(chart, key_start, data, self.num_starts, start)
         first = cast(Any, hmc.HMCState)(*chosen)
         inverse_mass = first_metric(points.position, points.gradient)
-        inverse_mass = jnp.diag(inverse_mass) if is_dense else inverse_mass
+        if is_dense:
+            inverse_mass = jnp.diag(inverse_mass)
+            inverse_mass = inverse_mass if start is None else metric_at(points.position, points.gradient, inverse_mass)
         kernel: Any = hmc.build_kernel(divergence_threshold=DIVERGENCE_THRESHOLD)
 
         def one_step(step_size: Any) -> Any:

@@ -16,6 +16,7 @@ from bayesastro.program import Data, traced
 from bayesastro.refusals import CAPABILITIES, check_draws
 from bayesastro.result import legal_name, site_dims
 from bayesastro.seeds import checked_seed
+from bayesastro.side_by_side import over_rows, rows_together
 from bayesastro.structure import generate
 
 __all__ = ["evenly", "latent_draws", "observed_masks", "predict", "replicates_at"]
@@ -149,4 +150,7 @@ def _replicator(views: Views) -> Callable[..., Any]:
         with traced(views.structure.program, data, handlers.uncondition, placed, seeded) as trace:
             return {name: trace[name]["value"] for name in observables}
 
-    return jax.jit(jax.vmap(draw, in_axes=(0, None, 0)))
+    def draws(theta: dict[str, Any], data: Data, keys: jax.Array) -> dict[str, Any]:
+        return over_rows(lambda row: draw(row[0], data, row[1]), (theta, keys), rows_together(views.structure))
+
+    return jax.jit(draws)

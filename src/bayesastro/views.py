@@ -1,16 +1,19 @@
 """The data-free views of a program: charts, and compiled functions of parameters and data."""
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from numpyro import handlers
 
 from bayesastro.charts import Centred, Unconstrained, White, latent_log_prob, site_log_prob
 from bayesastro.fisher import Fisher, FisherRule
 from bayesastro.program import Data, observing, traced
+from bayesastro.side_by_side import over_rows, rows_together
 from bayesastro.structure import Structure, generate
 
 __all__ = ["Views", "simulator", "site_terms"]
@@ -87,7 +90,10 @@ def simulator(structure: Structure) -> Callable[..., Any]:
         with generate(structure.program, data, key) as trace:
             return {n: trace[n]["value"] for n in latents}, {n: trace[n]["value"] for n in observables}
 
-    return jax.jit(jax.vmap(draw, in_axes=(None, 0)))
+    def draws(data: Data, keys: jax.Array) -> tuple[dict[str, Any], dict[str, Any]]:
+        return over_rows(functools.partial(draw, data), keys, rows_together(structure))
+
+    return jax.jit(draws)
 
 
 @functools.lru_cache(maxsize=64)
@@ -112,6 +118,10 @@ def site_terms(views: Views, batch_ndims: int) -> Callable[..., Any]:
                     likelihood[name] = site_log_prob(site)
         return prior, likelihood, replayed
 
-    for _ in range(batch_ndims):
-        terms = jax.vmap(terms, in_axes=(0, None))
-    return jax.jit(terms)
+    def of_rows(theta: dict[str, Any], data: Data) -> tuple[dict[str, Any], ...]:
+        shape = jax.tree.leaves(theta)[0].shape[:batch_ndims]
+        rows = jax.tree.map(lambda array: jnp.reshape(array, (math.prod(shape), *array.shape[batch_ndims:])), theta)
+        found = over_rows(lambda one: terms(one, data), rows, rows_together(views.structure))
+        return jax.tree.map(lambda array: array.reshape(*shape, *array.shape[1:]), found)
+
+    return jax.jit(of_rows if batch_ndims else terms)

@@ -20,6 +20,7 @@ from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data, observing, traced
 from bayesastro.result import legal_name
+from bayesastro.side_by_side import over_rows, rows_together
 from bayesastro.views import site_terms
 
 __all__ = ["FEATURES", "Members", "effective_numbers", "evaluated", "kept", "of_members", "pool_of", "ranked_labels"]
@@ -29,9 +30,6 @@ MAX_RANKED = 250
 
 MIN_RANKED = 10
 """Independent draws below which a fit counts as failed."""
-
-EVALUATED_BYTES = 2**27
-"""Bound on the memory of the data and latents of all members evaluated in one call."""
 
 EVALUATED_TOGETHER = 4096
 """Most members evaluated in one call."""
@@ -197,8 +195,7 @@ def evaluated(
     function = _evaluator(views, (batch.axes.arrays, tuple(batch.axes.observed.items())), deterministics)
     parts: list[dict[str, np.ndarray]] = []
     num_members = next(iter(members.values())).shape[1]
-    entries = sum(int(np.prod(site.shape)) for site in views.structure.sites)
-    together = min(EVALUATED_TOGETHER, EVALUATED_BYTES // (8 * max(entries, 1))) // max(num_members, 1)
+    together = min(EVALUATED_TOGETHER, rows_together(views.structure)) // max(num_members, 1)
     with working_precision("double"):
         for chunk, size in _chunks(len(numbers), max(1, together)):
             values = {name: array[chunk] for name, array in members.items()}
@@ -244,8 +241,10 @@ def _evaluator(views: Views, axes: tuple[Any, ...], deterministics: tuple[str, .
             "deterministics": jnp.concatenate([jnp.zeros(0), *(jnp.ravel(replayed[name]) for name in deterministics)]),
         }
 
-    in_axes = Data(axes[0], dict(axes[1]))
-    return jax.jit(jax.vmap(jax.vmap(one, in_axes=(0, None)), in_axes=(0, in_axes)))
+    def of_a_data_set(members: dict[str, Any], data: Data) -> dict[str, Any]:
+        return over_rows(lambda theta: one(theta, data), members, rows_together(views.structure))
+
+    return jax.jit(jax.vmap(of_a_data_set, in_axes=(0, Data(axes[0], dict(axes[1])))))
 
 
 def _residual_features(views: Views, theta: dict[str, Any], data: Data) -> jax.Array:

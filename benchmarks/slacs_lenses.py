@@ -1,6 +1,6 @@
 """The 63 SLACS lenses with HST images: Einstein radii beside the published ones, by `fit_many`.
 
-Every lens has the same program: elliptical power law, shear, one Sérsic source, smooth lens light integrated out. Its posterior
+Every lens has the same program: elliptical power law, shear, two Sérsic sources, smooth lens light integrated out. Its posterior
 has many modes, hundreds of nats apart. Twelve of Pathfinder's paths, with one ray for each pixel, find them, and NUTS starts
 from draws of the best, with four, in single precision; both for all lenses in one call of `fit_many`. Lenses whose chains
 disagree are said to. The published radii are the singular isothermal ellipsoids of Bolton et al. (2008, ApJ 682, 964). The

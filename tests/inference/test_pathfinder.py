@@ -13,7 +13,7 @@ from blackjax.optimizers.lbfgs import minimize_lbfgs
 
 import bayesastro as ba
 from bayesastro.inference.importance import resampled, weights_of
-from bayesastro.inference.pathfinder import _gaussians
+from bayesastro.inference.pathfinder import _gaussians, _moments_khat
 
 NARROW = {"a": 1e-4, "b": 1e-3}
 
@@ -92,6 +92,16 @@ def test_weights_that_cannot_be_trusted_are_reported():
     result = ba.fit(ba.Problem(program), ba.Pathfinder(), seed=1, progress=False)
     (finding,) = [f for f in ba.diagnose(result) if f.id == "khat"]
     assert "start=" in finding.remedy
+
+
+def test_draws_at_infinity_have_no_say_in_the_tails():
+    random = np.random.default_rng(1)
+    position, log_weight = random.normal(size=(200, 3)), 0.3 * random.normal(size=200)
+    alone = _moments_khat(log_weight, weights_of(log_weight).weight, position)
+    further = np.append(log_weight, [-np.inf, np.nan])
+    weight = weights_of(further).weight
+    assert _moments_khat(further, weight, np.concatenate([position, np.full((2, 3), np.inf)])) == pytest.approx(alone)
+    assert _moments_khat(log_weight[:1], np.ones(1), position[:1]) == 0.0
 
 
 @pytest.mark.parametrize(

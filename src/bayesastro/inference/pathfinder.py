@@ -232,8 +232,8 @@ def _moments_khat(log_weight: np.ndarray, weight: np.ndarray, position: np.ndarr
     the draws of great weight are.
     """
     coordinates = np.linspace(0, position.shape[1] - 1, min(position.shape[1], MAX_MOMENTS)).astype(int)
-    values = position[:, coordinates]
-    deviations = np.abs(values - weight @ values)
-    is_fine = np.isfinite(log_weight)[:, None] & (deviations > 0)
-    terms = [log_weight[ok] + 2 * np.log(column[ok]) for ok, column in zip(is_fine.T, deviations.T, strict=True)]
-    return max(khat_of(term) for term in terms)
+    is_fine = np.isfinite(log_weight)  # a path that ran off has draws at infinity, of no weight
+    log_weight, weight, values = log_weight[is_fine], weight[is_fine], position[is_fine][:, coordinates]
+    deviations = np.abs(values - weight @ values).T
+    terms = [log_weight[d > 0] + 2 * np.log(d[d > 0]) for d in deviations if (d > 0).any()]
+    return max((khat_of(term) for term in terms), default=0.0)

@@ -10,7 +10,7 @@ __all__ = ["slacs_problem"]
 
 
 def slacs_problem(
-    lens: SLACSLens, *, radius: float = 2.7, core: float = 0.2, num_sources: int = 1, supersampling: int = 2
+    lens: SLACSLens, *, radius: float = 2.7, core: float = 0.2, num_sources: int = 2, supersampling: int = 2
 ) -> Problem:
     """The program with one lens, its galaxy's light described by smooth fixed shapes.
 
@@ -25,7 +25,8 @@ def slacs_problem(
     core : float [arcsec]
         Radius of the circle left out at the middle, where dust and a nucleus are no smooth galaxy.
     num_sources, supersampling : int
-        As for `parametric.build`.
+        As for `parametric.build`. These sources have knots: with one Sérsic profile, J0728+3835 is fitted by a source as
+        large as the lens and an Einstein radius 10 % too small, with two it is 500 nats better and right.
 
     Raises
     ------

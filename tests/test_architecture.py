@@ -59,6 +59,7 @@ FOUNDATION = (
     "jaxprs",
     "charts",
     "structure",
+    "side_by_side",
     "program",
     "refusals",
     "transport",

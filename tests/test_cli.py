@@ -184,6 +184,7 @@ class Demonstration(NamedTuple):
 
 @pytest.fixture(scope="module")
 def demonstration(tmp_path_factory):
+    plt.close("all")  # figures of other tests in this process
     folder = tmp_path_factory.mktemp("demonstration") / "made" / "by it"
     arguments = ["--no-cache", "demo", "--out", str(folder), "--seed", "3", "--quiet"]
     with pytest.MonkeyPatch.context() as patch:

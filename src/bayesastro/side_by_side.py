@@ -17,7 +17,7 @@ VALUES_TOGETHER = 2**19
 
 def rows_together(structure: Structure) -> int:
     """How many draws of a program are computed side by side."""
-    size = sum(math.prod(site.shape) for kind in ("latent", "observed") for site in structure.of_kind(kind))
+    size = sum(math.prod(site.shape) for site in structure.sites)
     return max(1, VALUES_TOGETHER // max(size, 1))
 
 

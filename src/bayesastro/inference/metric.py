@@ -145,8 +145,8 @@ def _with_gradients(moments: Moments, previous: jax.Array) -> tuple[jax.Array, j
     if not is_dense:
         return variance, is_known
     both = is_known[:, None] & is_known
-    # In units of σ draws and gradients have equal spreads: their common size is the journey's, one when it has ended.
-    size = jnp.where(is_known, jnp.sqrt(squares * gradients), 1.0) / jnp.maximum(moments.count - 1, 1)
+    # In units of σ draws and gradients have equal spreads, whose common factor does not matter.
+    size = jnp.where(is_known, jnp.sqrt(squares * gradients), 1.0)
     spread = [
         _shrunk(s, moments.count, both) * jnp.sqrt(size[:, None] * size)
         for s in (moments.squares, moments.gradient_squares)
@@ -158,12 +158,11 @@ def _with_gradients(moments: Moments, previous: jax.Array) -> tuple[jax.Array, j
 
 
 def _shrunk(products: jax.Array, count: jax.Array, is_known: jax.Array) -> jax.Array:
-    """Correlations, shrunk; entries that did not move have none with the others, and one with themselves."""
+    """Correlations, shrunk; entries that did not move have none with the others."""
     spread = jnp.sqrt(jnp.diagonal(products))
-    correlation = products / spread[:, None] / spread
     identity = jnp.eye(len(products))
-    shrunk = (count * jnp.where(is_known, correlation, identity) + UNCORRELATED * identity) / (count + UNCORRELATED)
-    return jnp.where(identity > 0, 1.0, shrunk)
+    correlation = jnp.where(is_known, products / spread[:, None] / spread, identity)
+    return (count * correlation + UNCORRELATED * identity) / (count + UNCORRELATED)
 
 
 def _geometric_mean(spread: jax.Array, of_gradients: jax.Array) -> jax.Array:

@@ -17,13 +17,13 @@ from scipy.interpolate import BSpline
 
 __all__ = ["galaxy_shapes"]
 
-ORDERS = (0, 1, 2, 4)
-"""Angular orders: mean, lopsidedness, ellipticity that changes with radius, boxiness."""
+ORDERS = (0, 1, 2, 4, 6, 8)
+"""Angular orders: mean, lopsidedness, ellipticity that changes with radius, boxiness, and two more for discs."""
 
-SPREADS = {0: 1.0, 1: 0.05, 2: 0.3, 4: 0.1}
+SPREADS = {0: 1.0, 1: 0.05, 2: 0.3, 4: 0.1, 6: 0.05, 8: 0.03}
 """Prior standard deviation of each order, relative to the mean profile."""
 
-NUM_SPLINES = {0: 12, 1: 6, 2: 6, 4: 6}
+NUM_SPLINES = {0: 12, 1: 6, 2: 6, 4: 6, 6: 6, 8: 6}
 """Radial functions of each order, evenly spaced in the logarithm of the radius."""
 
 

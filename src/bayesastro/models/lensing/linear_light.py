@@ -12,6 +12,9 @@ so that a program with this distribution at its observed site generates images, 
 all its amplitudes, and has none of them among its parameters. The shapes s depend on the parameters; the shapes b are
 fixed, and are made orthogonal once and for all, so that any number of them costs next to nothing.
 
+Up to two of the amplitudes a may be known to be positive, with half-normal priors. The density is then the Gaussian's
+times the probability, given the image, that Gaussian amplitudes would be positive, over that without an image, 1/2 each.
+
 References
 ----------
 Hogg, Price-Whelan & Leistedt (2020), arXiv:2005.14199 (the algebra);
@@ -26,6 +29,8 @@ import numpy as np
 import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float
 from numpyro.distributions import constraints
+
+from bayesastro.models.lensing.positive import MOST, log_positive, positive_draw, positive_mean
 
 __all__ = ["FixedLight", "LinearLight", "no_fixed_light", "orthogonal"]
 
@@ -76,6 +81,13 @@ class LinearLight(dist.Distribution):
     fixed : FixedLight
     mask : array of bool, shape (ny, nx)
         Pixels where it is False have no say in the density; draws have noise and `shapes` there too.
+    positive : tuple of int
+        Indices of at most two `shapes` whose amplitudes are positive.
+
+    Raises
+    ------
+    ValueError
+        If more than two are to be positive.
     """
 
     arg_constraints: ClassVar[dict[str, Any]] = {
@@ -85,6 +97,7 @@ class LinearLight(dist.Distribution):
     }
     support: Any = constraints.independent(constraints.real, 2)
     pytree_data_fields = ("loc", "noise", "shapes", "fixed", "used")
+    pytree_aux_fields = ("positive",)
 
     def __init__(
         self,
@@ -93,9 +106,13 @@ class LinearLight(dist.Distribution):
         shapes: Array,
         fixed: FixedLight,
         used: Array,
+        positive: tuple[int, ...] = (),
         *,
         validate_args: bool | None = None,
     ) -> None:
+        if len(positive) > MOST:
+            raise ValueError(f"At most {MOST} amplitudes can be positive, but `positive` has {len(positive)}.")
+        self.positive = positive
         self.loc, self.noise, self.shapes, self.fixed, self.used = loc, noise, shapes, fixed, used
         super().__init__((), jnp.shape(noise), validate_args=validate_args)
 
@@ -104,6 +121,8 @@ class LinearLight(dist.Distribution):
         noise, shapes = jnp.asarray(self.noise), jnp.asarray(self.shapes)
         noisy = jax.random.normal(keys[0], (*sample_shape, *noise.shape), noise.dtype)
         amplitudes = jax.random.normal(keys[1], (*sample_shape, shapes.shape[0]), noise.dtype)
+        is_positive = np.isin(np.arange(shapes.shape[0]), self.positive)
+        amplitudes = jnp.where(is_positive, jnp.abs(amplitudes), amplitudes)
         others = self.fixed.scale * jax.random.normal(keys[2], (*sample_shape, self.fixed.scale.shape[0]), noise.dtype)
         light = jnp.tensordot(amplitudes, shapes, 1) + noise * jnp.tensordot(others, self.fixed.shapes, 1)
         return self.loc + light + noise * noisy
@@ -115,23 +134,40 @@ class LinearLight(dist.Distribution):
         chi2 = inner[0, 0] - inner[1:, 0] @ solved
         size = jnp.sum(self.used)
         log_noise = jnp.sum(jnp.where(self.used, jnp.log(self.noise), 0.0))
-        return -0.5 * (chi2 + log_determinant + size * jnp.log(2.0 * jnp.pi)) - log_noise
+        gaussian = -0.5 * (chi2 + log_determinant + size * jnp.log(2.0 * jnp.pi)) - log_noise
+        if not self.positive:
+            return gaussian
+        covariance = self._of_positive(capacitance)[0]
+        chosen = solved[np.array(self.positive)]
+        return gaussian + log_positive(chosen, covariance) + len(self.positive) * np.log(2.0)
 
     def amplitudes(self, value: Array, key: jax.Array | None = None) -> tuple[Array, Array]:
         """Amplitudes given an image: of `shapes`, and the image [its unit] of the fixed light; means, or draws by `key`."""
         weight = jnp.where(self.used, 1.0 / self.noise, 0.0)
         inner, capacitance, _ = self._system(value, weight)
         mean = jax.scipy.linalg.cho_solve((capacitance, True), inner[1:, 0])
-        keys = None if key is None else jax.random.split(key)
+        keys = None if key is None else jax.random.split(key, 3)
         if keys is not None:
             white = jax.random.normal(keys[0], mean.shape, mean.dtype)
             mean = mean + jax.scipy.linalg.solve_triangular(capacitance.T, white)
+        if self.positive:
+            # A Gaussian draw, or the Gaussian mean, becomes one of those with positive numbers among them.
+            covariance, others = self._of_positive(capacitance)
+            solved = jax.scipy.linalg.cho_solve((capacitance, True), inner[1:, 0])[np.array(self.positive)]
+            found = positive_mean(solved, covariance) if keys is None else positive_draw(keys[2], solved, covariance)
+            mean = mean + others @ jnp.linalg.solve(covariance, found - mean[np.array(self.positive)])
         rest = (value - self.loc - jnp.tensordot(mean, self.shapes, 1)) * weight
         shrink = self.fixed.scale**2 / (1.0 + self.fixed.scale**2)
         others = shrink * jnp.tensordot(self.fixed.shapes, rest, 2)
         if keys is not None:
             others = others + jnp.sqrt(shrink) * jax.random.normal(keys[1], others.shape, others.dtype)
         return mean, self.noise * jnp.tensordot(others, self.fixed.shapes, 1)
+
+    def _of_positive(self, capacitance: Array) -> tuple[Array, Array]:
+        """Posterior covariance of the amplitudes that are to be positive, and that of all with them; as Gaussians."""
+        units = jnp.eye(capacitance.shape[0], dtype=capacitance.dtype)[:, np.array(self.positive)]
+        others = jax.scipy.linalg.cho_solve((capacitance, True), units)
+        return others[np.array(self.positive)], others
 
     def _system(self, value: Array, weight: Array) -> tuple[Array, Array, Array]:
         """Products of residual and shapes with the inverse covariance of noise and fixed light; the Cholesky factor

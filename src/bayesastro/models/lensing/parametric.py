@@ -3,7 +3,8 @@
 Priors follow GIGA-Lens, widened where theirs describe a simulation (named in `program`). Amplitudes of light are
 linear: they have a Gaussian prior about zero and are integrated out exactly (see
 :mod:`bayesastro.models.lensing.linear_light`), so that evidence, simulations and calibration are those of the full
-program. `light_of` gives them back, with the images of all parts, for draws of the parameters.
+program. Those of one or two sources are positive. `light_of` gives them back, with the images of all parts, for draws of
+the parameters.
 
 References
 ----------
@@ -52,8 +53,10 @@ def program(
     fixed: FixedLight,
     *,
     pixel_scale: float,
+    isothermal: bool = False,
     num_lens_lights: int = 1,
     num_sources: int = 1,
+    positive_sources: bool = True,
     supersampling: int = 2,
 ) -> None:
     """An image of a lensed galaxy.
@@ -75,22 +78,34 @@ def program(
     fixed : FixedLight
         Light of fixed shapes and free amplitudes.
     pixel_scale : float [arcsec]
+    isothermal : bool
+        Whether the slope of the mass is 2 and not a parameter.
     num_lens_lights, num_sources : int
         Numbers of Sérsic profiles.
+    positive_sources : bool
+        Whether sources have no negative brightness: half-normal priors in place of normal ones.
     supersampling : int
         Rays along each side of a pixel.
     """
-    parameters = {name: numpyro.sample(name, prior) for name, prior in _priors(num_lens_lights, num_sources).items()}
+    parameters = {
+        name: numpyro.sample(name, prior) for name, prior in _priors(isothermal, num_lens_lights, num_sources).items()
+    }
     shapes = _shapes(parameters, noise.shape, psf, scale, pixel_scale, num_lens_lights, num_sources, supersampling)
     numpyro.deterministic("lens_q", _axis_ratio(parameters["lens_e1"], parameters["lens_e2"]))
-    numpyro.sample("image", LinearLight(jnp.zeros_like(noise), noise, shapes, fixed, mask))
+    positive = _positive(num_lens_lights, num_sources, positive_sources)
+    numpyro.sample("image", LinearLight(jnp.zeros_like(noise), noise, shapes, fixed, mask, positive))
 
 
-def _priors(num_lens_lights: int, num_sources: int) -> dict[str, dist.Distribution]:
+def _positive(num_lens_lights: int, num_sources: int, positive_sources: bool) -> tuple[int, ...]:
+    """Which of the shapes have positive amplitudes."""
+    return tuple(range(num_lens_lights, num_lens_lights + num_sources)) if positive_sources else ()
+
+
+def _priors(isothermal: bool, num_lens_lights: int, num_sources: int) -> dict[str, dist.Distribution]:
     """Angles in arcseconds."""
     priors: dict[str, dist.Distribution] = {
         "theta_E": dist.LogNormal(np.log(1.25), 0.25),
-        "gamma": dist.TruncatedNormal(2.0, 0.25, low=1.0, high=3.0),
+        **({} if isothermal else {"gamma": dist.TruncatedNormal(2.0, 0.25, low=1.0, high=3.0)}),
         "lens_e1": dist.TruncatedNormal(0.0, 0.1, low=-0.5, high=0.5),
         "lens_e2": dist.TruncatedNormal(0.0, 0.1, low=-0.5, high=0.5),
         "lens_x": dist.Normal(0.0, 0.05),
@@ -129,9 +144,9 @@ def _axis_ratio(e1: Any, e2: Any) -> Array:
 
 
 def lens_of(parameters: Mapping[str, Any]) -> Companions:
-    """The mass for one draw of the parameters, by name."""
+    """The mass for one draw of the parameters, by name; isothermal where there is no slope among them."""
     p = parameters
-    galaxy = PowerLaw(p["theta_E"], p["gamma"], p["lens_e1"], p["lens_e2"], p["lens_x"], p["lens_y"], ORDER)
+    galaxy = PowerLaw(p["theta_E"], p.get("gamma", 2.0), p["lens_e1"], p["lens_e2"], p["lens_x"], p["lens_y"], ORDER)
     return Companions((galaxy, ExternalShear(p["gamma1"], p["gamma2"])))
 
 
@@ -187,10 +202,12 @@ def light_of(problem: Problem, parameters: Mapping[str, Any], *, key: jax.Array 
     args, settings = problem.static_program.arguments(problem.data.arrays)
     noise, psf, mask, scale, fixed = args
     numbers = {k: settings[k] for k in ("pixel_scale", "num_lens_lights", "num_sources", "supersampling")}
+    counts = {k: settings[k] for k in ("num_lens_lights", "num_sources")}
     with jax.enable_x64(True):
-        draw = {name: jnp.asarray(parameters[name], float) for name in _priors(*(list(numbers.values())[1:3]))}
+        draw = {name: jnp.asarray(parameters[name], float) for name in _priors(settings["isothermal"], **counts)}
         shapes = _shapes(draw, noise.shape, jnp.asarray(psf), scale, **numbers)
-        light = LinearLight(jnp.zeros_like(noise), noise, shapes, fixed, mask)
+        positive = _positive(**counts, positive_sources=settings["positive_sources"])
+        light = LinearLight(jnp.zeros_like(noise), noise, shapes, fixed, mask, positive)
         amplitudes, smooth = light.amplitudes(problem.observed["image"], key)
         images = np.asarray(amplitudes[:, None, None] * shapes)
         smooth, amplitudes = np.asarray(smooth), np.asarray(amplitudes)
@@ -211,8 +228,10 @@ def build(
     pixel_scale: float,
     *,
     mask: Bool[np.ndarray, "ny nx"] | None = None,
+    mass: Literal["power_law", "isothermal"] = "power_law",
     lens_light: Literal["sersic", "smooth", "subtracted"] = "sersic",
     num_sources: int = 1,
+    positive_sources: bool = True,
     supersampling: int = 2,
 ) -> Problem:
     """The program with an image.
@@ -231,20 +250,27 @@ def build(
     pixel_scale : float [arcsec]
     mask : array of bool, shape (ny, nx), optional
         True where the image is used; by default everywhere. Elsewhere image and noise may be anything.
+    mass : {"power_law", "isothermal"}
+        An ellipsoid of any slope, or of slope 2 as those of which Einstein radii are commonly published.
     lens_light : {"sersic", "smooth", "subtracted"}
         A Sérsic profile; a basis for any smooth galaxy (:mod:`bayesastro.models.lensing.galaxy_light`); or none.
     num_sources : int
+    positive_sources : bool
+        Whether sources have no negative brightness, for at most two. With free shapes for the lens's light, or two
+        sources, light that subtracts fits many an image better than a lens does.
     supersampling : int
 
     Raises
     ------
     ValueError
         If shapes differ, a used pixel or its noise is not finite, a noise is not positive, the point-spread function has
-        an even side, negative sum or is not normalised, or no pixel is used.
+        an even side, negative sum or is not normalised, no pixel is used, or more than two sources are to be positive.
     """
     image, noise, psf = (np.array(array, float) for array in (image, noise, psf))
     mask = np.ones(image.shape, bool) if mask is None else np.asarray(mask)
     check_image(image, noise, psf, mask, pixel_scale)
+    if mass not in ("power_law", "isothermal"):
+        raise ValueError(f'`mass` must be "power_law" or "isothermal", but {mass!r} came.')
     if lens_light not in ("sersic", "smooth", "subtracted"):
         raise ValueError(f'`lens_light` must be "sersic", "smooth" or "subtracted", but {lens_light!r} came.')
     if num_sources < 1 or supersampling < 1:
@@ -264,8 +290,10 @@ def build(
         _scales(image, noise, mask, pixel_scale),
         fixed,
         pixel_scale=float(pixel_scale),
+        isothermal=mass == "isothermal",
         num_lens_lights=int(lens_light == "sersic"),
         num_sources=num_sources,
+        positive_sources=positive_sources,
         supersampling=supersampling,
         observed={"image": image},
     )

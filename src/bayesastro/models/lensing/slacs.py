@@ -1,5 +1,7 @@
 """The lens program with an HST image of a SLACS lens."""
 
+from typing import Literal
+
 import numpy as np
 
 from bayesastro.datasets.slacs import SLACSLens
@@ -10,7 +12,13 @@ __all__ = ["slacs_problem"]
 
 
 def slacs_problem(
-    lens: SLACSLens, *, radius: float = 2.7, core: float = 0.2, num_sources: int = 2, supersampling: int = 2
+    lens: SLACSLens,
+    *,
+    radius: float = 2.7,
+    core: float = 0.2,
+    mass: Literal["power_law", "isothermal"] = "power_law",
+    num_sources: int = 2,
+    supersampling: int = 2,
 ) -> Problem:
     """The program with one lens, its galaxy's light described by smooth fixed shapes.
 
@@ -24,6 +32,7 @@ def slacs_problem(
         within; for Einstein radii below 1.3 arcsec 2.25 suffice.
     core : float [arcsec]
         Radius of the circle left out at the middle, where dust and a nucleus are no smooth galaxy.
+    mass : {"power_law", "isothermal"}
     num_sources, supersampling : int
         As for `parametric.build`. These sources have knots: with one Sérsic profile, J0728+3835 is fitted by a source as
         large as the lens and an Einstein radius 10 % too small, with two it is 500 nats better and right.
@@ -49,6 +58,7 @@ def slacs_problem(
         lens.psf,
         lens.pixel_scale,
         mask=lens.mask[cut, cut] & (r > core) & (r < radius),
+        mass=mass,
         lens_light="smooth",
         num_sources=num_sources,
         supersampling=supersampling,

@@ -49,7 +49,7 @@ def fitted(
     problems = [slacs_problem(lens, mass="isothermal", supersampling=supersampling) for lens in chosen.values()]
     first = problems[0]
     stacked = {name: np.stack([p.covariates[name] for p in problems]) for name in first.covariates}
-    batch = first.batch(observed={"image": [p.observed["image"] for p in problems]}, **stacked)
+    batch = first.batch(stacked, observed={"image": [p.observed["image"] for p in problems]})
     began = time.process_time()
     result = fit_many(first, batch, engine, seed=1, chunk=1, start=start, precision=precision, checkpoint=checkpoint)
     return result, (time.process_time() - began) / len(chosen)

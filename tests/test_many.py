@@ -124,6 +124,24 @@ def test_bad_batches_are_refused(options, message):
         child.problem().batch(**options)
 
 
+def test_arguments_of_any_name_are_stacked():
+    """Also those called as `batch`'s own keywords, and the fields of trees."""
+
+    def program(mask, lens):
+        x = numpyro.sample("x", dist.Normal(0.0, 1.0))
+        with numpyro.handlers.mask(mask=mask):
+            numpyro.sample("y", dist.Normal(x * lens["q"], 1.0).expand([3]))
+
+    problem = ba.Problem(program, np.ones(3, bool), {"q": np.array(0.5)}, observed={"y": np.zeros(3)})
+    masks, ratios = np.array([[True, True, False], [True, False, False]]), np.array([0.7, 0.9])
+    batch = problem.batch({"mask": masks, "lens.q": ratios}, observed={"y": np.ones((2, 3))})
+    for i, one in enumerate((batch[0], batch[1])):
+        np.testing.assert_array_equal(one.covariates["mask"], masks[i])
+        assert one.covariates["lens.q"] == ratios[i]
+    with pytest.raises(ValueError, match=r"`q`, but the program's array arguments are"):
+        problem.batch({"q": ratios})
+
+
 def test_a_value_outside_its_domain_is_named_with_its_data_set():
     def program(sigma):
         mean = numpyro.sample("mean", dist.Normal(0.0, 1.0))

@@ -229,7 +229,15 @@ class Problem:
         problem._attach(data)
         return problem
 
-    def batch(self, *, observed: Mapping[str, Any] | None = None, mask: str | None = None, **arguments: Any) -> "Batch":
+    def batch(
+        self,
+        arguments: Mapping[str, Any] | None = None,
+        /,
+        *,
+        observed: Mapping[str, Any] | None = None,
+        mask: str | None = None,
+        **more: Any,
+    ) -> "Batch":
         """A stack of data sets of this program, for :func:`bayesastro.fit_many`.
 
         Parameters
@@ -239,8 +247,9 @@ class Problem:
         mask : str, optional
             Name of the program's boolean argument that is False at padding. Data sets of unequal lengths are then
             padded to the longest, with their own last values; the mask is made here and not given.
-        **arguments : array or sequence of arrays
+        arguments, **more : mapping of, or arrays or sequences of arrays
             Arguments of the program by name, with the data sets along the leading axis. Those not named are shared.
+            The mapping is for names that are no keywords: ``mask``, ``observed`` and ``"lens.q"``, the field of a tree.
 
         Raises
         ------
@@ -250,7 +259,7 @@ class Problem:
         """
         from bayesastro.batch import stack  # a batch is made of problems
 
-        return stack(self, arguments, observed, mask)
+        return stack(self, {**(arguments or {}), **more}, observed, mask)
 
     def check(self) -> pd.DataFrame:
         """Which engines and neural methods can serve this problem, and why the others refuse.

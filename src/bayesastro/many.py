@@ -19,7 +19,7 @@ from bayesastro.drive import check_kinds, interruptions, next_block, run_identit
 from bayesastro.fingerprint import data_fingerprint
 from bayesastro.inference.alone import run_alone
 from bayesastro.inference.engine import Draws, Engine, Progress, Rows
-from bayesastro.inference.lanes import on_one_device, over_lanes
+from bayesastro.inference.lanes import on_one_device, over_lanes, vectorised
 from bayesastro.many_result import build_many
 from bayesastro.precision import Precision, to_numpy, validate_precision, working_precision
 from bayesastro.problem import Problem, Views
@@ -234,7 +234,7 @@ def _compiled(engine: Engine, views: Views, axes: tuple[Any, ...], size: int) ->
     def init(keys: jax.Array, data: Data, points: jax.Array | None) -> Any:
         with on_one_device():
             one = functools.partial(engine.init, views)
-            return jax.vmap(one, in_axes=(0, in_axes, None if points is None else 0))(keys, data, points)
+            return vectorised(one, size, (0, in_axes, None if points is None else 0))(keys, data, points)
 
     def advance(keys: jax.Array, state: Any, data: Data, num_steps: jax.Array) -> Any:
         def one(key: jax.Array, state: Any, data: Data, num_steps: jax.Array) -> Any:

@@ -5,12 +5,13 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from astropy.wcs import WCS
 from matplotlib.colors import to_hex
 from matplotlib.path import Path
 from scipy import stats
 
 import bayesastro as ba
-from bayesastro.plots import COLORS
+from bayesastro.plots import COLORS, axis_label
 
 NUM_DRAWS = 5000
 
@@ -49,8 +50,8 @@ def test_one_panel_for_each_pair_of_scalars():
     assert isinstance(figure, mpl.figure.Figure)
     grid = panels(figure)
     assert grid.shape == (2, 2)  # the vector is left out
-    assert [axis.get_xlabel() for axis in grid[-1]] == ["a", "b"]
-    assert grid[1, 0].get_ylabel() == "b"
+    assert [axis.get_xlabel() for axis in grid[-1]] == ["$a$", "$b$"]
+    assert grid[1, 0].get_ylabel() == "$b$"
     assert not figure.legends
     figure.canvas.draw()
 
@@ -58,7 +59,7 @@ def test_one_panel_for_each_pair_of_scalars():
 def test_variables_come_in_the_order_asked_for_and_with_labels():
     figure = ba.plot.corner(result(), ["b", "a"], labels={"a": r"$\alpha$ [mag]", "unused": "?"})
     grid = panels(figure)
-    assert [axis.get_xlabel() for axis in grid[-1]] == ["b", r"$\alpha$ [mag]"]
+    assert [axis.get_xlabel() for axis in grid[-1]] == ["$b$", r"$\alpha$ [mag]"]
     assert grid[1, 0].get_ylabel() == r"$\alpha$ [mag]"
 
 
@@ -223,3 +224,181 @@ def test_band_takes_colour_label_and_style_of_the_median(axis):
     assert (line.get_color(), line.get_label(), line.get_linestyle()) == (COLORS[1], "model", "--")
     assert {to_hex(polygon.get_facecolor()[0]) for polygon in axis.collections} == {COLORS[1]}
     assert [text.get_text() for text in axis.legend().get_texts()] == ["model"]
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "label"),
+    [
+        ("theta_E", "arcsec", r"$\theta_{E}$ [arcsec]"),
+        ("H0", "", "$H_{0}$"),
+        ("gamma1", "", r"$\gamma_{1}$"),
+        ("w0_a", "", "$w_{0,a}$"),
+        ("source_R", "", "source_R"),
+        ("v[1, 2]", "km / s", "$v$[1, 2] [km / s]"),
+        ("period", "d", "period [d]"),
+    ],
+)
+def test_symbols_are_set_in_latex_with_their_units(name, unit, label):
+    assert axis_label(name, unit) == label
+    plt.figure().suptitle(label).figure.canvas.draw()
+
+
+def chains(shift=0.0, num_draws=400):
+    """Four chains of a scalar and of a vector, the last chain off by so many standard deviations."""
+    rng = np.random.default_rng(3)
+    a = rng.normal(5.0, 2.0, (4, num_draws))
+    a[3] += 2.0 * shift
+    diverging = np.zeros(a.shape, bool)
+    diverging[1, [7, 50]] = True
+    tree = arviz_base.from_dict(
+        {"posterior": {"a": a, "v": rng.normal(size=(*a.shape, 2))}, "sample_stats": {"diverging": diverging}}
+    )
+    tree["posterior"]["a"].attrs["units"] = "km / s"
+    return tree
+
+
+def test_trace_shows_every_chain_and_every_divergence():
+    figure = ba.plot.trace(chains())
+    axes = np.array(figure.axes).reshape(3, 2)
+    assert [axis.get_ylabel() for axis in axes[:, 1]] == ["$a$ [km / s]", "$v$[0]", "$v$[1]"]
+    *lines, ticks = axes[0, 1].lines
+    np.testing.assert_array_equal([line.get_ydata() for line in lines], chains()["posterior"]["a"].values)
+    np.testing.assert_array_equal(ticks.get_xdata(), [7, 50])
+    assert len(axes[0, 0].patches) == 4
+
+
+@pytest.mark.parametrize(("shift", "is_inside"), [(0.0, True), (0.8, False)])
+def test_ranks_leave_the_band_where_chains_disagree(shift, is_inside):
+    axis = ba.plot.rank(chains(shift), ["a"]).axes[0]
+    low, high = band_ends(axis.collections[0])
+    lines = [line.get_ydata() for line in axis.lines[:4]]
+    assert all(np.all((line >= low - 1e-9) & (line <= high + 1e-9)) for line in lines) is is_inside
+    assert axis.get_title() == "$a$ [km / s]"
+
+
+def band_ends(collection):
+    """Lower and upper ends of a filled band at its abscissae."""
+    vertices = collection.get_paths()[0].vertices
+    places = np.unique(vertices[:, 0])
+    ends = np.array([[side(vertices[vertices[:, 0] == x, 1]) for side in (np.min, np.max)] for x in places])
+    return ends.T
+
+
+def test_ranks_need_independent_chains():
+    with pytest.raises(ValueError, match=r"it has one chain\. Use `trace`"):
+        ba.plot.rank(result().isel(chain=[0]))
+    walkers = chains()
+    walkers.attrs["chains_are"] = "walkers"
+    with pytest.raises(ValueError, match="its walkers depend on each other"):
+        ba.plot.rank(walkers)
+
+
+def test_pictures_are_drawn_on_the_axes_given():
+    figure, axes = plt.subplots(3, 3)
+    assert ba.plot.trace(chains(), "a", axes=axes[:1, :2]) is figure
+    assert ba.plot.rank(chains(), "a", axes=axes[1, :1]) is figure
+    assert ba.plot.evidence(evidences(), axis=axes[2, 0]) is figure
+    assert ba.plot.field(sky(), "flux", axes=axes[2, 1:]) is figure
+    assert ba.plot.predictive(predictions(), axes=axes[:2, 2]) is figure
+    with pytest.raises(
+        ValueError, match=r"`axes` must have shape \(1, 2\), one for each scalar shown, but \(3,\) came"
+    ):
+        ba.plot.trace(chains(), "a", axes=axes[0])
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: ba.plot.trace(chains(), ["b"]), "no variable `b` in `posterior`; it has a, v"),
+        (lambda: ba.plot.trace(result(z=np.ones((2, NUM_DRAWS)) * 1j), "z"), "`z` is complex"),
+        (lambda: ba.plot.trace(result(w=np.ones((2, NUM_DRAWS, 30))), "w"), "At most 20 scalars fit"),
+        (lambda: ba.plot.evidence({}), "but none came"),
+        (lambda: ba.plot.evidence({"m": result()}), "that of `m` has none. Fit with `NestedSampler` or `SMC`"),
+        (lambda: ba.plot.field(result(), "v"), r"`v` has shape \(3,\)"),
+        (lambda: ba.plot.predictive(result()), "needs predictions and data"),
+        (lambda: ba.plot.predictive(predictions(), x=np.arange(3)), r"`x` must have the shape of `y`, \(30,\)"),
+        (lambda: ba.plot.predictive(predictions(more=True)), "several observed sites: y, z"),
+        (
+            lambda: ba.plot.predictive(predictions(more=True), "z"),
+            r"one or two dimensions, but `z` has shape \(2, 2, 2\)",
+        ),
+    ],
+)
+def test_what_pictures_cannot_show_is_refused(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()
+    assert not plt.get_fignums()
+
+
+def test_by_default_the_first_twenty_scalars_are_shown():
+    figure = ba.plot.trace(result(w=np.ones((2, NUM_DRAWS, 30)), z=np.ones((2, NUM_DRAWS)) * 1j))
+    assert len(figure.axes) == 40
+
+
+def evidences():
+    results = {name: result() for name in ("flat", "curved")}
+    for (value, error), one in zip(((-10.0, 0.2), (-13.5, 0.3)), results.values(), strict=True):
+        one.attrs |= {"log_evidence": value, "log_evidence_err": error}
+    return results
+
+
+def test_evidences_are_bars_behind_the_best():
+    axis = ba.plot.evidence(evidences()).axes[0]
+    assert [bar.get_width() for bar in axis.patches] == [-3.5, 0.0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["curved", "flat"]
+    assert axis.get_xlabel() == "log-evidence less that of flat"
+
+
+def sky():
+    rng = np.random.default_rng(1)
+    tree = arviz_base.from_dict({"posterior": {"flux": 3.0 + rng.normal(size=(2, 50, 6, 9))}})
+    tree["posterior"]["flux"].attrs["units"] = "Jy / sr"
+    return tree
+
+
+def test_fields_are_shown_by_mean_and_error_on_the_sky():
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [150.0, 2.0], [-0.01, 0.01]
+    left, right, *bars = ba.plot.field(sky(), "flux", wcs=wcs).axes
+    draws = sky()["posterior"]["flux"].values
+    np.testing.assert_allclose(left.images[0].get_array(), draws.mean((0, 1)))
+    np.testing.assert_allclose(right.images[0].get_array(), draws.std((0, 1)))
+    assert left.wcs is wcs
+    assert (left.get_xlabel(), left.get_ylabel()) == ("right ascension", "declination")
+    assert bars[0].get_ylabel() == "flux [Jy / sr]"
+    relative = ba.plot.field(sky(), "flux", relative=True)
+    np.testing.assert_allclose(relative.axes[1].images[0].get_array(), draws.std((0, 1)) / draws.mean((0, 1)))
+    assert relative.axes[3].get_ylabel() == "relative"
+
+
+def predictions(more=False, image=False):
+    rng = np.random.default_rng(2)
+    shape = (5, 6) if image else (30,)
+    groups = {
+        "posterior_predictive": {"y": rng.normal(size=(1, 500, *shape))},
+        "observed_data": {"y": rng.normal(size=shape)},
+    }
+    if more:
+        groups["posterior_predictive"]["z"], groups["observed_data"]["z"] = (
+            np.zeros((1, 500, 2, 2, 2)),
+            np.zeros((2, 2, 2)),
+        )
+    return arviz_base.from_dict(groups, check_conventions=False)
+
+
+def test_predictions_of_a_curve_have_bands_and_residuals():
+    x = np.random.default_rng(0).permutation(30)
+    upper, lower = ba.plot.predictive(predictions(), x=x, sigma=np.ones(30), xlabel="time [d]").axes
+    draws, observed = (predictions()[group]["y"].values for group in ("posterior_predictive", "observed_data"))
+    np.testing.assert_allclose(upper.lines[0].get_ydata(), np.median(draws[0], 0)[np.argsort(x)])
+    np.testing.assert_allclose(lower.lines[0].get_ydata(), (observed - draws[0].mean(0)) / draws[0].std(0))
+    assert (lower.get_xlabel(), upper.get_ylabel()) == ("time [d]", "$y$")
+
+
+def test_predictions_of_an_image_are_beside_it():
+    tree = predictions(image=True)
+    images = [axis.images[0].get_array() for axis in ba.plot.predictive(tree).axes[:3]]
+    draws, observed = tree["posterior_predictive"]["y"].values[0], tree["observed_data"]["y"].values
+    expected = (observed, draws.mean(0), (observed - draws.mean(0)) / draws.std(0))
+    for image, right in zip(images, expected, strict=True):
+        np.testing.assert_allclose(image, right)

@@ -1,6 +1,7 @@
-"""The command line: ``bayesastro demo`` and ``bayesastro calibrate``."""
+"""The command line: one command for each thing that one does with a model or a result."""
 
 import functools
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,24 @@ __all__ = ["main"]
 def cli(context: click.Context, debug: bool, no_cache: bool) -> None:
     """Bayesian inference for astronomy: one NumPyro program, every engine, calibrated posteriors."""
     context.obj = {"cache": not no_cache}
+
+
+KINDS = ("corner", "trace", "rank", "evidence", "field")
+
+READABLE = click.Path(exists=True, path_type=Path)
+
+
+def _json_option(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option("--json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def _engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """An engine by name, and its settings."""
+    name = click.option("--engine", default="nuts", show_default=True, help="Name of the engine, in any case.")
+    settings = click.option(
+        "--set", "options", multiple=True, metavar="NAME=VALUE", help="A setting of the engine; may be repeated."
+    )
+    return name(settings(command))
 
 
 def _run_options(folder: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -55,9 +74,52 @@ def demo(settings: dict[str, bool], out: Path, seed: int, quiet: bool) -> None:
 
 
 @cli.command()
+@_json_option
+def models(json: bool) -> None:
+    """List all programs of the package: what they are, their data, the engines to try, the papers they follow.
+
+    \b
+    Example:
+      bayesastro models
+    """
+    from bayesastro.commands.listing import run
+
+    run(json=json, echo=click.echo)
+
+
+@cli.command()
 @click.argument("model")
-@click.option("--engine", default="nuts", show_default=True, help="Name of the engine, in any case.")
-@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="A setting of the engine; may be repeated.")
+@_engine_options
+@click.option("--start", type=READABLE, help="Result of another engine to start from.")
+@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), help="Seconds after which to stop.")
+@click.option("--precision", type=click.Choice(["double", "single"]), default="double", show_default=True)
+@_json_option
+@_run_options("fit")
+def fit(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices: Any) -> None:
+    """Fit a model and say how far to trust the result.
+
+    MODEL is a name below bayesastro.models (cosmology.bao), or module:function of a function that returns a Problem.
+    Writes the result (netCDF) and its pictures. Ctrl-C and the time limit write what there is; the same command goes on
+    from there. The exit code is 130 after Ctrl-C.
+
+    \b
+    Examples:
+      bayesastro fit cosmology.bao --engine nuts --set num_draws=2000
+      bayesastro fit mymodels:build --engine nestedsampler --out nested --json
+    """
+    _keep_compiled(settings)
+    from bayesastro.commands.fitting import run
+
+    status = run(model, out, progress=not quiet, echo=click.echo, **choices).attrs["status"]
+    if status != "complete":
+        click.echo(f"{status}; to go on: {shlex.join(['bayesastro', *sys.argv[1:]])}", err=True)
+    if status == "interrupted":
+        raise click.exceptions.Exit(130)
+
+
+@cli.command()
+@click.argument("model")
+@_engine_options
 @click.option("--num", type=click.IntRange(min=1), default=300, show_default=True, help="Number of simulations.")
 @click.option(
     "--near", type=click.Choice(["prior", "observed"]), default="prior", show_default=True, help="Where to simulate."
@@ -65,6 +127,7 @@ def demo(settings: dict[str, bool], out: Path, seed: int, quiet: bool) -> None:
 @click.option(
     "--false-alarm", type=float, default=0.01, show_default=True, help="Rate of failures of right posteriors."
 )
+@_json_option
 @_run_options("calibration")
 def calibrate(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices: Any) -> None:
     """Say whether an engine's posteriors of a model are right, by simulations of which the truth is known.
@@ -78,10 +141,72 @@ def calibrate(settings: dict[str, bool], model: str, out: Path, quiet: bool, **c
       bayesastro calibrate mymodels:build --engine mclmc --set num_draws=2000 --near observed
     """
     _keep_compiled(settings)
-    from bayesastro.calibration.command import run
+    from bayesastro.commands.calibrating import run
 
     if run(model, out, progress=not quiet, echo=click.echo, **choices) != "pass":
         raise click.exceptions.Exit(1)
+
+
+@cli.command()
+@click.argument("model")
+@click.argument("engines", nargs=-1, required=True)
+@_json_option
+@_run_options("crosscheck")
+def crosscheck(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices: Any) -> None:
+    """Fit a model with several ENGINES and say whether they agree.
+
+    Writes their results (netCDF) and a picture of their shifts. The exit code is 1 if the verdict is "fail".
+
+    \b
+    Example:
+      bayesastro crosscheck cosmology.bao nuts nestedsampler smc
+    """
+    _keep_compiled(settings)
+    from bayesastro.commands.crosschecking import run
+
+    if run(model, out, progress=not quiet, echo=click.echo, **choices) != "pass":
+        raise click.exceptions.Exit(1)
+
+
+@cli.command()
+@click.argument("result", type=READABLE)
+@_json_option
+def info(result: Path, json: bool) -> None:
+    """Say what a RESULT holds, and how far to trust it: engine, seed, versions, summary, findings.
+
+    \b
+    Examples:
+      bayesastro info fit/result.nc
+      bayesastro info calibration/calibration.nc --json
+    """
+    from bayesastro.commands.telling import run
+
+    run(result, json=json, echo=click.echo)
+
+
+@cli.command()
+@click.argument("results", nargs=-1, required=True, type=READABLE)
+@click.option("--kind", type=click.Choice(KINDS), default="corner", show_default=True, help="Of picture.")
+@click.option("--var", "names", multiple=True, metavar="NAME", help="A variable to show; may be repeated.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("plot.png"),
+    show_default=True,
+    help="File to write.",
+)
+def plot(results: tuple[Path, ...], kind: str, names: tuple[str, ...], out: Path) -> None:
+    """Draw a picture of one or several RESULTS (corner and evidence) into a PNG file.
+
+    \b
+    Examples:
+      bayesastro plot fit/result.nc --var Omega_m --var hrd
+      bayesastro plot nuts/result.nc nested/result.nc --kind corner --out both.png
+      bayesastro plot fit/result.nc --kind rank
+    """
+    from bayesastro.commands.plotting import run
+
+    run(results, kind, out, names=names, echo=click.echo)
 
 
 def _keep_compiled(settings: dict[str, bool]) -> None:

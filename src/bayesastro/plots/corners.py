@@ -1,20 +1,17 @@
-"""Pictures of results: each function returns a figure or draws on an axis that it is given."""
+"""Corner plots."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import corner as corner_library
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-__all__ = ["COLORS", "band", "corner"]
+from bayesastro.plots.style import axis_label, colors
 
-COLORS = ("#1b5e9b", "#d1602d", "#3a8f5c", "#7a4b9a", "#8a6d3b")
-"""Line colours that stay apart for colour-blind readers and in print."""
+__all__ = ["corner"]
 
 
 def corner(
@@ -35,7 +32,7 @@ def corner(
     var_names : sequence of str, optional
         Scalar variables of the posterior; by default all real ones that the results share.
     labels : mapping of str to str, optional
-        Axis labels by variable; LaTeX between dollar signs.
+        Axis labels by variable; LaTeX between dollar signs. By default the name, in LaTeX if it is a symbol.
     truths : mapping of str to float, optional
         Values to mark.
 
@@ -54,11 +51,11 @@ def corner(
         raise ValueError(f"`corner` needs more draws than variables, but there are {fewest} for {len(names)}.")
     ranges = [_range([draws[:, i] for draws in columns.values()]) for i in range(len(names))]
     figure = plt.figure(figsize=(2.2 * len(names) + 1, 2.2 * len(names) + 1))
-    for color, draws in zip(_colors(len(columns)), columns.values(), strict=True):
+    for color, draws in zip(colors(len(columns)), columns.values(), strict=True):
         corner_library.corner(
             draws,
             fig=figure,
-            labels=[(labels or {}).get(name, name) for name in names],
+            labels=[(labels or {}).get(name) or _label(list(named.values()), name) for name in names],
             range=ranges,
             truths=[truths.get(name) for name in names] if truths else None,
             truth_color="0.3",
@@ -79,34 +76,14 @@ def corner(
         if place is not None and place.rowspan == place.colspan:
             axis.autoscale(axis="y")
     if len(named) > 1:
-        lines = [Line2D([], [], color=color, lw=2) for color in _colors(len(named))]
+        lines = [Line2D([], [], color=color, lw=2) for color in colors(len(named))]
         figure.legend(lines, list(named), loc="upper right", frameon=False, fontsize=12)
     return figure
 
 
-def band(
-    axis: Axes, x: np.ndarray, curves: np.ndarray, *, color: str = COLORS[0], label: str | None = None, **style: Any
-) -> Axes:
-    """Posterior band of a curve: the median, and the central 68 % and 95 % at each abscissa.
-
-    Parameters
-    ----------
-    axis : matplotlib Axes
-    x : array, shape (n,)
-    curves : array, shape (draw, n)
-        The curve for each of a set of draws.
-    color, label : str
-        Of the median's line.
-    """
-    low2, low1, median, high1, high2 = np.quantile(curves, [0.023, 0.159, 0.5, 0.841, 0.977], axis=0)
-    axis.fill_between(x, low2, high2, color=color, alpha=0.2, lw=0)
-    axis.fill_between(x, low1, high1, color=color, alpha=0.35, lw=0)
-    axis.plot(x, median, color=color, lw=1.2, label=label, **style)
-    return axis
-
-
-def _colors(number: int) -> list[str]:
-    return [COLORS[i % len(COLORS)] for i in range(number)]
+def _label(results: Sequence[xr.DataTree], name: str) -> str:
+    units = {str(result["posterior"][name].attrs.get("units", "")) for result in results}
+    return axis_label(name, units.pop() if len(units) == 1 else "")
 
 
 def _shared_scalars(results: Sequence[xr.DataTree]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What ``bayesastro calibrate`` does: a model and an engine by name, a report and its picture in a folder."""
+"""Models and engines by their names on the command line."""
 
 import difflib
 import importlib
@@ -6,56 +6,17 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-from bayesastro.calibration.calibrate import Near, calibrate
 from bayesastro.inference import engines
 from bayesastro.inference.engine import Engine
-from bayesastro.output import prepare_folder, save_figure
 from bayesastro.problem import Problem
-from bayesastro.result import save
 
-__all__ = ["engine_named", "problem_named", "run"]
+__all__ = ["engine_named", "problem_named"]
 
-
-def run(
-    model: str,
-    out: Path,
-    *,
-    engine: str,
-    options: Sequence[str],
-    num: int,
-    seed: int,
-    near: Near,
-    false_alarm: float,
-    progress: bool = True,
-    echo: Callable[[str], None] = print,
-) -> str:
-    """Calibrate a model named on the command line; returns the verdict.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If there is no such model, engine or setting, or `calibrate` refuses.
-    OSError
-        If the folder cannot be written to.
-    """
-    matplotlib.use("Agg")
-    problem, chosen = problem_named(model), engine_named(engine, options)
-    prepare_folder(out)
-    report = calibrate(
-        problem, chosen, num_simulations=num, seed=seed, near=near, false_alarm=false_alarm, progress=progress
-    )
-    save(report.to_datatree(), out / "calibration.nc")
-    written = ["calibration.nc"]
-    if len(report.assessment.pit):
-        save_figure(report.plot(), out / "calibration.png")
-        written.append("calibration.png")
-    echo(f"{report}\n\n{report.summary().round(3).to_string()}\n\nWritten to {out}/: {', '.join(written)}")
-    return report.verdict
+VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 def problem_named(model: str) -> Problem:
@@ -64,7 +25,7 @@ def problem_named(model: str) -> Problem:
     Raises
     ------
     ValueError
-        If there is no such module or function.
+        If there is no such module or function, or the function needs arguments.
     TypeError
         If it returns no `Problem`.
     """
@@ -81,6 +42,11 @@ def problem_named(model: str) -> Problem:
         raise ValueError(
             f"There is no `{function}` in `{module}`. Name a model of the package, such as `cosmology.bao`, or "
             "`module:function` of a function that returns a `Problem`."
+        )
+    if needed := [p.name for p in _parameters(build) if p.default is p.empty and p.kind not in VARIADIC]:
+        raise ValueError(
+            f"`{model}` needs data: {', '.join(f'`{name}`' for name in needed)}. Write a function without arguments that "
+            "reads them and returns the `Problem`, and name it as `module:function`."
         )
     problem = build()
     if not isinstance(problem, Problem):
@@ -115,3 +81,11 @@ def engine_named(name: str, options: Sequence[str]) -> Engine:
         except json.JSONDecodeError:
             settings[key] = value  # a word
     return chosen(**settings)
+
+
+def _parameters(function: Callable[..., Any]) -> list[Parameter]:
+    """Those of a function; none of what is written in C and has no signature."""
+    try:
+        return list(signature(function).parameters.values())
+    except ValueError:
+        return []

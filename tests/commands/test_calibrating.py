@@ -6,7 +6,7 @@ import planted
 import pytest
 
 import bayesastro as ba
-from bayesastro.calibration.command import engine_named, problem_named
+from bayesastro.commands.naming import engine_named, problem_named
 from bayesastro.inference import engines
 
 
@@ -19,7 +19,7 @@ def calibrating(command):
 @pytest.fixture
 def with_planted(monkeypatch):
     """Offers the planted engine by name."""
-    monkeypatch.setattr("bayesastro.calibration.command.engines", lambda: [planted.Planted, *engines()])
+    monkeypatch.setattr("bayesastro.commands.naming.engines", lambda: [planted.Planted, *engines()])
 
 
 @pytest.mark.parametrize(("defect", "code"), [("none", 0), ("half width", 1)])

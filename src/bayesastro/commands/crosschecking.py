@@ -1,0 +1,51 @@
+"""What ``bayesastro crosscheck`` does: one model by several engines, and whether they agree."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+
+from bayesastro.agreement import crosscheck
+from bayesastro.commands.naming import engine_named, problem_named
+from bayesastro.commands.reporting import as_text, rows
+from bayesastro.output import prepare_folder, save_figure
+from bayesastro.result import save
+
+__all__ = ["run"]
+
+
+def run(
+    model: str,
+    out: Path,
+    *,
+    engines: Sequence[str],
+    seed: int,
+    progress: bool = True,
+    json: bool = False,
+    echo: Callable[[str], None] = print,
+) -> str:
+    """Fit a model by engines named on the command line, with their default settings; returns the verdict.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such model or engine, fewer than two are named, or one refuses.
+    OSError
+        If the folder cannot be written to.
+    """
+    matplotlib.use("Agg")
+    problem, chosen = problem_named(model), [engine_named(name, []) for name in engines]
+    prepare_folder(out)
+    agreement = crosscheck(problem, chosen, seed=seed, progress=progress)
+    written = []
+    for name, result in agreement.results.items():
+        written.append(f"{name}.nc")
+        save(result, out / written[-1])
+    save_figure(agreement.plot(), out / "agreement.png")
+    written.append("agreement.png")
+    if json:
+        tables = {"pairs": rows(agreement.summary()), "written": [str(out / name) for name in written]}
+        echo(as_text({"verdict": agreement.verdict, **tables}))
+    else:
+        echo(f"{agreement}\n\nWritten to {out}/: {', '.join(written)}")
+    return agreement.verdict

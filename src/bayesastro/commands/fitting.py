@@ -1,0 +1,86 @@
+"""What ``bayesastro fit`` does: a model and an engine by name, a result and its pictures in a folder."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import matplotlib
+import xarray as xr
+
+from bayesastro import plots
+from bayesastro.commands.naming import engine_named, problem_named
+from bayesastro.commands.reporting import as_text, findings, rows
+from bayesastro.diagnostics import diagnose
+from bayesastro.drive import fit
+from bayesastro.output import prepare_folder, save_figure
+from bayesastro.precision import Precision
+from bayesastro.result import load, save, summary
+
+__all__ = ["run"]
+
+MOST_IN_CORNER = 8
+
+
+def run(
+    model: str,
+    out: Path,
+    *,
+    engine: str,
+    options: Sequence[str],
+    start: Path | None,
+    seed: int,
+    time_limit: float | None,
+    precision: Precision,
+    progress: bool = True,
+    json: bool = False,
+    echo: Callable[[str], None] = print,
+) -> xr.DataTree:
+    """Fit a model named on the command line, or go on with the run that the folder holds; returns the result.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no such model, engine or setting, `fit` refuses, or the folder holds another run.
+    OSError
+        If the folder cannot be written to.
+    """
+    matplotlib.use("Agg")
+    problem, chosen = problem_named(model), engine_named(engine, options)
+    prepare_folder(out)
+    result = fit(
+        problem,
+        chosen,
+        seed=seed,
+        start=None if start is None else load(start),
+        checkpoint=out / "checkpoint",
+        time_limit=time_limit,
+        precision=precision,
+        progress=progress,
+    )
+    status, posterior = result.attrs["status"], result["posterior"]
+    if not posterior.sizes.get("chain", 0) * posterior.sizes.get("draw", 0):
+        echo(as_text({"model": model, "status": status, "written": []}) if json else "There are no draws yet.")
+        return result
+    save(result, out / "result.nc")
+    written = ["result.nc", *_pictures(result, out)]
+    table, diagnosis = summary(result), diagnose(result)
+    if json:
+        facts = {"model": model, "engine": result.attrs["engine"], "status": status, "log_evidence": None}
+        facts |= {name: result.attrs[name] for name in ("log_evidence", "log_evidence_err") if name in result.attrs}
+        paths = [str(out / name) for name in written]
+        echo(as_text({**facts, "summary": rows(table), "findings": findings(diagnosis), "written": paths}))
+    else:
+        echo(f"{problem}\n\n{table.to_string()}\n\n{diagnosis}\n\nWritten to {out}/: {', '.join(written)}")
+    return result
+
+
+def _pictures(result: xr.DataTree, out: Path) -> list[str]:
+    """Those that the draws are enough for; their names."""
+    chains, draws = (result["posterior"].sizes[name] for name in ("chain", "draw"))
+    shown = [n for n, v in result["posterior"].data_vars.items() if v.ndim == 2 and v.dtype.kind in "iuf"]
+    names = list(map(str, shown))[:MOST_IN_CORNER]
+    save_figure(plots.trace(result), out / "trace.png")
+    written = ["trace.png"]
+    if names and chains * draws > len(names):
+        save_figure(plots.corner(result, names), out / "corner.png")
+        written.append("corner.png")
+    return written

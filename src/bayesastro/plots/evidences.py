@@ -1,0 +1,47 @@
+"""Evidences of models beside each other."""
+
+from collections.abc import Mapping
+from typing import cast
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bayesastro.plots.style import COLORS
+
+__all__ = ["evidence"]
+
+
+def evidence(results: Mapping[str, xr.DataTree], *, axis: Axes | None = None) -> Figure:
+    """Bars of log-evidences less that of the best model, with their errors.
+
+    Parameters
+    ----------
+    results : mapping of str to DataTree
+        Results with evidences (from `NestedSampler` or `SMC`), by the name of the model.
+    axis : Axes, optional
+
+    Raises
+    ------
+    ValueError
+        If there is no result, or one has no evidence.
+    """
+    without = [name for name, result in results.items() if "log_evidence" not in result.attrs]
+    if without or not results:
+        what = f"that of `{without[0]}` has none" if without else "none came"
+        raise ValueError(f"`evidence` needs results with evidences, but {what}. Fit with `NestedSampler` or `SMC`.")
+    values = np.array([float(result.attrs["log_evidence"]) for result in results.values()])
+    errors = np.array([float(result.attrs.get("log_evidence_err", 0.0)) for result in results.values()])
+    if axis is None:
+        _, axis = plt.subplots(figsize=(6, 0.5 * len(results) + 1), layout="constrained")
+    order = np.argsort(values)
+    places, names = np.arange(len(order)), list(results)
+    axis.barh(
+        places, values[order] - values.max(), xerr=errors[order], height=0.6, color=COLORS[0], ecolor="0.2", capsize=3
+    )
+    axis.set_yticks(places, [names[i] for i in order])
+    axis.axvline(0, color="0.6", lw=0.8)
+    axis.set_xlabel(f"log-evidence less that of {names[order[-1]]}")
+    return cast(Figure, axis.get_figure(root=True))

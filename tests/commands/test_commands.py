@@ -1,0 +1,231 @@
+"""`bayesastro models, fit, crosscheck, info, plot`: files, exit codes, JSON, going on after an interruption."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.image
+import matrix
+import numpy as np
+import pytest
+import xarray as xr
+
+import bayesastro as ba
+from bayesastro.commands import fitting
+from bayesastro.models.catalogue import CATALOGUE
+
+MODEL = """
+import numpyro, numpyro.distributions as dist, numpy as np
+import bayesastro as ba
+
+
+def program(sigma):
+    a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+    numpyro.sample("y", dist.Normal(a, sigma))
+
+
+def build():
+    return ba.Problem(program, np.ones(20), observed={"y": np.linspace(-1.0, 2.0, 20)})
+"""
+
+QUICK = ("--set", "num_chains=2", "--set", "num_warmup=200", "--set", "num_draws=300", "--quiet")
+
+
+@pytest.fixture
+def run(command, tmp_path, monkeypatch):
+    """A command, in a folder with a model of its own."""
+    (tmp_path / "mine.py").write_text(MODEL)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    return lambda *arguments: command("--no-cache", *arguments)
+
+
+def is_picture(path):
+    pixels = matplotlib.image.imread(path)
+    return min(pixels.shape[:2]) > 100 and len(np.unique(pixels[..., 0])) > 20
+
+
+def test_a_fit_writes_its_result_and_pictures(run, tmp_path):
+    code, out, err = run("fit", "mine:build", *QUICK, "--out", "here")
+    assert (code, err) == (0, "")
+    assert str(ba.diagnose(ba.load(tmp_path / "here" / "result.nc"))) in out
+    assert out.endswith("Written to here/: result.nc, trace.png, corner.png\n")
+    result = ba.load(tmp_path / "here" / "result.nc")
+    assert ba.summary(result).to_string() in out
+    # The posterior of a Gaussian mean, in closed form.
+    assert float(result["posterior"]["a"].mean()) == pytest.approx(10 / 21, abs=5 * (1 / 21) ** 0.5 / 200**0.5)
+    assert is_picture(tmp_path / "here" / "trace.png")
+    assert is_picture(tmp_path / "here" / "corner.png")
+
+
+def test_a_fit_in_json(run):
+    code, out, _ = run("fit", "mine:build", "--engine", "smc", "--set", "num_particles=300", "--quiet", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert (found["engine"], found["status"]) == ("SMC", "complete")
+    assert found["summary"]["a"]["mean"] == pytest.approx(10 / 21, abs=0.1)
+    assert isinstance(found["log_evidence"], float)
+    assert found["written"] == ["fit/result.nc", "fit/trace.png", "fit/corner.png"]
+
+
+def test_a_fit_cut_short_goes_on_with_the_same_command(run, tmp_path):
+    long = ("fit", "mine:build", "--set", "num_chains=2", "--set", "num_draws=100000", "--quiet")
+    code, out, err = run(*long, "--time-limit", "1e-6")
+    assert (code, out) == (0, "There are no draws yet.\n")
+    assert err.startswith("time limit reached; to go on: ")
+    assert not (tmp_path / "fit" / "result.nc").exists()
+    for _ in range(50):  # however slow the machine, the first draws come some time
+        if not (tmp_path / "fit" / "result.nc").exists():
+            code, out, err = run(*long, "--time-limit", "2")
+    assert (code, err.partition(";")[0]) == (0, "time limit reached")
+    assert "incomplete [run]" in out
+    assert ba.load(tmp_path / "fit" / "result.nc").attrs["status"] == "time limit reached"
+    code, _, err = run(*long)
+    assert (code, err) == (0, "")
+    again = ba.load(tmp_path / "fit" / "result.nc")
+    assert (again.attrs["status"], again["posterior"].sizes["draw"]) == ("complete", 100000)
+    code, out, err = run(*long, "--seed", "7")
+    assert (code, out) == (1, "")
+    assert err.count("\n") == 1
+    assert "checkpoint" in err
+
+
+def test_ctrl_c_leaves_a_result_and_exit_code_130(run, monkeypatch, tmp_path):
+    """As `fit` itself returns it, after the block in which the signal came."""
+    whole = fitting.fit
+
+    def fit(*args, **kwargs):
+        result = whole(*args, **kwargs)
+        result.attrs["status"] = "interrupted"
+        return result
+
+    monkeypatch.setattr(fitting, "fit", fit)
+    code, out, err = run("fit", "mine:build", *QUICK)
+    assert code == 130
+    assert err == f"interrupted; to go on: bayesastro --no-cache fit mine:build {' '.join(QUICK)}\n"
+    assert "Written to fit/" in out
+    assert ba.load(tmp_path / "fit" / "result.nc").attrs["status"] == "interrupted"
+
+
+def test_a_fit_starts_from_the_result_of_another(run, tmp_path):
+    assert run("fit", "mine:build", "--engine", "pathfinder", "--quiet", "--out", "first")[0] == 0
+    assert run("fit", "mine:build", *QUICK, "--start", "first/result.nc", "--out", "second")[0] == 0
+    assert ba.load(tmp_path / "second" / "result.nc").attrs["engine"] == "NUTS"
+
+
+def test_models_that_need_data_say_so(run):
+    code, _, err = run("fit", "cosmology.tripp")
+    assert code == 1
+    assert "`cosmology.tripp` needs data: `table`. Write a function without arguments" in err
+
+
+def test_crosscheck(run, tmp_path):
+    code, out, err = run("crosscheck", "mine:build", "nuts", "smc", "--quiet")
+    assert (code, err) == (0, "")
+    assert out.startswith("pass: 2 engines")
+    assert out.endswith("Written to crosscheck/: NUTS.nc, SMC.nc, agreement.png\n")
+    assert is_picture(tmp_path / "crosscheck" / "agreement.png")
+    code, out, _ = run("crosscheck", "mine:build", "nuts", "smc", "--quiet", "--json", "--out", "again")
+    assert json.loads(out)["pairs"]["NUTS – SMC"]["agree"] is True
+    code, out, err = run("crosscheck", "mine:build", "nuts")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Two results with evidences and a map, in folders of their own."""
+    rng = np.random.default_rng(0)
+    for name, evidence in (("one", -3.0), ("two", -5.0)):
+        draws = {
+            "a": (("chain", "draw"), rng.normal(size=(2, 200))),
+            "m": (("chain", "draw", "y", "x"), rng.normal(size=(2, 200, 4, 5))),
+        }
+        tree = xr.DataTree.from_dict({"posterior": xr.Dataset(draws)})
+        tree.attrs = {
+            "engine": "SMC",
+            "status": "complete",
+            "log_evidence": evidence,
+            "log_evidence_err": 0.1,
+            "note": "x" * 300,
+        }
+        tree.attrs["program_fingerprint"] = name
+        (tmp_path / name).mkdir()
+        ba.save(tree, tmp_path / name / "result.nc")
+    return "one/result.nc", "two/result.nc"
+
+
+def test_info_tells_what_a_result_holds(run, results):
+    code, out, err = run("info", results[0])
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert "engine               SMC" in lines
+    assert "posterior: a 2×200, m 2×200×4×5" in lines
+    assert f"note                 {'x' * 97}..." in lines
+    code, out, _ = run("info", results[0], "--json")
+    found = json.loads(out)
+    assert found["attributes"]["log_evidence"] == -3.0
+    assert found["groups"]["posterior"] == {"a": [2, 200], "m": [2, 200, 4, 5]}
+    assert set(found["summary"]) == {"a", *(f"m[{i}, {j}]" for i in range(4) for j in range(5))}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--kind", "corner", "--var", "a"], None),
+        (["--kind", "trace", "--var", "a"], None),
+        (["--kind", "rank", "--var", "a"], None),
+        (["--kind", "field", "--var", "m"], None),
+        (["--kind", "field"], "needs one variable. Name it with `--var`"),
+        (["--kind", "rank", "--var", "b"], "no variable `b`"),
+    ],
+)
+def test_pictures_of_one_result(run, results, tmp_path, arguments, message):
+    code, out, err = run("plot", results[0], *arguments, "--out", "picture.png")
+    if message:
+        assert (code, out) == (1, "")
+        assert message in err
+        assert not (tmp_path / "picture.png").exists()
+    else:
+        assert (code, out, err) == (0, "Written: picture.png\n", "")
+        assert is_picture(tmp_path / "picture.png")
+
+
+def test_pictures_of_several_results(run, results, tmp_path):
+    for kind in ("corner", "evidence"):
+        assert run("plot", *results, "--kind", kind, "--out", f"{kind}.png") == (0, f"Written: {kind}.png\n", "")
+        assert is_picture(tmp_path / f"{kind}.png")
+    code, _, err = run("plot", *results, "--kind", "trace")
+    assert code == 1
+    assert "is of one result, but 2 came" in err
+    code, _, err = run("plot", results[0], results[0])
+    assert code == 1
+    assert "Two of the results have the same name" in err
+
+
+def test_every_model_is_in_the_catalogue_and_described(run):
+    code, out, _ = run("models", "--json")
+    assert code == 0
+    found = {entry["name"]: entry for entry in json.loads(out)["models"]}
+    assert set(found) == {entry.name for entry in CATALOGUE} == {name.split()[0] for name in matrix.MODELS}
+    for name, entry in found.items():
+        assert entry["what"].endswith("."), name
+        assert entry["data"], name
+        assert "`" not in entry["source"] + entry["what"], name
+    text = run("models")[1]
+    assert "cosmology.bao: Flat ΛCDM from baryon acoustic oscillations alone.\n" in text
+    assert "    source   DESI Collaboration 2025, arXiv:2503.14738" in text
+
+
+def test_help_of_every_command_has_an_example(run):
+    for name in ("models", "fit", "calibrate", "crosscheck", "info", "plot", "demo"):
+        code, out, _ = run(name, "--help")
+        assert code == 0
+        assert f"bayesastro {name}" in out.split("Example")[1]
+
+
+def test_the_installed_command_lists_models(tmp_path):
+    script = Path(sys.executable).with_name("bayesastro")
+    done = subprocess.run([script, "models"], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert "lensing.parametric: " in done.stdout
+    assert done.stderr == ""

@@ -41,6 +41,18 @@ def test_density_equals_the_dense_one(change):
     assert lens.log_likelihood(theta)["image"] == pytest.approx(dense_logpdf(lens, theta), rel=1e-6)
 
 
+def test_isothermal_mass_is_the_power_law_of_slope_two(lens):
+    isothermal = small_lens(mass="isothermal")
+    theta = truth(lens) | {"gamma": 2.0}
+    assert {site.name for site in lens.parameters} - {site.name for site in isothermal.parameters} == {"gamma"}
+    without = {name: value for name, value in theta.items() if name != "gamma"}
+    expected = lens.log_likelihood(theta)["image"]
+    assert isothermal.log_likelihood(without)["image"] == pytest.approx(expected, rel=1e-9)
+    np.testing.assert_allclose(
+        parametric.light_of(isothermal, without).source, parametric.light_of(lens, theta).source, rtol=1e-6
+    )
+
+
 def test_prior_density(lens):
     theta = truth(lens)
     prior = lens.log_prior(theta)
@@ -150,6 +162,7 @@ def changed(name, value, place=(2, 3)):
         ({"pixel_scale": 0.0}, "`pixel_scale` must be a positive number"),
         ({"lens_light": "gaussian"}, '"sersic", "smooth" or "subtracted"'),
         ({"num_sources": 0}, "must be at least 1"),
+        ({"mass": "nfw"}, '`mass` must be "power_law" or "isothermal", but \'nfw\' came'),
     ],
 )
 def test_bad_input_is_refused(bad, message):

@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint bench clean help
+.PHONY: demo test test-slow lint docs bench clean help
 
 help:
 	@echo "make demo       install the core into .venv and fit real data; results in demo/"
 	@echo "make test       install what the tests need and run them"
 	@echo "make test-slow  run the slow statistical tests too"
 	@echo "make lint       formatting, lint, types"
+	@echo "make docs       build the documentation into docs/_build"
 	@echo "make bench      time the workloads against their peers"
 
 $(VENV)/python:
@@ -44,6 +45,9 @@ test-slow: $(VENV)/test
 lint: $(VENV)/test
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright --pythonpath $(BIN)/python
 
+docs: $(VENV)/test
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build && echo "see docs/_build/index.html"
+
 $(VENV)/peers: $(VENV)/test
 	@echo "installing the peers to compare with"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test,peers]"
@@ -53,4 +57,4 @@ bench: $(VENV)/peers
 	@$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo docs/_build docs/gallery docs/reference .pytest_cache .ruff_cache

@@ -68,7 +68,7 @@ def thinned_score(held_out: ArrayLike, expected: ArrayLike, probability: float) 
     Parameters
     ----------
     held_out : array of int
-    expected : array, shape (draw, *shape of held_out) or that of held_out
+    expected : array, shape (draw, ...) with that of `held_out` behind, or that alone
         Means of the counts that were kept: at posterior draws, or one estimate of them.
     probability : float
         With which counts were kept.

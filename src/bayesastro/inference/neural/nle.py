@@ -43,8 +43,7 @@ class NLE(Trainer):
         What the layers over the parameters hand on to the density.
     engine : Engine
         That draws from the posterior.
-    transforms, num_ensemble, learning_rate, weight_decay, batch_size, max_epochs, patience, validation_fraction,
-    time_limit
+    transforms, num_ensemble, learning_rate, weight_decay, batch_size, max_epochs, patience, validation_fraction, time_limit
         As for :class:`NPE`; the likelihoods of an ensemble are averaged.
 
     References

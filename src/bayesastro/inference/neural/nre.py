@@ -38,8 +38,7 @@ class NRE(SummaryTrainer):
         Of the summaries of observed sites, as for :class:`NPE`; dropout acts in training only.
     engine : Engine
         That draws from the posterior.
-    transforms, num_ensemble, learning_rate, weight_decay, batch_size, max_epochs, patience, validation_fraction,
-    time_limit
+    transforms, num_ensemble, learning_rate, weight_decay, batch_size, max_epochs, patience, validation_fraction, time_limit
         As for :class:`NPE`; the ratios of an ensemble are averaged.
 
     References

@@ -47,8 +47,7 @@ class TMNRE(SummaryTrainer):
         Rounds end when what is left is more than this share of what was there.
     num_contrasts, hidden, embeddings, num_features, dropout
         As for :class:`NRE`.
-    transforms, num_ensemble, learning_rate, weight_decay, batch_size, max_epochs, patience, validation_fraction,
-    time_limit
+    transforms, num_ensemble, learning_rate, weight_decay, batch_size, max_epochs, patience, validation_fraction, time_limit
         As for :class:`NPE`.
 
     References

@@ -24,9 +24,10 @@ from bayesastro.models.lensing.slacs import slacs_problem
 from bayesastro.precision import Precision
 from benchmarks.data_folder import data_folder
 
-__all__ = ["run"]
+__all__ = ["ENGINE", "PATHS", "run"]
 
 PATHS = Pathfinder(num_paths=12, num_draws=50, num_elbo_draws=2, num_starts=1000, max_iterations=250, history=15)
+"""Modes are hundreds of nats apart: many paths, of which the draws of the best are taken."""
 
 ENGINE = NUTS(num_chains=2, num_warmup=200, num_draws=400, mass_matrix="dense", num_starts=60)
 

@@ -7,13 +7,7 @@ from lenses import small_lens
 import bayesastro as ba
 from bayesastro.datasets.slacs import slacs_lenses
 from bayesastro.models.lensing.slacs import slacs_problem
-
-PATHFINDER = ba.Pathfinder(
-    num_paths=12, num_draws=50, num_elbo_draws=2, num_starts=1000, max_iterations=250, history=15
-)
-"""Modes are hundreds of nats apart: many paths, of which the draws of the best are taken."""
-
-SAMPLER = ba.NUTS(num_chains=2, num_warmup=200, num_draws=400, mass_matrix="dense", num_starts=60)
+from benchmarks.slacs_lenses import ENGINE, PATHS
 
 NAMES = (
     "J0029-0055",
@@ -52,9 +46,9 @@ def fitted():
 def test_slacs_lens_has_the_published_einstein_radius(name, published_file, fitted):
     lens = slacs_lenses(published_file("lens_slacs63_hst/slacs63_f814w.npz").parent)[name]
     # One ray for each pixel is enough to find the mode, in a quarter of the time.
-    start = ba.fit(slacs_problem(lens, mass="isothermal", supersampling=1), PATHFINDER, seed=1, progress=False)
+    start = ba.fit(slacs_problem(lens, mass="isothermal", supersampling=1), PATHS, seed=1, progress=False)
     result = ba.fit(
-        slacs_problem(lens, mass="isothermal"), SAMPLER, start=start, seed=2, precision="single", progress=False
+        slacs_problem(lens, mass="isothermal"), ENGINE, start=start, seed=2, precision="single", progress=False
     )
     fitted[name] = float(result["posterior"]["theta_E"].mean()) / lens.b_SIE - 1
     assert abs(fitted[name]) < 0.1

@@ -145,17 +145,18 @@ class LinearLight(dist.Distribution):
         """Amplitudes given an image: of `shapes`, and the image [its unit] of the fixed light; means, or draws by `key`."""
         weight = jnp.where(self.used, 1.0 / self.noise, 0.0)
         inner, capacitance, _ = self._system(value, weight)
-        mean = jax.scipy.linalg.cho_solve((capacitance, True), inner[1:, 0])
+        expected = mean = jax.scipy.linalg.cho_solve((capacitance, True), inner[1:, 0])
         keys = None if key is None else jax.random.split(key, 3)
         if keys is not None:
             white = jax.random.normal(keys[0], mean.shape, mean.dtype)
-            mean = mean + jax.scipy.linalg.solve_triangular(capacitance.T, white)
+            mean = expected + jax.scipy.linalg.solve_triangular(capacitance.T, white)
         if self.positive:
             # A Gaussian draw, or the Gaussian mean, becomes one of those with positive numbers among them.
             covariance, others = self._of_positive(capacitance)
-            solved = jax.scipy.linalg.cho_solve((capacitance, True), inner[1:, 0])[np.array(self.positive)]
-            found = positive_mean(solved, covariance) if keys is None else positive_draw(keys[2], solved, covariance)
-            mean = mean + others @ jnp.linalg.solve(covariance, found - mean[np.array(self.positive)])
+            chosen = np.array(self.positive)
+            first = expected[chosen]
+            found = positive_mean(first, covariance) if keys is None else positive_draw(keys[2], first, covariance)
+            mean = mean + others @ jnp.linalg.solve(covariance, found - mean[chosen])
         rest = (value - self.loc - jnp.tensordot(mean, self.shapes, 1)) * weight
         shrink = self.fixed.scale**2 / (1.0 + self.fixed.scale**2)
         others = shrink * jnp.tensordot(self.fixed.shapes, rest, 2)
@@ -165,9 +166,10 @@ class LinearLight(dist.Distribution):
 
     def _of_positive(self, capacitance: Array) -> tuple[Array, Array]:
         """Posterior covariance of the amplitudes that are to be positive, and that of all with them; as Gaussians."""
-        units = jnp.eye(capacitance.shape[0], dtype=capacitance.dtype)[:, np.array(self.positive)]
+        chosen = np.array(self.positive)
+        units = jnp.eye(capacitance.shape[0], dtype=capacitance.dtype)[:, chosen]
         others = jax.scipy.linalg.cho_solve((capacitance, True), units)
-        return others[np.array(self.positive)], others
+        return others[chosen], others
 
     def _system(self, value: Array, weight: Array) -> tuple[Array, Array, Array]:
         """Products of residual and shapes with the inverse covariance of noise and fixed light; the Cholesky factor

@@ -201,17 +201,17 @@ def light_of(problem: Problem, parameters: Mapping[str, Any], *, key: jax.Array 
     """
     args, settings = problem.static_program.arguments(problem.data.arrays)
     noise, psf, mask, scale, fixed = args
-    numbers = {k: settings[k] for k in ("pixel_scale", "num_lens_lights", "num_sources", "supersampling")}
-    counts = {k: settings[k] for k in ("num_lens_lights", "num_sources")}
+    lenses, sources = settings["num_lens_lights"], settings["num_sources"]
+    pixel_scale, supersampling = settings["pixel_scale"], settings["supersampling"]
+    positive = _positive(lenses, sources, settings["positive_sources"])
     with jax.enable_x64(True):
-        draw = {name: jnp.asarray(parameters[name], float) for name in _priors(settings["isothermal"], **counts)}
-        shapes = _shapes(draw, noise.shape, jnp.asarray(psf), scale, **numbers)
-        positive = _positive(**counts, positive_sources=settings["positive_sources"])
+        priors = _priors(settings["isothermal"], lenses, sources)
+        draw = {name: jnp.asarray(parameters[name], float) for name in priors}
+        shapes = _shapes(draw, noise.shape, jnp.asarray(psf), scale, pixel_scale, lenses, sources, supersampling)
         light = LinearLight(jnp.zeros_like(noise), noise, shapes, fixed, mask, positive)
         amplitudes, smooth = light.amplitudes(problem.observed["image"], key)
         images = np.asarray(amplitudes[:, None, None] * shapes)
         smooth, amplitudes = np.asarray(smooth), np.asarray(amplitudes)
-    lenses, sources = numbers["num_lens_lights"], numbers["num_sources"]
     units = np.repeat(np.asarray(scale)[:2], (lenses, sources))
     return LightParts(
         lens=images[:lenses].sum(0) + smooth,

@@ -36,18 +36,14 @@ REACH = 9.0
 
 
 def log_positive(mean: Float[Array, " k"], covariance: Float[Array, "k k"]) -> Array:
-    """Log-probability that all of k ≤ 2 Gaussian numbers are positive."""
-    if not mean.size:
-        return jnp.zeros((), mean.dtype)
+    """Log-probability that one or two Gaussian numbers are positive."""
     if mean.size == 1:
         return log_ndtr(mean[0] / jnp.sqrt(covariance[0, 0]))
     return jax.nn.logsumexp(_slices(mean, covariance, NUM_NODES).log_mass)
 
 
 def positive_mean(mean: Float[Array, " k"], covariance: Float[Array, "k k"]) -> Float[Array, " k"]:
-    """Mean of k ≤ 2 Gaussian numbers, all positive."""
-    if not mean.size:
-        return mean
+    """Mean of one or two Gaussian numbers, all positive."""
     if mean.size == 1:
         return _mean_above_zero(mean, jnp.sqrt(covariance[0, 0]))
     slices = _slices(mean, covariance, NUM_NODES)
@@ -56,9 +52,7 @@ def positive_mean(mean: Float[Array, " k"], covariance: Float[Array, "k k"]) -> 
 
 
 def positive_draw(key: jax.Array, mean: Float[Array, " k"], covariance: Float[Array, "k k"]) -> Float[Array, " k"]:
-    """A draw of k ≤ 2 Gaussian numbers, all positive."""
-    if not mean.size:
-        return mean
+    """A draw of one or two Gaussian numbers, all positive."""
     keys = jax.random.split(key)
     if mean.size == 1:
         return _draw_above_zero(keys[0], mean, jnp.sqrt(covariance[0, 0]))

@@ -19,13 +19,14 @@ NAMES = [".".join(m.parts[:-1] if m.name == "__init__" else m.parts) for m in MO
 
 MAY_IMPORT = {
     "bayesastro.simulators": {"bayesastro.simulators"},
-    "bayesastro.datasets": {"bayesastro.datasets"},
+    "bayesastro.datasets": {"bayesastro.datasets", "bayesastro.units"},
     "bayesastro.models": {
         "bayesastro.models",
         "bayesastro.simulators",
         "bayesastro.datasets",
         "bayesastro.problem",
         "bayesastro.batch",
+        "bayesastro.units",
     },
     "bayesastro.inference": {
         "bayesastro.inference",
@@ -69,6 +70,8 @@ FOUNDATION = (
     "precision",
     "batch",
     "seeds",
+    "units",
+    "prior_units",
 )
 """Modules below the engines: they import nothing above themselves."""
 

@@ -12,6 +12,7 @@ from bayesastro.precision import working_precision
 from bayesastro.problem import Problem
 from bayesastro.program import Data, checked_array, data_set
 from bayesastro.structure import Structure
+from bayesastro.units import plain
 
 __all__ = ["Batch", "stack"]
 
@@ -64,9 +65,10 @@ def stack(
     for name in [*arguments, *([mask] if mask else [])]:
         if name not in names:
             raise ValueError(f"`batch` was given `{name}`, but the program's array arguments are {list(names)}.")
+    units = problem.units
     named = {
-        **{("argument", n): v for n, v in arguments.items()},
-        **{("observed", n): v for n, v in (observed or {}).items()},
+        **{("argument", n): plain(v, n, units) for n, v in arguments.items()},
+        **{("observed", n): plain(v, n, units) for n, v in (observed or {}).items()},
     }
     if not named:
         raise ValueError("`batch` needs at least one array with the data sets along its leading axis.")

@@ -78,7 +78,7 @@ def cramer_rao(problem: Problem, theta: Mapping[str, Any], *, names: Sequence[st
     wanted = tuple(names) if names is not None else tuple(site.name for site in problem.parameters)
     if unknown := [name for name in wanted if name not in known]:
         raise ValueError(f"`names` has {unknown}, which are no sites of the program. There are {listed(known)}.")
-    checked = refusals.checked_theta(problem.parameters, theta, 0)
+    checked = refusals.checked_theta(problem.parameters, theta, 0, problem.units)
     with working_precision("double"):
         values, jacobian, derivatives = jax.device_get(_linearised(views, wanted)(checked, problem.data))
     data, with_prior = _covariances(jacobian)

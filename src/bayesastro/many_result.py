@@ -11,6 +11,7 @@ from bayesastro.batch import Batch
 from bayesastro.inference.engine import Engine, Rows
 from bayesastro.precision import Precision
 from bayesastro.result import legal_name, replay_draws, site_dims
+from bayesastro.units import label
 
 __all__ = ["build_many"]
 
@@ -52,6 +53,7 @@ def build_many(
         **_inputs(batch, names),
     }
     tree = xr.DataTree.from_dict({name: group for name, group in groups.items() if group})
+    label(tree, {legal_name(name): unit for name, unit in batch.problem.units.items()})
     settings = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in identity.items()}
     tree.attrs = settings | {
         "exactness": engine.exactness,

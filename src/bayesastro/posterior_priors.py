@@ -123,6 +123,7 @@ def informed(
         )
     mixture = _mixture(_coordinates(problem, result, chosen), max_components)
     args, kwargs = problem.static_program.arguments(problem.data.arrays)
+    sites = {site.name for site in problem.views().structure.sites}
     return Problem(
         _program,
         mixture,
@@ -131,6 +132,7 @@ def informed(
         names_=tuple(chosen),
         observed=problem.observed,
         prior_factors=(*problem.prior_factors, FACTOR),
+        units={name: unit for name, unit in problem.units.items() if name in sites},
         **kwargs,
     )
 

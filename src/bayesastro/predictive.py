@@ -18,6 +18,7 @@ from bayesastro.result import legal_name, site_dims
 from bayesastro.seeds import checked_seed
 from bayesastro.side_by_side import over_rows, rows_together
 from bayesastro.structure import generate
+from bayesastro.units import label
 
 __all__ = ["evenly", "latent_draws", "observed_masks", "predict", "replicates_at"]
 
@@ -75,6 +76,7 @@ def predict(problem: Problem, result: xr.DataTree | None = None, *, num: int = 1
         "observed_data": group(problem.observed, ()),
     }
     tree = xr.DataTree.from_dict({name: data for name, data in groups.items() if data})
+    label(tree, {legal_name(name): unit for name, unit in problem.units.items()})
     tree.attrs = {"program_fingerprint": problem.fingerprint, "seed": int(seed)}
     return tree
 

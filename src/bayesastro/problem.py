@@ -16,6 +16,7 @@ from bayesastro.precision import Precision, to_numpy, validate_precision, workin
 from bayesastro.program import Data, Program, bind, checked_observed
 from bayesastro.refusals import Lack
 from bayesastro.structure import Site, avals_of, structure_of
+from bayesastro.units import checked_units
 from bayesastro.views import Views, simulator, site_terms
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Problem:
         Observed values by site name, each of its site's shape.
     prior_factors : sequence of str
         Names of ``numpyro.factor`` sites that belong to the prior. All other factors count as likelihood.
+    units : mapping of str to str or astropy unit, optional
+        In which unit the program takes an argument or has a site, by name. Quantities that come in are converted to it,
+        plain numbers are taken to be in it, and results carry it in ``attrs["units"]``. Sites whose priors have
+        quantities as parameters need none: their unit is that of the first.
 
     Raises
     ------
@@ -57,7 +62,8 @@ class Problem:
         If the arguments do not fit the program or are not arrays and settings.
     ValueError
         If a name is not a site, shapes disagree, data are not finite, or a parameter or an observed value lies
-        outside its domain whatever the latents are (a zero error, a negative count).
+        outside its domain whatever the latents are (a zero error, a negative count), or a quantity has a unit of
+        another kind than the program's, or one that was not declared.
 
     Examples
     --------
@@ -78,11 +84,14 @@ class Problem:
         *args: Any,
         observed: Mapping[str, Any] | None = None,
         prior_factors: Sequence[str] = (),
+        units: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        self._program, arrays = bind(program, args, kwargs)
+        self._declared = checked_units(units)
+        self._program, arrays = bind(program, args, kwargs, self._declared)
         self._prior_factors = frozenset([prior_factors] if isinstance(prior_factors, str) else prior_factors)
-        self._attach(Data(arrays, checked_observed(observed)))
+        self._attach(Data(arrays, checked_observed(observed, self._declared)))
+        refusals.check_units(self.views().structure, self._declared)
 
     def _attach(self, data: Data) -> None:
         """Take up a data set and check it against the program."""
@@ -109,7 +118,7 @@ class Problem:
     def __reduce__(self) -> tuple[Any, ...]:
         """For sending to other processes: compiled functions stay behind."""
         args, kwargs = self._program.arguments(self.data.arrays)
-        return _rebuilt, (self.program, args, kwargs, self.data.observed, tuple(self._prior_factors))
+        return _rebuilt, (self.program, args, kwargs, self.data.observed, tuple(self._prior_factors), self._declared)
 
     def __repr__(self) -> str:
         name = getattr(self.program, "__name__", repr(self.program))
@@ -143,6 +152,12 @@ class Problem:
     def prior_factors(self) -> tuple[str, ...]:
         """Names of the factors that belong to the prior."""
         return tuple(sorted(self._prior_factors))
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Units of arguments and sites, as far as they were declared or their priors say."""
+        said = {site.name: site.unit for site in self.views().structure.sites if site.unit}
+        return {**said, **self._declared}
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -220,6 +235,7 @@ class Problem:
             *(args or old_args),
             observed={**self.data.observed, **(observed or {})},
             prior_factors=tuple(self._prior_factors),
+            units=self._declared,
             **{**old_kwargs, **kwargs},
         )
 
@@ -250,6 +266,7 @@ class Problem:
         arguments, **more : mapping of, or arrays or sequences of arrays
             Arguments of the program by name, with the data sets along the leading axis. Those not named are shared.
             The mapping is for names that are no keywords: ``mask``, ``observed`` and ``"lens.q"``, the field of a tree.
+            All may be quantities, as for the problem itself.
 
         Raises
         ------
@@ -306,7 +323,7 @@ class Problem:
         Parameters
         ----------
         theta : mapping of str to array
-            A value for each latent site, with `batch_ndims` leading axes.
+            A value for each latent site, with `batch_ndims` leading axes; a quantity if the site's unit is known.
         batch_ndims : int
             Number of leading batch axes: 2 for ``(chain, draw)``.
 
@@ -333,7 +350,7 @@ class Problem:
         return self._site_terms(theta, batch_ndims)[2]
 
     def _site_terms(self, theta: Mapping[str, Any], batch_ndims: int) -> tuple[dict[str, np.ndarray], ...]:
-        theta = refusals.checked_theta(self.parameters, theta, batch_ndims)
+        theta = refusals.checked_theta(self.parameters, theta, batch_ndims, self.units)
         with working_precision("double"):
             return to_numpy(site_terms(self.views(), batch_ndims)(theta, self.data))
 
@@ -344,8 +361,9 @@ def _rebuilt(
     kwargs: Mapping[str, Any],
     observed: Mapping[str, Any],
     prior_factors: tuple[str, ...],
+    units: Mapping[str, str],
 ) -> Problem:
-    return Problem(program, *args, observed=observed, prior_factors=prior_factors, **kwargs)
+    return Problem(program, *args, observed=observed, prior_factors=prior_factors, units=units, **kwargs)
 
 
 def _is_plain(value: Any) -> bool:

@@ -19,6 +19,7 @@ import numpyro
 from numpyro import handlers
 
 from bayesastro.precision import native
+from bayesastro.units import plain
 
 __all__ = ["Data", "Program", "bind", "checked_array", "checked_observed", "data_set", "observing", "traced"]
 
@@ -87,15 +88,17 @@ _ARRAY = _Array()
 
 
 def bind(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], units: Mapping[str, str]
 ) -> tuple[Program, tuple[np.ndarray, ...]]:
-    """Split a call ``function(*args, **kwargs)`` into its static half and its arrays.
+    """Split a call ``function(*args, **kwargs)`` into its static half and its arrays, in the units declared for them.
 
     Raises
     ------
     TypeError
         If the arguments do not fit the program's signature, or one is neither array nor hashable, or is a list of
-        numbers, a masked array or carries a unit.
+        numbers or a masked array.
+    ValueError
+        If one is not finite, or is in a unit of another kind than the program's.
     """
     if not callable(function):
         raise TypeError(
@@ -117,7 +120,7 @@ def bind(
             raise TypeError(f"Argument `{name}` is part of a list of numbers. Pass it as an array, with `np.asarray`.")
         if _is_array(leaf):
             names.append(name)
-            arrays.append(checked_array(leaf, f"argument `{name}`"))
+            arrays.append(checked_array(plain(leaf, name, units), f"argument `{name}`"))
             static.append(_ARRAY)
         else:
             _check_static(leaf, name)
@@ -141,12 +144,6 @@ def _is_array(leaf: Any) -> bool:
 
 def checked_array(leaf: Any, what: str) -> np.ndarray:
     """`leaf` as a finite NumPy array in native byte order; `what` names it in errors."""
-    unit = getattr(leaf, "unit", None)
-    if unit is not None and str(unit):
-        raise TypeError(
-            f"The {what} carries the unit `{unit}`. "
-            "Pass plain numbers in the unit that the program expects, for example with `.to_value(unit)`."
-        )
     if isinstance(leaf, np.ma.MaskedArray) and np.ma.is_masked(leaf):
         raise TypeError(
             f"The {what} is a masked array. Fill it with finite numbers, and pass the mask as an argument of its own "
@@ -167,15 +164,15 @@ def checked_array(leaf: Any, what: str) -> np.ndarray:
     return array
 
 
-def checked_observed(observed: Mapping[str, Any] | None) -> dict[str, np.ndarray]:
-    """Observed values as finite NumPy arrays by site name.
+def checked_observed(observed: Mapping[str, Any] | None, units: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Observed values as finite NumPy arrays by site name, in the units declared for them.
 
     Raises
     ------
     TypeError
-        If `observed` is not a mapping, or a value is masked, carries a unit, is complex or is no number.
+        If `observed` is not a mapping, or a value is masked, is complex or is no number.
     ValueError
-        If a value is not finite.
+        If a value is not finite, or is in a unit of another kind than the program's.
     """
     if observed is None:
         return {}
@@ -183,7 +180,7 @@ def checked_observed(observed: Mapping[str, Any] | None) -> dict[str, np.ndarray
         raise TypeError(f"`observed` must map site names to arrays, but {observed!r} came.")
     if unfit := [name for name in observed if not isinstance(name, str)]:
         raise TypeError(f"`observed` must map site names to arrays, but its keys include {unfit[0]!r}.")
-    arrays = {name: checked_array(value, f"observed `{name}`") for name, value in observed.items()}
+    arrays = {name: checked_array(plain(value, name, units), f"observed `{name}`") for name, value in observed.items()}
     for name, array in arrays.items():
         if np.iscomplexobj(array):
             raise TypeError(

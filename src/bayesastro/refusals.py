@@ -1,6 +1,7 @@
 """What a problem can provide, what it lacks and why, and the checks on its data: every refusal names site and remedy."""
 
 import difflib
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from bayesastro.fisher import rule_of
 from bayesastro.precision import native, to_numpy, working_precision
 from bayesastro.program import Data
 from bayesastro.structure import Site, Structure
+from bayesastro.units import plain
 
 __all__ = [
     "CAPABILITIES",
@@ -20,6 +22,7 @@ __all__ = [
     "carriers",
     "check_draws",
     "check_names",
+    "check_units",
     "checked_theta",
     "data_lacks",
     "domain_error",
@@ -87,6 +90,26 @@ def check_names(structure: Structure, data: Data, prior_factors: frozenset[str])
         raise ValueError(
             "The program has no latent site, so there is nothing to infer. Leave at least one site unobserved."
         )
+
+
+def check_units(structure: Structure, units: Mapping[str, str]) -> None:
+    """Raise if a declared unit belongs to no argument or site, or differs from that of a site's own quantities.
+
+    Raises
+    ------
+    ValueError
+    """
+    sites = {site.name: site for site in structure.sites}
+    parameters = inspect.signature(structure.program.function).parameters
+    known = list(dict.fromkeys([*parameters, *structure.program.array_names, *sites]))
+    for name, unit in units.items():
+        if name not in known:
+            raise ValueError(_unknown(f"`units` names `{name}`", name, sites, known, "an argument or a site"))
+        if name in sites and sites[name].unit not in ("", unit):
+            raise ValueError(
+                f"The quantities of the site `{name}` are in {sites[name].unit}, but `units` says {unit}. Leave it out there, or "
+                "write the prior in that unit."
+            )
 
 
 def _unknown(what: str, name: str, sites: Mapping[str, Site], known: Sequence[str], wanted: str) -> str:
@@ -289,7 +312,9 @@ def learnt_refusal(method: str, lacks: Mapping[str, Lack], parameters: Sequence[
     return ""
 
 
-def checked_theta(parameters: Sequence[Site], theta: Mapping[str, Any], batch_ndims: int) -> dict[str, np.ndarray]:
+def checked_theta(
+    parameters: Sequence[Site], theta: Mapping[str, Any], batch_ndims: int, units: Mapping[str, str]
+) -> dict[str, np.ndarray]:
     """The latent sites' values out of `theta`.
 
     Raises
@@ -297,13 +322,13 @@ def checked_theta(parameters: Sequence[Site], theta: Mapping[str, Any], batch_nd
     TypeError
         If `theta` is not a mapping, or a value is no number.
     ValueError
-        If a site has no value, a value has another shape than its site, or the batches differ.
+        If a site has no value, a value has another shape or a unit of another kind than its site, or the batches differ.
     """
     if not isinstance(theta, Mapping):
         raise TypeError(f"`theta` must map site names to values, but {_told(theta)} came.")
     if not isinstance(batch_ndims, int | np.integer) or batch_ndims < 0:
         raise ValueError(f"`batch_ndims` must be a whole number of at least 0, but {batch_ndims!r} came.")
-    theta = {name: native(value) for name, value in theta.items()}
+    theta = {name: native(plain(value, name, units)) for name, value in theta.items()}
     batch = None
     for site in parameters:
         if site.name not in theta:

@@ -20,6 +20,7 @@ from bayesastro.precision import Precision, to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
 from bayesastro.structure import Site
+from bayesastro.units import label
 
 __all__ = [
     "build_result",
@@ -77,6 +78,7 @@ def build_result(
             lower, upper = problem.bounds[site.name]
             attrs = {"prior_family": site.family, "prior_lower": lower, "prior_upper": upper}
             tree["posterior"][legal_name(site.name)].attrs |= attrs
+    label(tree, {legal_name(name): unit for name, unit in problem.units.items()})
     tree.attrs = dict(attributes)
     return tree
 
@@ -141,7 +143,7 @@ def real_variables(result: xr.DataTree) -> xr.Dataset:
 def summary(
     result: xr.DataTree, var_names: Sequence[str] | None = None, *, ci_prob: float = 0.68, digits: int = 3
 ) -> pd.DataFrame:
-    """Mean, sd, central interval, effective sample sizes, R̂ and Monte Carlo errors of each parameter.
+    """Mean, sd, central interval, effective sample sizes, R̂ and Monte Carlo errors of each parameter; units where known.
 
     The walkers of an ensemble have no R̂, as they depend on each other.
 
@@ -177,7 +179,16 @@ def summary(
         places = {"r_hat": 4}.get(column, 0)
         rounded = [round(v, places if column in exact else d) for v, d in zip(table[column], decimals, strict=True)]
         table[column] = rounded
+    units = _units(variables["posterior"].to_dataset(), table.index)
+    if any(units):
+        table.insert(0, "units", units)
     return table
+
+
+def _units(posterior: xr.Dataset, labels: Sequence[str]) -> list[str]:
+    """Of each row of a summary, whose label is a variable's name, with an index for entries of arrays."""
+    known = {str(name): variable.attrs.get("units", "") for name, variable in posterior.items()}
+    return [known.get(label) or known.get(label.partition("[")[0], "") for label in labels]
 
 
 def save(result: xr.DataTree, path: str | Path) -> None:

@@ -25,6 +25,7 @@ from bayesastro import transport
 from bayesastro.families import has_point_mass, is_improper, mask_of, unwrapped
 from bayesastro.jaxprs import fingerprint_of, host_call
 from bayesastro.precision import Precision, working_precision
+from bayesastro.prior_units import unit_of
 from bayesastro.program import Data, Program, traced
 
 __all__ = ["Avals", "Site", "Structure", "avals_of", "generate", "structure_of"]
@@ -75,6 +76,8 @@ class Site:
     """Observed by `obs=` within the program."""
     centred_on: str | None = None
     """Observed site relative to whose values a latent is best counted."""
+    unit: str = field(default="", repr=False)
+    """That the quantities of its distribution are in."""
     distribution: type | None = field(default=None, repr=False)
     """The class that `family` names."""
 
@@ -193,6 +196,7 @@ def _site(name: str, site: dict[str, Any], conditioned: frozenset[str]) -> Site:
         is_scaled=not (scale is None or (isinstance(scale, int | float) and scale == 1)),
         is_inline=bool(inline),
         centred_on=site["infer"].get("centred_on", (None,))[0],
+        unit=unit_of(inner),
         distribution=type(inner),
     )
 

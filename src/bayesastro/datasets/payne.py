@@ -17,7 +17,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
-from bayesastro.datasets.quantities import in_unit
+from bayesastro.units import in_unit
 
 __all__ = [
     "NetworkWeights",

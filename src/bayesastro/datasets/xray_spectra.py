@@ -21,7 +21,7 @@ from bayesastro.datasets.ogip import (
     read_pha,
     read_rmf,
 )
-from bayesastro.datasets.quantities import in_unit
+from bayesastro.units import in_unit
 
 __all__ = ["CrossSections", "XraySpectrum", "grouped", "read_cross_sections", "read_xray_spectrum"]
 

@@ -1,0 +1,115 @@
+"""Quantities in priors: ``dist.Normal(70 * u.km / u.s / u.Mpc, 5 * u.km / u.s / u.Mpc)``.
+
+NumPyro computes with plain numbers and would drop a unit without a word. Its hook for what distributions are made of is taken here:
+one that is given quantities is made of plain numbers, all in the unit of the first, and remembers that unit.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import numpyro.distributions as dist
+from numpyro.distributions.distribution import COERCIONS
+
+from bayesastro.families import unwrapped
+from bayesastro.units import carries_unit, in_unit
+
+__all__ = ["unit_of"]
+
+BOUNDED = {"low": 1, "high": 1}
+SPREAD = {"loc": 1, "scale": 1}
+TRUNCATED = {"base_dist": 1, **BOUNDED}
+
+POWERS: Mapping[type, Mapping[str, int]] = {
+    dist.Cauchy: SPREAD,
+    dist.Delta: {"v": 1},
+    dist.DoublyTruncatedPowerLaw: BOUNDED,
+    dist.Exponential: {"rate": -1},
+    dist.Gamma: {"rate": -1},
+    dist.Gumbel: SPREAD,
+    dist.HalfCauchy: SPREAD,
+    dist.HalfNormal: SPREAD,
+    dist.InverseGamma: {"rate": 1},
+    dist.Laplace: SPREAD,
+    dist.LeftTruncatedDistribution: TRUNCATED,
+    dist.Logistic: SPREAD,
+    dist.LogUniform: BOUNDED,
+    dist.LowerTruncatedPowerLaw: BOUNDED,
+    dist.MixtureSameFamily: {"component_distribution": 1},
+    dist.MultivariateNormal: {"loc": 1, "covariance_matrix": 2, "precision_matrix": -2, "scale_tril": 1},
+    dist.Normal: SPREAD,
+    dist.Pareto: SPREAD,
+    dist.RightTruncatedDistribution: TRUNCATED,
+    dist.StudentT: SPREAD,
+    dist.TwoSidedTruncatedDistribution: TRUNCATED,
+    dist.Uniform: BOUNDED,
+    dist.Weibull: SPREAD,
+}
+"""To which power of the value's unit each parameter of a family is; none of those not named has a unit."""
+
+
+def unit_of(fn: dist.Distribution) -> str:
+    """Unit of what a distribution draws, as its quantities said; empty without any."""
+    return getattr(unwrapped(fn), "_value_unit", "")
+
+
+def of_plain_numbers(family: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dist.Distribution | None:
+    """The distribution for parameters with units; None where there are none, so that NumPyro goes on by itself.
+
+    Raises
+    ------
+    TypeError
+        If what the family draws has no unit, or none that could be told from its parameters.
+    ValueError
+        If units are of different kinds, or a plain number other than zero stands beside quantities.
+    """
+    if not any(map(_says_unit, (*args, *kwargs.values()))):
+        return None
+    given = inspect.signature(family).bind(*args, **kwargs).arguments
+    powers = POWERS.get(family, {})
+    if not powers and any(carries_unit(value) and not value.unit.is_equivalent("") for value in given.values()):
+        raise TypeError(
+            f"Distributions `{family.__name__}` take no quantities. Give plain numbers, and the unit of the site by "
+            "`Problem(..., units={...})`."
+        )
+    unit = _unit(given, powers)
+    numbers = {n: _number(v, unit, powers.get(n, 0), f"{family.__name__}.{n}") for n, v in given.items()}
+    made = type.__call__(family, **numbers)  # not through this hook again
+    made._value_unit = unit.to_string()
+    return made
+
+
+def _says_unit(value: Any) -> bool:
+    return carries_unit(value) or (isinstance(value, dist.Distribution) and bool(unit_of(value)))
+
+
+def _unit(given: Mapping[str, Any], powers: Mapping[str, int]) -> Any:
+    """Of the value: that of the first parameter which has one."""
+    from astropy.units import Unit, dimensionless_unscaled
+
+    for name in filter(powers.__contains__, given):
+        value: Any = given[name]
+        if carries_unit(value):
+            return value.unit ** (1 / powers[name])
+        if isinstance(value, dist.Distribution) and unit_of(value):
+            return Unit(unit_of(value))
+    return dimensionless_unscaled
+
+
+def _number(value: Any, unit: Any, power: int, name: str) -> Any:
+    """A parameter in the unit that it must have."""
+    if carries_unit(value):
+        return in_unit(value, (unit**power).to_string(), name)
+    is_plain = isinstance(value, int | float | np.ndarray | np.generic) and not isinstance(value, jax.Array | bool)
+    if power and is_plain and np.any((np.asarray(value) != 0) & np.isfinite(value)):
+        raise ValueError(
+            f"`{name}` is a plain number beside quantities in {unit}. Give it a unit, too; zero and what the program "
+            "computes are taken to be in that one."
+        )
+    return value
+
+
+if of_plain_numbers not in COERCIONS:
+    COERCIONS.append(of_plain_numbers)

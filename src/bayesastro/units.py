@@ -1,0 +1,103 @@
+"""Numbers with units, turned once into plain ones where they come in, and named again where they go out.
+
+Programs compute with plain numbers. In which unit each of them is, a :class:`bayesastro.Problem` is told by ``units=``, or by the
+quantities of a prior (:mod:`bayesastro.prior_units`).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["carries_unit", "checked_units", "in_unit", "label", "plain"]
+
+
+def carries_unit(value: Any) -> bool:
+    """Whether a value is an astropy ``Quantity``."""
+    return hasattr(value, "unit") and hasattr(value, "to_value")
+
+
+def in_unit(value: Any, unit: str, name: str, *, spectral: bool = False) -> np.ndarray:
+    """Values in a unit; plain numbers are taken to be in it.
+
+    Parameters
+    ----------
+    value : array or astropy.units.Quantity
+    unit : str
+        As astropy writes it.
+    name : str
+        Of the argument, for messages.
+    spectral : bool
+        Whether wavelengths, frequencies, wave numbers and photon energies stand for one another.
+
+    Raises
+    ------
+    ValueError
+        If the values have a unit of another kind.
+    """
+    if not carries_unit(value):
+        return np.asarray(value, float)
+    from astropy import units
+
+    try:
+        return np.asarray(units.Quantity(value).to_value(unit, units.spectral() if spectral else []), float)
+    except units.UnitConversionError as error:
+        wanted = f"in {unit} or a unit of its kind" if unit else "without a unit"
+        raise ValueError(f"`{name}` must be {wanted}, but is in {value.unit}.") from error
+
+
+def checked_units(units: Mapping[str, Any] | None) -> dict[str, str]:
+    """Units by name, as astropy writes them.
+
+    Raises
+    ------
+    TypeError
+        If `units` is not a mapping of names.
+    ValueError
+        If a unit is none that astropy knows.
+    """
+    if units is None:
+        return {}
+    if not isinstance(units, Mapping) or not all(isinstance(name, str) for name in units):
+        raise TypeError(f"`units` must map names of arguments and sites to units, but {units!r} came.")
+    if not units:
+        return {}
+    from astropy.units import Unit
+
+    found = {}
+    for name, unit in units.items():
+        try:
+            found[name] = Unit(unit).to_string()
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"The unit of `{name}` must be one that astropy knows, but {unit!r} came.") from error
+    return found
+
+
+def plain(value: Any, name: str, units: Mapping[str, str]) -> Any:
+    """A quantity as plain numbers in the unit declared for its name; what is none, as it came.
+
+    A quantity without a dimension needs no declaration.
+
+    Raises
+    ------
+    ValueError
+        If the unit is of another kind than that declared, or none was.
+    """
+    if isinstance(value, list | tuple):  # data sets of a batch
+        return [plain(part, name, units) for part in value] if any(map(carries_unit, value)) else value
+    if not carries_unit(value):
+        return value
+    if name not in units and not value.unit.is_equivalent(""):
+        raise ValueError(
+            f"`{name}` came in {value.unit}, but in which unit the program takes it is not known. Say so, as in "
+            f'`Problem(..., units={{"{name}": "{value.unit}"}})`, and quantities are converted to that.'
+        )
+    return in_unit(value, units.get(name, ""), name)
+
+
+def label(tree: Any, units: Mapping[str, str]) -> None:
+    """Note the units of a result's variables in their attributes, ``attrs["units"]``, in every group that holds values of them."""
+    for group in tree.children.values():
+        for name, variable in group.data_vars.items():
+            if unit := units.get(str(name)):
+                variable.attrs["units"] = unit

@@ -239,6 +239,17 @@ class Problem:
             **{**old_kwargs, **kwargs},
         )
 
+    def with_units(self, units: Mapping[str, Any]) -> "Problem":
+        """The same program with further units; names that it does not have are left out, so that one table serves its variants.
+
+        See `units` of the constructor.
+        """
+        known = refusals.named(self.views().structure)
+        problem = copy.copy(self)
+        problem._declared = self._declared | checked_units({name: u for name, u in units.items() if name in known})
+        refusals.check_units(self.views().structure, problem._declared)
+        return problem
+
     def with_data(self, data: Data) -> "Problem":
         """The same program with other data of any shapes; :meth:`replace` is the door for users."""
         problem = copy.copy(self)

@@ -27,6 +27,7 @@ __all__ = [
     "data_lacks",
     "domain_error",
     "learnt_refusal",
+    "named",
     "require_coordinates",
     "structural_lacks",
 ]
@@ -92,6 +93,12 @@ def check_names(structure: Structure, data: Data, prior_factors: frozenset[str])
         )
 
 
+def named(structure: Structure) -> list[str]:
+    """All that has a name: arguments of the program, arrays within them, and sites."""
+    arguments = inspect.signature(structure.program.function).parameters
+    return list(dict.fromkeys([*arguments, *structure.program.array_names, *(site.name for site in structure.sites)]))
+
+
 def check_units(structure: Structure, units: Mapping[str, str]) -> None:
     """Raise if a declared unit belongs to no argument or site, or differs from that of a site's own quantities.
 
@@ -99,9 +106,7 @@ def check_units(structure: Structure, units: Mapping[str, str]) -> None:
     ------
     ValueError
     """
-    sites = {site.name: site for site in structure.sites}
-    parameters = inspect.signature(structure.program.function).parameters
-    known = list(dict.fromkeys([*parameters, *structure.program.array_names, *sites]))
+    sites, known = {site.name: site for site in structure.sites}, named(structure)
     for name, unit in units.items():
         if name not in known:
             raise ValueError(_unknown(f"`units` names `{name}`", name, sites, known, "an argument or a site"))

@@ -9,12 +9,17 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["carries_unit", "checked_units", "in_unit", "label", "plain"]
+__all__ = ["carries_unit", "checked_units", "in_unit", "label", "plain", "said_unit"]
 
 
 def carries_unit(value: Any) -> bool:
     """Whether a value is an astropy ``Quantity``."""
     return hasattr(value, "unit") and hasattr(value, "to_value")
+
+
+def said_unit(value: Any) -> str:
+    """Unit of a quantity; empty of plain numbers."""
+    return value.unit.to_string() if carries_unit(value) else ""
 
 
 def in_unit(value: Any, unit: str, name: str, *, spectral: bool = False) -> np.ndarray:

@@ -45,4 +45,11 @@ def build(table: BAOTable | None = None) -> Problem:
     table : BAOTable, optional
     """
     table = desi_dr2_bao() if table is None else table
-    return Problem(program, table.z, table.kind, np.linalg.cholesky(table.covariance), observed={"bao": table.value})
+    return Problem(
+        program,
+        table.z,
+        table.kind,
+        np.linalg.cholesky(table.covariance),
+        observed={"bao": table.value},
+        units={"hrd": "Mpc"},
+    )

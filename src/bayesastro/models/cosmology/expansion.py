@@ -84,4 +84,5 @@ def build(
         np.linalg.cholesky(clocks.covariance),
         dark_energy=dark_energy,
         observed={"bao": distances.value, "H": clocks.H},
+        units={"H0": "km / (s Mpc)", "H": "km / (s Mpc)", "hrd": "Mpc", "r_d": "Mpc"},
     )

@@ -70,4 +70,7 @@ def build(diagram: HubbleDiagram, dark_energy: DarkEnergy = "lambda") -> Problem
         raise ValueError("The covariance of the Hubble diagram is not positive definite. Check its file.") from error
     centre = np.array(0.0 if diagram.is_modulus else -19.3)
     observed = {"magnitude": diagram.magnitude}
-    return Problem(program, diagram.z_cmb, diagram.z_hel, tril, centre, dark_energy=dark_energy, observed=observed)
+    units = {"zero_point": "mag", "magnitude": "mag"}
+    return Problem(
+        program, diagram.z_cmb, diagram.z_hel, tril, centre, dark_energy=dark_energy, observed=observed, units=units
+    )

@@ -194,4 +194,4 @@ def build(
         dark_energy=dark_energy,
         mass_step=mass_step,
         observed={"summary": np.asarray(observed, float)},
-    )
+    ).with_units(dict.fromkeys(("M", "scatter", "mass_step"), "mag"))

@@ -228,4 +228,4 @@ def build(
         dark_energy=dark_energy,
         mass_step=mass_step,
         observed=observed,
-    )
+    ).with_units(dict.fromkeys(("M", "scatter", "mass_step"), "mag"))

@@ -147,7 +147,7 @@ def build(
         dark_energy=dark_energy,
         latents=latents,
         observed={"fit": table.fit},
-    )
+    ).with_units(dict.fromkeys(("M", "scatter", "mass_step", "m"), "mag"))
 
 
 def _check_table(table: SupernovaTable) -> None:

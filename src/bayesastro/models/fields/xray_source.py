@@ -152,7 +152,7 @@ def build(
                 int
             )
         },
-    )
+    ).with_units(dict.fromkeys(("xpos", "ypos", "fwhm"), "pix"))
 
 
 def _cut(image: np.ndarray, begin: np.ndarray, size: np.ndarray) -> np.ndarray:

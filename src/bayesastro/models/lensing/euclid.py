@@ -41,6 +41,7 @@ from bayesastro.simulators.lensing import (
 )
 from bayesastro.simulators.lensing.imaging import View
 from bayesastro.simulators.lensing.mass import Position
+from bayesastro.units import in_unit
 
 __all__ = ["NoiseLevels", "build", "lens_of", "mean_image", "noise_levels", "program", "source_of"]
 
@@ -55,6 +56,14 @@ NUM_TURNS = 20
 
 SOURCE_SPREAD = 0.35
 """Prior spread of the source's position, in Einstein radii."""
+
+
+UNITS = {
+    **dict.fromkeys(
+        ("theta_E", "lens_x", "lens_y", "source_x", "source_y", "light_R", "source_R", "companion_R"), "arcsec"
+    ),
+    **dict.fromkeys(("light_magnitude", "source_magnitude", "outer_gap", "companion_gap"), "mag"),
+}
 
 
 class NoiseLevels(NamedTuple):
@@ -352,6 +361,7 @@ def build(
         point-spread function has an even side, or a sum other than 1, no pixel is used, or a setting makes no sense.
     """
     image, psf = np.array(image, float), np.array(psf, float)
+    pixel_scale = float(in_unit(pixel_scale, "arcsec", "pixel_scale"))
     sky = np.array(noise.sky, float)
     sky = np.full(image.shape, float(sky)) if sky.ndim == 0 else sky
     mask = np.ones(image.shape, bool) if mask is None else np.asarray(mask)
@@ -374,11 +384,11 @@ def build(
         float(noise.exposure),
         psf,
         mask,
-        pixel_scale=float(pixel_scale),
+        pixel_scale=pixel_scale,
         zero_point=float(zero_point),
         lens_light=lens_light,
         num_companions=num_companions,
         companion_radii=(float(inner), float(outer)),
         supersampling=supersampling,
         observed={"image": np.where(mask, image, 0.0)},
-    )
+    ).with_units(UNITS)

@@ -38,11 +38,18 @@ from bayesastro.simulators.lensing import (
     order_for,
     supersampled,
 )
+from bayesastro.units import in_unit, said_unit
 
 __all__ = ["LightParts", "build", "lens_of", "light_of", "program"]
 
 ORDER = order_for(q_min=0.3, tolerance=1e-8)
 """Of the power law's approximant: axis ratios below 0.3 are five sigma out in the prior."""
+
+
+ANGLES = {
+    "theta_E": "arcsec",
+    **{f"{name}_{field}": "arcsec" for name in ("lens", "light", "source", "source2") for field in ("x", "y", "R")},
+}
 
 
 def program(
@@ -242,7 +249,7 @@ def build(
     Parameters
     ----------
     image : array, shape (ny, nx)
-        The lens near the middle; rows along y, columns along x. Any unit of surface brightness.
+        The lens near the middle; rows along y, columns along x. Any unit of surface brightness; results carry a quantity's.
     noise : array, shape (ny, nx)
         Standard deviations in the same unit.
     psf : array, shape (py, px)
@@ -266,7 +273,9 @@ def build(
         If shapes differ, a used pixel or its noise is not finite, a noise is not positive, the point-spread function has
         an even side, negative sum or is not normalised, no pixel is used, or more than two sources are to be positive.
     """
-    image, noise, psf = (np.array(array, float) for array in (image, noise, psf))
+    brightness = said_unit(image)
+    image, noise = in_unit(image, brightness, "image").copy(), in_unit(noise, brightness, "noise").copy()
+    psf, pixel_scale = np.array(psf, float), float(in_unit(pixel_scale, "arcsec", "pixel_scale"))
     mask = np.ones(image.shape, bool) if mask is None else np.asarray(mask)
     check_image(image, noise, psf, mask, pixel_scale)
     if mass not in ("power_law", "isothermal"):
@@ -289,14 +298,14 @@ def build(
         mask,
         _scales(image, noise, mask, pixel_scale),
         fixed,
-        pixel_scale=float(pixel_scale),
+        pixel_scale=pixel_scale,
         isothermal=mass == "isothermal",
         num_lens_lights=int(lens_light == "sersic"),
         num_sources=num_sources,
         positive_sources=positive_sources,
         supersampling=supersampling,
         observed={"image": image},
-    )
+    ).with_units(ANGLES | ({"image": brightness, "noise": brightness} if brightness else {}))
 
 
 def _scales(image: np.ndarray, noise: np.ndarray, mask: np.ndarray, pixel_scale: float) -> np.ndarray:

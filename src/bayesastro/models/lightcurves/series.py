@@ -1,7 +1,11 @@
 """Time series on their way into a program: checked, and put in order of time."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
+
+from bayesastro.units import in_unit
 
 __all__ = ["checked_pair", "checked_series", "near_transit"]
 
@@ -16,6 +20,7 @@ def checked_series(
     what : str
         Name of the series in errors.
     time, sigma : arrays, shape (n,)
+        Plain numbers, as all columns.
     **columns : scalar or array, shape (n,), optional
         Scalars pass as they are; what is None is left out.
 
@@ -25,7 +30,7 @@ def checked_series(
         If `time` is no vector or empty, a column has another length or a value that is not finite, or an error is not
         positive.
     """
-    times = np.asarray(time, dtype=float)
+    times = in_unit(time, "", "time")
     if times.ndim != 1 or times.size == 0:
         raise ValueError(f"The {what} needs at least one time, in a vector, but an array of shape {times.shape} came.")
     order = np.argsort(times, kind="stable")
@@ -33,7 +38,7 @@ def checked_series(
     for name, column in {"time": times, "sigma": sigma, **columns}.items():
         if column is None:
             continue
-        values = np.asarray(column) if name == "mask" else np.asarray(column, dtype=float)
+        values = np.asarray(column) if name == "mask" else in_unit(column, "", name)
         if values.ndim and values.shape != times.shape:
             raise ValueError(
                 f"The {what} has {times.size} times, but `{name}` has shape {values.shape}. Give one value a time."
@@ -53,15 +58,15 @@ def checked_series(
     return found
 
 
-def checked_pair(name: str, pair: tuple[float, float], *, is_positive: bool = False) -> np.ndarray:
-    """Centre and width of a prior, the width positive, and the centre too where `is_positive`.
+def checked_pair(name: str, pair: tuple[Any, Any], *, unit: str = "", is_positive: bool = False) -> np.ndarray:
+    """Centre and width of a prior in a unit, the width positive, and the centre too where `is_positive`.
 
     Raises
     ------
     ValueError
         If it is anything else.
     """
-    values = np.asarray(pair, dtype=float)
+    values = np.array([in_unit(end, unit, name) for end in pair]) if np.iterable(pair) else np.asarray(pair, float)
     if values.shape != (2,) or not np.isfinite(values).all() or not values[1] > 0.0:
         raise ValueError(f"`{name}` must be a centre and a positive width, but {pair!r} came.")
     if is_positive and not values[0] > 0.0:

@@ -203,7 +203,8 @@ def build(curve: AlertLightCurve, prior: ClassPrior = BROAD) -> Problem:
     columns = {name: column[0] for name, column in stack([curve]).items()}
     flux = columns.pop("flux")
     mean, tril = np.asarray(prior.mean, float), np.linalg.cholesky(prior.covariance)
-    return Problem(program, **columns, mean=mean, tril=tril, observed={"flux": flux})
+    units = {"time": "d", "sigma": "uJy", "limit": "uJy", "flux": "uJy"}
+    return Problem(program, **columns, mean=mean, tril=tril, observed={"flux": flux}, units=units)
 
 
 def stack(curves: Sequence[AlertLightCurve], length: int | None = None) -> dict[str, np.ndarray]:

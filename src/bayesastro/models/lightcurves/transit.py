@@ -21,8 +21,12 @@ from bayesastro.models.lightcurves.gaussian_process import GaussianProcess, Vari
 from bayesastro.models.lightcurves.planet import planet, transit_flux
 from bayesastro.models.lightcurves.series import checked_pair, checked_series, near_transit
 from bayesastro.problem import Problem
+from bayesastro.units import in_unit
 
-__all__ = ["build", "observe", "program"]
+__all__ = ["UNITS", "build", "observe", "program"]
+
+UNITS = {**dict.fromkeys(("time", "exposure", "period", "t0", "gp_rho", "gp_period"), "d"), "omega": "rad"}
+"""Of arguments and sites."""
 
 
 def program(
@@ -130,7 +134,8 @@ def build(
     Parameters
     ----------
     time, flux, sigma : arrays, shape (n,)
-        Times of mid-exposure [day], flux divided by its level outside transit, and its errors.
+        Times of mid-exposure [day], flux divided by its level outside transit, and its errors. Times and periods may be
+        quantities.
     period, t0 : (float, float) [day]
         Mean and standard deviation of the priors. Of all transits that nearest to the middle of the data is best for
         `t0`, for there it is least correlated with the period.
@@ -160,13 +165,14 @@ def build(
         If arrays differ in length, are empty or not finite, an error is not positive, a prior has no width, no point is
         within `window`, or an option is unknown.
     """
+    time, exposure = in_unit(time, "d", "time"), in_unit(exposure, "d", "exposure")
     series = checked_series("light curve", time=time, flux=flux, sigma=sigma, exposure=exposure, mask=mask)
-    periods, epoch = checked_pair("period", period, is_positive=True), checked_pair("t0", t0)
+    periods, epoch = checked_pair("period", period, unit="d", is_positive=True), checked_pair("t0", t0, unit="d")
     median, spread = checked_pair("density", density, is_positive=True)
     relative = series["time"] - epoch[0]
     optional = {"mask": series.get("mask"), **_priors(variability, gp_sigma, gp_time, float(np.std(series["flux"])))}
     if window is not None:
-        optional["near"] = near_transit(relative, periods[0], window)
+        optional["near"] = near_transit(relative, periods[0], float(in_unit(window, "d", "window")))
     return Problem(
         program,
         time=relative,
@@ -182,7 +188,7 @@ def build(
         num_samples=num_samples,
         **{name: value for name, value in optional.items() if value is not None},
         observed={"flux": series["flux"]},
-    )
+    ).with_units(UNITS)
 
 
 def _priors(

@@ -20,8 +20,12 @@ from bayesastro.models.lightcurves.gaussian_process import Variability
 from bayesastro.models.lightcurves.planet import planet, transit_flux
 from bayesastro.models.lightcurves.series import checked_pair, checked_series
 from bayesastro.problem import Problem
+from bayesastro.units import in_unit, said_unit
 
 __all__ = ["build", "program"]
+
+VELOCITIES = ("velocity", "rv_sigma", "semi_amplitude", "offset", "rv_jitter")
+"""Sites and arguments in the unit of the velocities."""
 
 
 def program(
@@ -103,7 +107,8 @@ def build(
     time, flux, sigma : arrays, shape (n,)
         As for :func:`bayesastro.models.lightcurves.transit.build`.
     rv_time, velocity, rv_sigma : arrays, shape (r,)
-        Times in the system of `time`, velocities and errors in any unit; in any order.
+        Times in the system of `time`, velocities and errors in any unit; in any order. Of quantities the unit of the
+        velocities is that of results.
     instrument : array of int, shape (r,)
         From 0; every instrument has at least one velocity.
     period, t0 : (float, float) [day]
@@ -121,6 +126,9 @@ def build(
     ValueError
         As there, and if an instrument has no velocity.
     """
+    speed = said_unit(velocity)
+    velocity, rv_sigma = in_unit(velocity, speed, "velocity"), in_unit(rv_sigma, speed, "rv_sigma")
+    rv_time = in_unit(rv_time, "d", "rv_time")
     light = transit.build(time, flux, sigma, period=period, t0=t0, eccentric=eccentric, **settings)
     series = checked_series("radial velocities", time=rv_time, sigma=rv_sigma, velocity=velocity, instrument=instrument)
     codes = series["instrument"].astype(int)
@@ -135,7 +143,7 @@ def build(
     _, arguments = light.static_program.arguments(light.data.arrays)
     return Problem(
         program,
-        rv_time=series["time"] - checked_pair("t0", t0)[0],
+        rv_time=series["time"] - checked_pair("t0", t0, unit="d")[0],
         rv_sigma=series["sigma"],
         instrument=codes,
         offset=np.stack([centres, np.full(counts.size, extent)], axis=1),
@@ -145,4 +153,4 @@ def build(
         ),
         **arguments,
         observed={**light.observed, "velocity": series["velocity"]},
-    )
+    ).with_units(transit.UNITS | {"rv_time": "d"} | (dict.fromkeys(VELOCITIES, speed) if speed else {}))

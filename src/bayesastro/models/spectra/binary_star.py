@@ -28,6 +28,7 @@ from bayesastro.models.spectra.payne import (
     stars_of,
 )
 from bayesastro.models.spectra.star import (
+    UNITS,
     VELOCITY_SD,
     LabelPriors,
     checked_spectra,
@@ -175,7 +176,7 @@ def build(
         has_companion=bool(has_companion),
         continuum_sd=float(continuum_sd),
         observed={"flux": arrays["flux"]},
-    )
+    ).with_units(UNITS)
 
 
 def common_labels(stars: Stars) -> tuple[np.ndarray, np.ndarray]:

@@ -23,7 +23,7 @@ from bayesastro.problem import Problem
 from bayesastro.simulators.spectra.pointing import pointing_matrix
 from bayesastro.simulators.spectra.response import DenseMatrix, SparseMatrix
 
-__all__ = ["Band", "FluxPrior", "bands_of", "build", "observe_maps", "program"]
+__all__ = ["Band", "FluxPrior", "bands_of", "build", "observe_maps", "program", "units_of"]
 
 FluxPrior = Literal["uniform", "log_uniform"]
 
@@ -138,7 +138,13 @@ def build(
         flux_prior=flux_prior,
         confusion_scale=None if confusion_scale is None else float(confusion_scale),
         observed={f"map_{name}": np.asarray(m.brightness, float) for name, m in maps.items()},
-    )
+    ).with_units(units_of(maps))
+
+
+def units_of(maps: Mapping[str, ConfusedMap]) -> dict[str, str]:
+    """Of fluxes and brightnesses."""
+    sites = ("background", "confusion", *(f"map_{name}" for name in maps))
+    return {"flux": "mJy", **dict.fromkeys(sites, "mJy / beam")}
 
 
 def bands_of(maps: Mapping[str, ConfusedMap], confusion_scale: float | None) -> tuple[Band, ...]:

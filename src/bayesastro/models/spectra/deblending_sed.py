@@ -31,7 +31,7 @@ from jaxtyping import Array, Float
 from scipy import optimize, sparse
 
 from bayesastro.datasets.confused_maps import ConfusedMap
-from bayesastro.models.spectra.deblending import Band, bands_of, observe_maps
+from bayesastro.models.spectra.deblending import Band, bands_of, observe_maps, units_of
 from bayesastro.problem import Problem
 from bayesastro.simulators.spectra.sed_emulator import SedEmulator, scaled_log_flux
 
@@ -194,7 +194,7 @@ def build(
         is_proportional=bool(is_proportional),
         confusion_scale=None if confusion_scale is None else float(confusion_scale),
         observed={f"map_{name}": np.asarray(m.brightness, float) for name, m in maps.items()},
-    )
+    ).with_units(units_of(maps))
 
 
 def _information(maps: Mapping[str, ConfusedMap]) -> Float[np.ndarray, "s b"]:

@@ -25,6 +25,7 @@ from bayesastro.simulators.spectra.dust import veiled
 from bayesastro.simulators.spectra.spectrograph import Spectrograph, spectrograph_of
 
 __all__ = [
+    "UNITS",
     "LabelPriors",
     "build",
     "checked_spectra",
@@ -34,6 +35,13 @@ __all__ = [
     "program",
     "sampled_labels",
 ]
+
+UNITS = {
+    "Teff": "K",
+    "Teff_2": "K",
+    **dict.fromkeys(("velocity", "velocity_1", "systemic", "v_sin_i", "v_macro", "v_macro_2"), "km / s"),
+}
+"""Of the sites of stars and pairs of stars."""
 
 VELOCITY_SD = 50.0
 """Prior standard deviation of velocities [km/s]."""
@@ -197,7 +205,7 @@ def build(
         max_veiling=float(max_veiling),
         continuum_sd=float(continuum_sd),
         observed={"flux": arrays["flux"]},
-    )
+    ).with_units(UNITS)
 
 
 def continuum_basis(

@@ -250,7 +250,7 @@ def build(
         absorption=cross_sections.name,
         abundances=cross_sections.abundances,
         observed=observed_counts(spectra, kind),
-    )
+    ).with_units({"nH": "1e22 / cm2", **{f"{name}_kT": "keV" for name in components}})
 
 
 def _priors(components: Sequence[str], given: Mapping[str, Prior]) -> dict[str, Prior]:

@@ -27,7 +27,7 @@ from jaxtyping import Array, Float, Int
 
 from bayesastro.datasets.payne import PayneNetworks, StellarSpectra
 from bayesastro.models.spectra.payne import flux_network, require_wavelengths
-from bayesastro.models.spectra.star import LabelPriors, checked_spectra, label_priors, sampled_labels
+from bayesastro.models.spectra.star import UNITS, LabelPriors, checked_spectra, label_priors, sampled_labels
 from bayesastro.problem import Problem
 from bayesastro.simulators.emulators import Emulator
 from bayesastro.simulators.spectra.dust import extinction_curve, reddened, veiled
@@ -248,7 +248,7 @@ def build(
         max_veiling=float(max_veiling),
         log10_sigma_range=(float(low), float(high)),
         observed={"log10_sigma": np.asarray(given.log10_sigma), "flux": given.flux},
-    )
+    ).with_units(UNITS | {"A_V": "mag"})
 
 
 def _check_priors(

@@ -53,6 +53,17 @@ def test_isothermal_mass_is_the_power_law_of_slope_two(lens):
     )
 
 
+def test_a_lens_without_shear_is_one_whose_shear_is_zero(lens):
+    alone, theta = small_lens(shear=False), truth(lens) | {"gamma1": 0.0, "gamma2": 0.0}
+    assert {site.name for site in lens.parameters} - {site.name for site in alone.parameters} == {"gamma1", "gamma2"}
+    without = {site.name: theta[site.name] for site in alone.parameters}
+    expected = lens.log_likelihood(theta)["image"]
+    assert alone.log_likelihood(without)["image"] == pytest.approx(expected, rel=1e-9)
+    np.testing.assert_allclose(
+        parametric.light_of(alone, without).source, parametric.light_of(lens, theta).source, rtol=1e-6
+    )
+
+
 def test_prior_density(lens):
     theta = truth(lens)
     prior = lens.log_prior(theta)

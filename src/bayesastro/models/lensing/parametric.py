@@ -61,6 +61,7 @@ def program(
     *,
     pixel_scale: float,
     isothermal: bool = False,
+    has_shear: bool = True,
     num_lens_lights: int = 1,
     num_sources: int = 1,
     positive_sources: bool = True,
@@ -87,6 +88,7 @@ def program(
     pixel_scale : float [arcsec]
     isothermal : bool
         Whether the slope of the mass is 2 and not a parameter.
+    has_shear : bool
     num_lens_lights, num_sources : int
         Numbers of Sérsic profiles.
     positive_sources : bool
@@ -95,7 +97,8 @@ def program(
         Rays along each side of a pixel.
     """
     parameters = {
-        name: numpyro.sample(name, prior) for name, prior in _priors(isothermal, num_lens_lights, num_sources).items()
+        name: numpyro.sample(name, prior)
+        for name, prior in _priors(isothermal, has_shear, num_lens_lights, num_sources).items()
     }
     shapes = _shapes(parameters, noise.shape, psf, scale, pixel_scale, num_lens_lights, num_sources, supersampling)
     numpyro.deterministic("lens_q", _axis_ratio(parameters["lens_e1"], parameters["lens_e2"]))
@@ -108,7 +111,9 @@ def _positive(num_lens_lights: int, num_sources: int, positive_sources: bool) ->
     return tuple(range(num_lens_lights, num_lens_lights + num_sources)) if positive_sources else ()
 
 
-def _priors(isothermal: bool, num_lens_lights: int, num_sources: int) -> dict[str, dist.Distribution]:
+def _priors(
+    isothermal: bool, has_shear: bool, num_lens_lights: int, num_sources: int
+) -> dict[str, dist.Distribution]:
     """Angles in arcseconds."""
     priors: dict[str, dist.Distribution] = {
         "theta_E": dist.LogNormal(np.log(1.25), 0.25),
@@ -117,8 +122,7 @@ def _priors(isothermal: bool, num_lens_lights: int, num_sources: int) -> dict[st
         "lens_e2": dist.TruncatedNormal(0.0, 0.1, low=-0.5, high=0.5),
         "lens_x": dist.Normal(0.0, 0.05),
         "lens_y": dist.Normal(0.0, 0.05),
-        "gamma1": dist.Normal(0.0, 0.05),
-        "gamma2": dist.Normal(0.0, 0.05),
+        **({name: dist.Normal(0.0, 0.05) for name in ("gamma1", "gamma2")} if has_shear else {}),
     }
     for name in _names("light", num_lens_lights):
         priors |= {
@@ -151,10 +155,10 @@ def _axis_ratio(e1: Any, e2: Any) -> Array:
 
 
 def lens_of(parameters: Mapping[str, Any]) -> Companions:
-    """The mass for one draw of the parameters, by name; isothermal where there is no slope among them."""
+    """The mass for one draw of the parameters, by name; isothermal without a slope among them, and alone without shear."""
     p = parameters
     galaxy = PowerLaw(p["theta_E"], p.get("gamma", 2.0), p["lens_e1"], p["lens_e2"], p["lens_x"], p["lens_y"], ORDER)
-    return Companions((galaxy, ExternalShear(p["gamma1"], p["gamma2"])))
+    return Companions((galaxy, *((ExternalShear(p["gamma1"], p["gamma2"]),) if "gamma1" in p else ())))
 
 
 def _sersic(parameters: Mapping[str, Any], name: str) -> Light:
@@ -212,7 +216,7 @@ def light_of(problem: Problem, parameters: Mapping[str, Any], *, key: jax.Array 
     pixel_scale, supersampling = settings["pixel_scale"], settings["supersampling"]
     positive = _positive(lenses, sources, settings["positive_sources"])
     with jax.enable_x64(True):
-        priors = _priors(settings["isothermal"], lenses, sources)
+        priors = _priors(settings["isothermal"], settings["has_shear"], lenses, sources)
         draw = {name: jnp.asarray(parameters[name], float) for name in priors}
         shapes = _shapes(draw, noise.shape, jnp.asarray(psf), scale, pixel_scale, lenses, sources, supersampling)
         light = LinearLight(jnp.zeros_like(noise), noise, shapes, fixed, mask, positive)
@@ -236,6 +240,7 @@ def build(
     *,
     mask: Bool[np.ndarray, "ny nx"] | None = None,
     mass: Literal["power_law", "isothermal"] = "power_law",
+    shear: bool = True,
     lens_light: Literal["sersic", "smooth", "subtracted"] = "sersic",
     num_sources: int = 1,
     positive_sources: bool = True,
@@ -259,6 +264,8 @@ def build(
         True where the image is used; by default everywhere. Elsewhere image and noise may be anything.
     mass : {"power_law", "isothermal"}
         An ellipsoid of any slope, or of slope 2 as those of which Einstein radii are commonly published.
+    shear : bool
+        Whether there is one from outside; many a published model has none.
     lens_light : {"sersic", "smooth", "subtracted"}
         A Sérsic profile; a basis for any smooth galaxy (:mod:`bayesastro.models.lensing.galaxy_light`); or none.
     num_sources : int
@@ -300,6 +307,7 @@ def build(
         fixed,
         pixel_scale=pixel_scale,
         isothermal=mass == "isothermal",
+        has_shear=shear,
         num_lens_lights=int(lens_light == "sersic"),
         num_sources=num_sources,
         positive_sources=positive_sources,

@@ -17,6 +17,7 @@ def slacs_problem(
     radius: float = 2.7,
     core: float = 0.2,
     mass: Literal["power_law", "isothermal"] = "power_law",
+    shear: bool = True,
     num_sources: int = 2,
     supersampling: int = 2,
 ) -> Problem:
@@ -33,6 +34,7 @@ def slacs_problem(
     core : float [arcsec]
         Radius of the circle left out at the middle, where dust and a nucleus are no smooth galaxy.
     mass : {"power_law", "isothermal"}
+    shear : bool
     num_sources, supersampling : int
         As for `parametric.build`. These sources have knots: with one Sérsic profile, J0728+3835 is fitted by a source as
         large as the lens and an Einstein radius 10 % too small, with two it is 500 nats better and right.
@@ -59,6 +61,7 @@ def slacs_problem(
         lens.pixel_scale,
         mask=lens.mask[cut, cut] & (r > core) & (r < radius),
         mass=mass,
+        shear=shear,
         lens_light="smooth",
         num_sources=num_sources,
         supersampling=supersampling,

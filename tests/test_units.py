@@ -103,6 +103,11 @@ def test_an_informed_problem_keeps_its_units():
     result = ba.fit(with_units(), ba.NUTS(num_chains=2, num_warmup=200, num_draws=200), seed=1, progress=False)
     informed = ba.informed(with_units(v=VELOCITY * 1.01 * SPEED), result)
     assert informed.units == {name: unit for name, unit in with_units().units.items() if name in ("v0", "rate", "v")}
+    other = ba.Problem(plain_program, TIME, np.asarray(0.3), observed={"v": VELOCITY}, units={"v0": SPEED})
+    with pytest.raises(ValueError, match="`v0` is in m / s in the result, but in km / s in the problem"):
+        ba.informed(other, result, again=True)
+    with pytest.raises(ValueError, match="`v0` is in m / s in `start`, but in km / s"):
+        ba.fit(other, NUTS, start=result, seed=1, progress=False)
 
 
 FAULTS = {

@@ -10,7 +10,7 @@ import xarray as xr
 from bayesastro.batch import Batch
 from bayesastro.inference.engine import Engine, Rows
 from bayesastro.precision import Precision
-from bayesastro.result import legal_name, replay_draws, site_dims
+from bayesastro.result import legal_name, replay_draws, site_dims, variable_units
 from bayesastro.units import label
 
 __all__ = ["build_many"]
@@ -53,7 +53,7 @@ def build_many(
         **_inputs(batch, names),
     }
     tree = xr.DataTree.from_dict({name: group for name, group in groups.items() if group})
-    label(tree, {legal_name(name): unit for name, unit in batch.problem.units.items()})
+    label(tree, variable_units(batch.problem))
     settings = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in identity.items()}
     tree.attrs = settings | {
         "exactness": engine.exactness,

@@ -24,7 +24,8 @@ from sklearn.mixture import GaussianMixture
 from bayesastro.labels import listed
 from bayesastro.problem import Problem
 from bayesastro.program import traced
-from bayesastro.result import legal_name
+from bayesastro.result import legal_name, variable_units
+from bayesastro.units import require_same
 
 __all__ = ["informed"]
 
@@ -177,6 +178,7 @@ def _require_new_data(problem: Problem, result: xr.DataTree) -> None:
 def _coordinates(problem: Problem, result: xr.DataTree, names: Sequence[str]) -> Float[np.ndarray, "s k"]:
     """Draws in the unconstrained coordinates of some parameters, by the supports that each draw gives."""
     posterior = result["posterior"].to_dataset()
+    require_same(posterior, variable_units(problem), "the result")
     shapes = {site.name: site.shape for site in problem.parameters}
     draws = {n: posterior[legal_name(n)].values.reshape(-1, *shapes[n]) for n in names}
 

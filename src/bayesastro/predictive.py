@@ -14,7 +14,7 @@ from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data, traced
 from bayesastro.refusals import CAPABILITIES, check_draws
-from bayesastro.result import legal_name, site_dims
+from bayesastro.result import legal_name, site_dims, variable_units
 from bayesastro.seeds import checked_seed
 from bayesastro.side_by_side import over_rows, rows_together
 from bayesastro.structure import generate
@@ -76,7 +76,7 @@ def predict(problem: Problem, result: xr.DataTree | None = None, *, num: int = 1
         "observed_data": group(problem.observed, ()),
     }
     tree = xr.DataTree.from_dict({name: data for name, data in groups.items() if data})
-    label(tree, {legal_name(name): unit for name, unit in problem.units.items()})
+    label(tree, variable_units(problem))
     tree.attrs = {"program_fingerprint": problem.fingerprint, "seed": int(seed)}
     return tree
 

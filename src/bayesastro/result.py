@@ -32,6 +32,7 @@ __all__ = [
     "save",
     "site_dims",
     "summary",
+    "variable_units",
 ]
 
 REPLAY_BYTES = 2**27
@@ -78,7 +79,7 @@ def build_result(
             lower, upper = problem.bounds[site.name]
             attrs = {"prior_family": site.family, "prior_lower": lower, "prior_upper": upper}
             tree["posterior"][legal_name(site.name)].attrs |= attrs
-    label(tree, {legal_name(name): unit for name, unit in problem.units.items()})
+    label(tree, variable_units(problem))
     tree.attrs = dict(attributes)
     return tree
 
@@ -110,6 +111,11 @@ def _replayer(views: Views, chart: ChartName, deterministics: tuple[str, ...]) -
 def legal_name(name: str) -> str:
     """A variable name: `/` would be a path within the tree."""
     return name.replace("/", ".")
+
+
+def variable_units(problem: Problem) -> dict[str, str]:
+    """Units of arguments and sites, by the names that they have in results."""
+    return _named(problem.units)
 
 
 def _named(variables: Mapping[str, Any]) -> dict[str, Any]:

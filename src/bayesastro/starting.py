@@ -15,7 +15,8 @@ from bayesastro.inference.engine import Engine
 from bayesastro.precision import Precision, to_numpy, working_precision
 from bayesastro.problem import Problem
 from bayesastro.program import Data
-from bayesastro.result import legal_name
+from bayesastro.result import legal_name, variable_units
+from bayesastro.units import require_same
 
 __all__ = ["BatchStart", "start_points"]
 
@@ -99,6 +100,7 @@ def _draws(problem: Problem, start: xr.DataTree, most: int, num_leading: int = 0
     posterior = start["posterior"].to_dataset() if "posterior" in start.children else xr.Dataset()
     if posterior.sizes.get("chain", 0) * posterior.sizes.get("draw", 0) == 0:
         raise ValueError("`start` has no posterior draws. Give the result of a run that got as far as drawing.")
+    require_same(posterior, variable_units(problem), "`start`")
     theta = {}
     for site in problem.parameters:
         name = legal_name(site.name)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["carries_unit", "checked_units", "in_unit", "label", "plain", "said_unit"]
+__all__ = ["carries_unit", "checked_units", "in_unit", "label", "plain", "require_same", "said_unit"]
 
 
 def carries_unit(value: Any) -> bool:
@@ -98,6 +98,22 @@ def plain(value: Any, name: str, units: Mapping[str, str]) -> Any:
             f'`Problem(..., units={{"{name}": "{value.unit}"}})`, and quantities are converted to that.'
         )
     return in_unit(value, units.get(name, ""), name)
+
+
+def require_same(posterior: Any, units: Mapping[str, str], what: str) -> None:
+    """Raise if variables of a result say another unit than that which is known for their names.
+
+    Raises
+    ------
+    ValueError
+    """
+    for name, unit in units.items():
+        said = posterior[name].attrs.get("units") if name in posterior else None
+        if said and said != unit:
+            raise ValueError(
+                f"`{name}` is in {said} in {what}, but in {unit} in the problem. Declare the same `units` for both, with programs "
+                "that compute in them."
+            )
 
 
 def label(tree: Any, units: Mapping[str, str]) -> None:

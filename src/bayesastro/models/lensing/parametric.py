@@ -111,9 +111,7 @@ def _positive(num_lens_lights: int, num_sources: int, positive_sources: bool) ->
     return tuple(range(num_lens_lights, num_lens_lights + num_sources)) if positive_sources else ()
 
 
-def _priors(
-    isothermal: bool, has_shear: bool, num_lens_lights: int, num_sources: int
-) -> dict[str, dist.Distribution]:
+def _priors(isothermal: bool, has_shear: bool, num_lens_lights: int, num_sources: int) -> dict[str, dist.Distribution]:
     """Angles in arcseconds."""
     priors: dict[str, dist.Distribution] = {
         "theta_E": dist.LogNormal(np.log(1.25), 0.25),

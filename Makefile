@@ -9,6 +9,7 @@ help:
 	@echo "make demo       install the core into .venv and fit real data; results in demo/"
 	@echo "make test       install what the tests need and run them"
 	@echo "make test-slow  run the slow statistical tests too"
+	@echo "make test-py312 the tests by Python 3.12, make test-py313 by 3.13, where they are installed"
 	@echo "make lint       formatting, lint, types"
 	@echo "make docs       build the documentation into docs/_build"
 	@echo "make bench      time the workloads against their peers"
@@ -42,6 +43,10 @@ test: $(VENV)/test
 test-slow: $(VENV)/test
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# `make test-py312`, `make test-py313`: the same by another interpreter, in an environment of its own.
+test-py3%:
+	@$(MAKE) --no-print-directory test PYTHON=python3.$* VENV=.venv-py3$*
+
 lint: $(VENV)/test
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/pyright --pythonpath $(BIN)/python
 
@@ -57,4 +62,4 @@ bench: $(VENV)/peers
 	@$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) demo docs/_build docs/gallery docs/reference .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-py3* demo docs/_build docs/gallery docs/reference .pytest_cache .ruff_cache

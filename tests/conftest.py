@@ -5,10 +5,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
 from bayesastro import cli
+from bayesastro.datasets import load
+from bayesastro.datasets.fetching import found
+from bayesastro.datasets.registry import registry
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -37,13 +41,33 @@ def published_file() -> Callable[[str], Path]:
     def find(name: str) -> Path:
         path = data_folder() / name
         if not path.is_file():
-            message = f"`{name}` is not in the data folder. Set `BAYESASTRO_DATA` to the folder that holds it."
-            if os.environ.get("CI"):
-                pytest.fail(message)
-            pytest.skip(message)
+            _missing(name)
         return path
 
     return find
+
+
+@pytest.fixture
+def published_data(monkeypatch) -> Callable[[str], Any]:
+    """A data set by its name, from the data folder alone; its absence fails a test in CI and skips it elsewhere."""
+    monkeypatch.setenv("BAYESASTRO_DATA", str(data_folder()))
+
+    def find(name: str) -> Any:
+        entry = registry()[name]
+        needed = entry.files + (registry()[entry.needs].files if entry.needs else ())
+        for file in needed:
+            if found(file) is None:
+                _missing(f"{file.folder}/{file.name}")
+        return load(name)
+
+    return find
+
+
+def _missing(name: str) -> NoReturn:
+    message = f"`{name}` is not in the data folder. Set `BAYESASTRO_DATA` to the folder that holds it."
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 @pytest.fixture

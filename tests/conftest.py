@@ -3,7 +3,7 @@
 import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -47,10 +47,9 @@ def published_file() -> Callable[[str], Path]:
     return find
 
 
-@pytest.fixture
-def published_data(monkeypatch) -> Callable[[str], Any]:
-    """A data set by its name, from the data folder alone; its absence fails a test in CI and skips it elsewhere."""
-    monkeypatch.setenv("BAYESASTRO_DATA", str(data_folder()))
+@pytest.fixture(scope="session")
+def published_data() -> Iterator[Callable[[str], Any]]:
+    """A data set by its name, from the data folder; its absence fails a test in CI and skips it elsewhere."""
 
     def find(name: str) -> Any:
         entry = registry()[name]
@@ -60,7 +59,9 @@ def published_data(monkeypatch) -> Callable[[str], Any]:
                 _missing(f"{file.folder}/{file.name}")
         return load(name)
 
-    return find
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BAYESASTRO_DATA", str(data_folder()))
+        yield find
 
 
 def _missing(name: str) -> NoReturn:

@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib
 
 from bayesastro.calibration.calibrate import Near, calibrate
-from bayesastro.commands.naming import engine_named, problem_named
+from bayesastro.commands.naming import data_told, engine_named, problem_named
 from bayesastro.commands.reporting import as_text, rows
 from bayesastro.output import prepare_folder, save_figure
 from bayesastro.result import save
@@ -40,6 +40,9 @@ def run(
     matplotlib.use("Agg")
     problem, chosen = problem_named(model), engine_named(engine, options)
     prepare_folder(out)
+    told = data_told(model)
+    if told and not json:
+        echo(f"{told}\n")
     report = calibrate(
         problem, chosen, num_simulations=num, seed=seed, near=near, false_alarm=false_alarm, progress=progress
     )
@@ -49,7 +52,12 @@ def run(
         save_figure(report.plot(), out / "calibration.png")
         written.append("calibration.png")
     if json:
-        facts = {"verdict": report.verdict, "num_failed": report.num_failed, "false_alarm": report.false_alarm}
+        facts = {
+            "data": told or None,
+            "verdict": report.verdict,
+            "num_failed": report.num_failed,
+            "false_alarm": report.false_alarm,
+        }
         tables = {"checks": rows(report.checks), "parameters": rows(report.summary())}
         echo(as_text({**facts, **tables, "written": [str(out / name) for name in written]}))
     else:

@@ -19,12 +19,6 @@ LONG = (
     "lightcurves.transit_rv",
     "spectra.deblending_sed",
 )
-    "fields.initial_conditions",
-    "fields.xray_image",
-    "lensing.euclid",
-    "lensing.parametric",
-    "lightcurves.transit_rv",
-)
 """Half a minute each, most of it compiling."""
 
 

@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 import pytest
+from conftest import REPOSITORY
 
 from bayesastro import datasets
 from bayesastro.datasets import fetching, loading
@@ -253,6 +254,17 @@ def test_entries_are_whole(name):
         # An address names a commit or a blob, so that its bytes cannot change.
         assert file.url is None or re.search("/[0-9a-f]{40}(/|$)", file.url)
     assert entry.needs is None or entry.needs in registry()
+
+
+@pytest.mark.parametrize("name", list(registry()))
+def test_the_page_of_data_sets_has_it(name):
+    entry = registry()[name]
+    (row,) = re.findall(rf"^\| `{name}` \|.*$", (REPOSITORY / "docs" / "datasets.md").read_text(), flags=re.MULTILINE)
+    _, _, what, size, download, citation, _ = (cell.strip() for cell in row.split("|"))
+    assert (what, citation) == (entry.what, entry.citation)
+    assert size == (f"{entry.size / 1e6:.2f}" if entry.files else "")
+    has_addresses = "yes" if all(file.url for file in entry.files) else "no"
+    assert download == (has_addresses if entry.files else "built in")
 
 
 @pytest.mark.parametrize("name", list(registry()))

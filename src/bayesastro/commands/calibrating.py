@@ -35,10 +35,10 @@ def run(
     ValueError, TypeError
         If there is no such model, engine or setting, or `calibrate` refuses.
     OSError
-        If the folder cannot be written to.
+        If the folder cannot be written to, or data of the model's example are missing.
     """
     matplotlib.use("Agg")
-    problem, chosen = problem_named(model), engine_named(engine, options)
+    chosen, problem = engine_named(engine, options), problem_named(model)  # which may read data
     prepare_folder(out)
     told = data_told(model)
     if told and not json:

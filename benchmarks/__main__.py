@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from benchmarks.data_folder import data_folder
+
 WORKLOADS = {
     "nuts": ("benchmarks.nuts_kernels", "NUTS kernels"),
     "overhead": ("benchmarks.overhead", "Overhead"),
@@ -52,6 +54,7 @@ def machine() -> str:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the tables to this file too.")
 def main(names: tuple[str, ...], out: Path | None) -> None:
     """Time the workloads NAMES, by default all, beside their peers; print one Markdown table each."""
+    os.environ.setdefault("BAYESASTRO_DATA", str(data_folder()))  # which data sets are loaded from by name
     parts = [machine()]
     for name in names or WORKLOADS:
         module, title = WORKLOADS[name]

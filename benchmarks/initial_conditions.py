@@ -15,20 +15,18 @@ import time
 from typing import Any
 
 import arviz_stats as azs
-import jax
 import numpy as np
 
 from bayesastro import MCLMC, NUTS, fit
 from bayesastro.inference.engine import Engine
 from bayesastro.models.fields import initial_conditions
+from bayesastro.models.fields.examples import GALAXIES, galaxies
 from bayesastro.simulators.fields import regular_grid
 
 __all__ = ["run"]
 
 CELLS, BOX = 16, 320.0
 """Cells along a side, and its length in Mpc/h."""
-
-TRUTH = {"Omega_m": 0.3111, "sigma8": 0.8102, "b1": 1.0, "b2": 0.2, "bs2": -0.2, "bn2": 0.5}
 
 NUM_MODES = 300
 """Modes whose effective samples are counted, drawn at random."""
@@ -47,13 +45,6 @@ RUNS: tuple[tuple[str, Engine, Any], ...] = (
 )
 
 
-def galaxies(cells: int, box: float) -> tuple[np.ndarray, np.ndarray]:
-    """Their density on a mesh, and the modes that they were made from."""
-    made = initial_conditions.build(np.ones((cells,) * 3), box, 1e-3, priors=TRUTH)
-    simulated = made.simulate(1, key=jax.random.key(1))
-    return simulated.observables["density"][0], simulated.parameters["modes"][0]
-
-
 def gradients_of_draws(result: Any) -> int:
     """Of all chains, without those of the warm-up."""
     stats = result["sample_stats"]
@@ -67,12 +58,12 @@ def gradients_of_draws(result: Any) -> int:
 def effective(result: Any) -> tuple[float, str, float, float]:
     """Effective samples of the worst of cosmology and bias, which it is, and of the median mode; the largest R̂ of the former."""
     posterior = result["posterior"]
-    ess = {name: float(azs.ess(posterior[name].values)) for name in TRUTH}
+    ess = {name: float(azs.ess(posterior[name].values)) for name in GALAXIES}
     worst = min(ess, key=lambda name: ess[name])
     modes = posterior["modes"].values.reshape(*posterior["modes"].shape[:2], -1)
     chosen = np.random.default_rng(1).choice(modes.shape[-1], NUM_MODES, replace=False)
     median = float(np.median([float(azs.ess(modes[..., i])) for i in chosen]))
-    r_hat = max(float(azs.rhat(posterior[name].values)) for name in TRUTH)
+    r_hat = max(float(azs.rhat(posterior[name].values)) for name in GALAXIES)
     return ess[worst], worst, median, r_hat
 
 

@@ -37,13 +37,11 @@ from bayesastro import (
     simulate,
     summary,
 )
-from bayesastro.datasets.euclid_lens import euclid_lens
 from bayesastro.inference.neural.embeddings import PolarResNet
-from bayesastro.models.lensing import euclid
+from bayesastro.models.lensing.examples import euclid_lens
 from bayesastro.problem import Simulations
-from benchmarks.data_folder import data_folder
 
-__all__ = ["LENS_PARAMETERS", "NUTS_ENGINE", "SETTINGS", "lens_problem", "network", "run"]
+__all__ = ["LENS_PARAMETERS", "NUTS_ENGINE", "SETTINGS", "network", "run"]
 
 NUM_SIMULATIONS, NUM_IMAGES, NUM_BOUNDS, NUM_DRAWS = 80_000, 256, 64, 1000
 
@@ -66,15 +64,6 @@ NUTS_ENGINE = NUTS(num_chains=2, num_warmup=300, num_draws=400, mass_matrix="den
 LENS_PARAMETERS = ("theta_E", "lens_e1", "lens_e2", "gamma1", "gamma2", "light_magnitude", "source_x", "source_R")
 
 SHOWN = (*LENS_PARAMETERS, "lens_x", "light_R", "light_n", "light_e1", "source_magnitude", "source_n", "source_e1")
-
-
-def lens_problem() -> Problem:
-    """The program with the real lens."""
-    lens = euclid_lens(data_folder() / "lens_euclid_q1")
-    noise = euclid.noise_levels(lens.image, lens.rms, lens.mask)
-    return euclid.build(
-        lens.image, noise, lens.psf, lens.pixel_scale, lens.zero_point, mask=lens.mask, lens_light="double"
-    )
 
 
 def network(problem: Problem, num_simulations: int = NUM_SIMULATIONS, settings: NPE = SETTINGS) -> Amortised:
@@ -145,7 +134,7 @@ def clear_lens(simulated: Simulations) -> np.ndarray:
 
 def run() -> str:
     """The tables in Markdown."""
-    problem = lens_problem()
+    problem = euclid_lens()
     amortised = network(problem)
     simulated = problem.simulate(NUM_IMAGES, key=jax.random.key(7))
     times = draw_times(amortised, simulated.observables["image"])

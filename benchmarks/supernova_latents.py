@@ -11,9 +11,7 @@ from typing import Any
 import arviz_stats
 
 from bayesastro import MCLMC, NUTS, Problem, fit
-from bayesastro.datasets import read_jla
-from bayesastro.models.cosmology import tripp
-from benchmarks.data_folder import data_folder
+from bayesastro.models.cosmology.examples import jla
 
 __all__ = ["run"]
 
@@ -22,11 +20,6 @@ ENGINES = {
     "MCLMC, unadjusted": MCLMC(num_warmup=8000, num_draws=1000, self_check=False),
     "MCLMC, adjusted": MCLMC(num_warmup=1000, num_draws=1000, adjusted=True),
 }
-
-
-def jla() -> Problem:
-    """The program with the data folder's table."""
-    return tripp.build(read_jla(data_folder() / "sn_jla" / "jla_lcparams.txt"), latents="sampled")
 
 
 def measured(problem: Problem, engine: Any) -> tuple[float, int, float, float, str]:
@@ -47,7 +40,7 @@ def measured(problem: Problem, engine: Any) -> tuple[float, int, float, float, s
 
 def run() -> str:
     """The table, in Markdown."""
-    problem = jla()
+    problem = jla(latents="sampled")
     lines = [
         "| engine | seconds | gradients | least ESS | R̂ | gradients / ESS | Ω_m |",
         "|---|---|---|---|---|---|---|",

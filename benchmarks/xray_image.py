@@ -11,7 +11,6 @@ fitted, smoothed by the Gaussian whose width scores best. Seconds are of the pro
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,25 +18,16 @@ from scipy import ndimage, signal
 from skimage import restoration
 
 import bayesastro as ba
-from bayesastro.datasets import read_counts_image, read_exposure, read_psf
 from bayesastro.models.fields import xray_image
 from bayesastro.models.fields.bright_points import bright_points
-from bayesastro.simulators.instruments import king_psf
+from bayesastro.models.fields.examples import abell_1835_settings, sagittarius_a_settings
 from bayesastro.thinning import thinned, thinned_score
-from benchmarks.data_folder import data_folder
 
-__all__ = ["Images", "abell_1835", "engine", "run", "sagittarius_a"]
+__all__ = ["Images", "engine", "run"]
 
 KEPT = 0.8
 MAX_ITERATIONS = 200
 """Of Richardson-Lucy; the best number is far below."""
-
-SETTINGS: dict[str, Any] = {
-    "points": (1.5, 0.01),
-    "flat": (0.2, 0.2),
-    "diffuse": {"fluctuations": (2.0, 1.0), "offset_sd": (2.0, 1.0)},
-}
-"""Priors of both images. The diffuse emission may fall far below its mean, where the flat background is what remains."""
 
 Images = dict[str, Any]
 """Arguments of :func:`bayesastro.models.fields.xray_image.build`."""
@@ -54,41 +44,6 @@ def engine(num_iterations: int = 6, num_draws: int = 40) -> ba.GeoVI:
         max_sampling_newton=5,
         max_newton=15,
     )
-
-
-def abell_1835(folder: Path, size: int = 256) -> Images:
-    """MOS2, 1 to 3 keV: a square about the cluster, of pixels of 4 arcsec, with a King profile and particles."""
-    begin = folder / "xray_image_xmm_a1835" / "P0098010101M2U009"
-    image = read_counts_image(f"{begin}IMAGE_3000.fits.gz")
-    cut = tuple(slice(middle - size // 2, middle + size // 2) for middle in (348, 328))
-    return SETTINGS | {
-        "counts": image.counts[cut],
-        "exposure": read_exposure(f"{begin}EXPMAP3000.fits.gz")[cut],
-        "psf": np.asarray(king_psf(31, image.pixel_size, 5.0, 1.5)),
-        "pixel_size": image.pixel_size,
-        "particles": (0.2, 0.2),
-        "min_exposure": 1000.0,
-        "margin": 15,
-    }
-
-
-def sagittarius_a(folder: Path) -> Images:
-    """Both observations on the pixels of the first, from which the second is off by half a pixel."""
-    begin = folder / "xray_image_chandra_gc"
-    numbers = (4683, 4684)
-    images = [read_counts_image(begin / f"chandra-counts-obs-id-{number}.fits.gz") for number in numbers]
-    psf = [
-        read_psf(begin / f"chandra-psf-obs-id-{number}.fits.gz", 33, image.offset_from(images[0]))
-        for number, image in zip(numbers, images, strict=True)
-    ]
-    counts = np.stack([image.counts for image in images])
-    return SETTINGS | {
-        "counts": counts,
-        "exposure": np.broadcast_to(np.array([image.exposure for image in images])[:, None, None], counts.shape),
-        "psf": np.stack(psf),
-        "pixel_size": images[0].pixel_size,
-        "margin": 16,
-    }
 
 
 def fitted(images: Images, engine: ba.GeoVI, seed: int) -> tuple[ba.Problem, Any]:
@@ -198,7 +153,7 @@ def run() -> str:
         "| image | method | score | less than GeoVI's | by count held out | seconds |",
         "|---|---|---|---|---|---|",
     ]
-    for name, images in (("A1835", abell_1835(data_folder())), ("Sgr A*", sagittarius_a(data_folder()))):
+    for name, images in (("A1835", abell_1835_settings()), ("Sgr A*", sagittarius_a_settings())):
         lines += rows(name, images)
         print("\n".join(lines[-4:]), flush=True)
     return "\n".join(lines)

@@ -26,13 +26,11 @@ import xarray as xr
 
 from bayesastro import NPE, NUTS, Amortised, Bank, Problem, fit, fit_many, simulate
 from bayesastro.calibration.coverage import binned_coverage
-from bayesastro.datasets import read_apstar, read_payne
 from bayesastro.inference.neural.embeddings import Dense
-from bayesastro.models.spectra import young_star
+from bayesastro.models.spectra.examples import young_apogee_star
 from bayesastro.problem import Simulations
-from benchmarks.data_folder import data_folder
 
-__all__ = ["NUTS_ENGINE", "SETTINGS", "SNR_EDGES", "UNVEILED", "bias_table", "network", "run", "star_problem"]
+__all__ = ["NUTS_ENGINE", "SETTINGS", "SNR_EDGES", "UNVEILED", "bias_table", "network", "run"]
 
 NUM_SIMULATIONS, NUM_HELD, NUM_DRAWS, NUM_SBI = 150_000, 1000, 1000, 200
 
@@ -62,15 +60,6 @@ LEVELS = (0.68, 0.95)
 SNR_EDGES = (10.0, 30.0, 100.0, 300.0, 1000.0)
 
 VEILING_EDGES = (0.0, 0.2, 0.5, 1.0, 2.0)
-
-
-def star_problem(max_veiling: float = 2.0) -> Problem:
-    """The program with the spectrum of 2M19485057+5005279, of which all pixels count that the networks describe."""
-    folder = data_folder() / "payne_apogee"
-    networks = read_payne(folder)
-    spectrum = read_apstar(folder / "apStar-dr17-2M19485057+5005279.fits.gz", networks)
-    spectrum = dataclasses.replace(spectrum, is_used=~networks.is_masked[None])
-    return young_star.build(spectrum, networks, max_veiling=max_veiling)
 
 
 def network(
@@ -214,7 +203,7 @@ def _posteriors(problem: Problem, amortised: Amortised, bank: Bank, held: Simula
 
 
 def _biases(problem: Problem, amortised: Amortised, held: Simulations) -> list[str]:
-    plain = star_problem(max_veiling=0.0)
+    plain = young_apogee_star(max_veiling=0.0)
     unveiled, _ = network(plain, "unveiled", UNVEILED)
     quick = {"num_chains": 1, "num_draws": 500}
     fits = {
@@ -233,7 +222,7 @@ def _biases(problem: Problem, amortised: Amortised, held: Simulations) -> list[s
 def run() -> str:
     """The tables in Markdown."""
     torch.set_num_threads(1)
-    problem = star_problem()
+    problem = young_apogee_star()
     amortised, bank = network(problem, "full")
     held = problem.simulate(NUM_HELD, key=jax.random.key(99))
     biases = _biases(problem, amortised, held)

@@ -3,12 +3,16 @@
 import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
 from bayesastro import cli
+from bayesastro.datasets import load
+from bayesastro.datasets.fetching import found
+from bayesastro.datasets.registry import registry
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -37,13 +41,34 @@ def published_file() -> Callable[[str], Path]:
     def find(name: str) -> Path:
         path = data_folder() / name
         if not path.is_file():
-            message = f"`{name}` is not in the data folder. Set `BAYESASTRO_DATA` to the folder that holds it."
-            if os.environ.get("CI"):
-                pytest.fail(message)
-            pytest.skip(message)
+            _missing(name)
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def published_data() -> Iterator[Callable[[str], Any]]:
+    """A data set by its name, from the data folder; its absence fails a test in CI and skips it elsewhere."""
+
+    def find(name: str) -> Any:
+        entry = registry()[name]
+        needed = entry.files + (registry()[entry.needs].files if entry.needs else ())
+        for file in needed:
+            if found(file) is None:
+                _missing(f"{file.folder}/{file.name}")
+        return load(name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BAYESASTRO_DATA", str(data_folder()))
+        yield find
+
+
+def _missing(name: str) -> NoReturn:
+    message = f"`{name}` is not in the data folder. Set `BAYESASTRO_DATA` to the folder that holds it."
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 @pytest.fixture

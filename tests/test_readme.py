@@ -6,6 +6,7 @@ import pytest
 from conftest import REPOSITORY
 
 import bayesastro as ba
+from bayesastro.models.catalogue import CATALOGUE
 
 README = (REPOSITORY / "README.md").read_text()
 
@@ -19,6 +20,11 @@ def test_example_runs_and_fits(capsys):
     H0 = names["result"]["posterior"]["H0"]
     assert 50.0 < float(H0.mean()) < 80.0
     assert ba.diagnose(names["result"]).ids == ()
+
+
+def test_all_programs_are_in_the_table():
+    for entry in CATALOGUE:
+        assert f"`{entry.name}`" in README, entry.name
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)]+)\)", README))

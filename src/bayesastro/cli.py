@@ -76,7 +76,7 @@ def demo(settings: dict[str, bool], out: Path, seed: int, quiet: bool) -> None:
 @cli.command()
 @_json_option
 def models(json: bool) -> None:
-    """List all programs of the package: what they are, their data, the engines to try, the papers they follow.
+    """List all programs of the package: what they are, their data, those of their example, engines to try, papers.
 
     \b
     Example:
@@ -98,13 +98,14 @@ def models(json: bool) -> None:
 def fit(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices: Any) -> None:
     """Fit a model and say how far to trust the result.
 
-    MODEL is a name below bayesastro.models (cosmology.bao), or module:function of a function that returns a Problem.
-    Writes the result (netCDF) and its pictures. Ctrl-C and the time limit write what there is; the same command goes on
+    MODEL is a name of `bayesastro models` (cosmology.bao), which is fitted to published data as an example, or
+    module:function of a function that returns a Problem. Writes the result (netCDF) and its pictures. Ctrl-C and the time limit write what there is; the same command goes on
     from there. The exit code is 130 after Ctrl-C.
 
     \b
     Examples:
       bayesastro fit cosmology.bao --engine nuts --set num_draws=2000
+      bayesastro fit lensing.parametric --engine pathfinder
       bayesastro fit mymodels:build --engine nestedsampler --out nested --json
     """
     _keep_compiled(settings)

@@ -115,9 +115,35 @@ def test_a_fit_starts_from_the_result_of_another(run, tmp_path):
 
 
 def test_models_that_need_data_say_so(run):
-    code, _, err = run("fit", "cosmology.tripp")
+    code, _, err = run("fit", "bayesastro.models.cosmology.tripp:build")
     assert code == 1
-    assert "`cosmology.tripp` needs data: `table`. Write a function without arguments" in err
+    assert "`bayesastro.models.cosmology.tripp:build` needs data: `table`. Write a function without arguments" in err
+
+
+def test_a_model_of_the_package_is_fitted_to_its_example(run, tmp_path, published_data):
+    """Whose data are told with whom to cite; published flat ΛCDM: Ω_m = 0.298 ± 0.022 (Scolnic et al. 2018, table 8)."""
+    published_data("pantheon_binned")
+    code, out, err = run("fit", "cosmology.hubble_diagram", *QUICK)
+    assert (code, err) == (0, "")
+    first = out.splitlines()[0]
+    assert first.startswith(
+        "Data: pantheon_binned, Hubble diagram of Pantheon: 40 bins with their covariance. Cite Scolnic"
+    )
+    assert float(ba.load(tmp_path / "fit" / "result.nc")["posterior"]["Omega_m"].mean()) == pytest.approx(
+        0.298, abs=0.03
+    )
+    code, out, _ = run("fit", "cosmology.hubble_diagram", *QUICK, "--json")
+    assert json.loads(out)["data"] == first
+    code, out, _ = run("fit", "mine:build", *QUICK, "--json", "--out", "own")
+    assert json.loads(out)["data"] is None
+
+
+def test_missing_data_are_one_line(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("BAYESASTRO_DATA", str(tmp_path))
+    monkeypatch.setattr("bayesastro.datasets.fetching.cache_folder", lambda: tmp_path / "cache")
+    code, out, err = run("fit", "lightcurves.transit")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "HAT-P-7_kepler_Q0_short_cadence.npz` is not in the folder of data" in err
 
 
 def test_crosscheck(run, tmp_path):
@@ -211,10 +237,14 @@ def test_every_model_is_in_the_catalogue_and_described(run):
     for name, entry in found.items():
         assert entry["what"].endswith("."), name
         assert entry["data"], name
+        assert "Cite " in entry["example"] or entry["example"].startswith(
+            "simulated by the program itself with seed "
+        ), name
         assert "`" not in entry["source"] + entry["what"], name
     text = run("models")[1]
     assert "cosmology.bao: Flat ΛCDM from baryon acoustic oscillations alone.\n" in text
     assert "    source   DESI Collaboration 2025, arXiv:2503.14738" in text
+    assert "    example  hat_p_7, transits of HAT-P-7 b" in text
 
 
 def test_help_of_every_command_has_an_example(run):

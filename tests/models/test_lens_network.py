@@ -12,6 +12,7 @@ from euclid_images import EXPOSURE, SKY_NOISE, TRUTH, small_euclid
 
 import bayesastro as ba
 from bayesastro.models.lensing import euclid
+from bayesastro.models.lensing.examples import euclid_lens
 from bayesastro.models.lensing.next_transient import next_transient
 from bayesastro.simulators.cosmology import Cosmology
 from benchmarks import lens_network
@@ -25,18 +26,14 @@ ERRORS = {"theta_E": 0.65, "source_x": 0.65, "light_magnitude": 0.5, "light_e1":
 
 
 @pytest.fixture(scope="module")
-def problem():
-    return lens_network.lens_problem()
+def problem(published_data):
+    published_data("euclid_lens")
+    return euclid_lens()
 
 
 @pytest.fixture(scope="module")
 def network(problem):
     return lens_network.network(problem, 10_000, SETTINGS)
-
-
-@pytest.fixture(autouse=True)
-def data(published_file):
-    published_file("lens_euclid_q1/mask_extra_galaxies.fits")
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,7 @@ from celerite2 import terms
 from scipy import optimize, stats
 
 import bayesastro as ba
-from bayesastro.datasets.transit_light_curves import read_archive_npz, read_light_curve_text, read_velocities_text
-from bayesastro.models.lightcurves import transit, transit_rv
+from bayesastro.models.lightcurves import examples, transit, transit_rv
 from bayesastro.simulators.lightcurves.orbits import GRAVITY
 
 LOG_DENSITY = 0.2
@@ -234,11 +233,6 @@ def test_transits_before_a_variable_star_are_calibrated():
     assert report.verdict == "pass", str(report)
 
 
-def near(curve, period, t0, window, width):
-    """Means over `width` of the points within `window` of a transit."""
-    return curve[np.abs(curve.folded(period, t0)) < window].binned(width)
-
-
 def assert_near(posterior, published, tolerance=4.0):
     """Means within so many standard deviations, the published error added in quadrature."""
     for name, (value, error) in published.items():
@@ -247,24 +241,17 @@ def assert_near(posterior, published, tolerance=4.0):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("star", ["HAT-P-7", "WASP-126"])
-def test_published_planets(star, published_file):
+@pytest.mark.parametrize(
+    ("star", "published"),
+    [
+        ("hat_p_7", {"period": (2.204735, 1e-6), "radius_ratio": (0.0776, 3e-4), "impact": (0.496, 0.02)}),
+        ("wasp_126", {"period": (3.2888, 1e-4), "radius_ratio": (0.0781, 0.0013)}),
+    ],
+)
+def test_published_planets(star, published, published_data):
     """HAT-P-7 b: Morris et al. 2013, ApJL 764, L22; WASP-126 b: Maxted et al. 2016, A&A 591, A55 (transit depth 0.0061)."""
-    folder = "transit_kepler_tess"
-    if star == "HAT-P-7":
-        curve = read_archive_npz(published_file(f"{folder}/HAT-P-7_kepler_Q0_short_cadence.npz"))
-        period, t0, density, width, num_points = 2.204735, 125.76647, (0.27, 0.3), 10 / 1440, 13_203
-        published = {"period": (2.204735, 1e-6), "radius_ratio": (0.0776, 3e-4), "impact": (0.496, 0.02)}
-    else:
-        curve = read_archive_npz(published_file(f"{folder}/WASP-126_tess_s01_2min.npz"))
-        period, t0, density, width, num_points = 3.2888, 1340.6797, (0.8, 0.5), 10 / 1440, 18_103
-        published = {"period": (3.2888, 1e-4), "radius_ratio": (0.0781, 0.0013)}
-    assert len(curve) == num_points
-    points = near(curve, period, t0, 0.18, width)
-    problem = transit.build(
-        points.time, points.flux, points.sigma, period=(period, 1e-3), t0=(t0, 0.01), density=density,
-        variability="matern", gp_sigma=(3e-4, 1.0), gp_time=(1.0, 1.0), exposure=width, num_samples=5, window=0.13,
-    )  # fmt: skip
+    published_data(star)
+    problem = getattr(examples, star)()
     engine = ba.NUTS(num_warmup=600, num_draws=1000, target_accept=0.9, mass_matrix="dense", max_tree_depth=7)
     result = ba.fit(problem, engine, seed=1, progress=False)
     assert float(ba.summary(result)["r_hat"].max()) < 1.01
@@ -272,16 +259,11 @@ def test_published_planets(star, published_file):
 
 
 @pytest.mark.slow
-def test_planet_seen_in_transit_and_velocity(published_file):
+def test_planet_seen_in_transit_and_velocity(published_data):
     """K2-140 b: Giles et al. 2018, MNRAS 475, 1809 (P = 6.5693 d, e = 0.12 ± 0.05)."""
-    curve = read_light_curve_text(published_file("transit_kepler_tess/K2-140_lc.dat"))
-    rv = read_velocities_text(published_file("transit_kepler_tess/K2-140_rvs.dat"), reference=curve.reference)
-    period, t0 = 6.5693, 45.6923
-    points = curve[np.abs(curve.folded(period, t0)) < 0.2]
-    problem = transit_rv.build(
-        points.time, points.flux, points.sigma, rv.time, rv.velocity, rv.sigma, rv.instrument,
-        period=(period, 1e-3), t0=(t0, 0.01), density=(1.4, 0.5), exposure=0.0204318, num_samples=7, window=0.12,
-    )  # fmt: skip
+    published_data("k2_140")
+    published_data("k2_140_velocities")
+    problem = examples.k2_140()
     engine = ba.NUTS(num_warmup=500, num_draws=1600, target_accept=0.9, mass_matrix="dense", max_tree_depth=7)
     result = ba.fit(problem, engine, seed=1, progress=False)
     assert float(ba.summary(result)["r_hat"].max()) < 1.01

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import bayesastro as ba
+from bayesastro.models.fields.examples import abell_1835_settings, sagittarius_a_settings
 from benchmarks import xray_image as images
 
 pytestmark = pytest.mark.slow
@@ -34,18 +35,15 @@ def residuals(problem, result):
 
 
 @pytest.fixture(scope="module")
-def cluster(data_folder_of_images):
-    return images.fitted(images.abell_1835(data_folder_of_images), images.engine(), 1)
+def cluster(published_data):
+    published_data("abell_1835")
+    return images.fitted(abell_1835_settings(), images.engine(), 1)
 
 
 @pytest.fixture(scope="module")
-def centre(data_folder_of_images):
-    return images.fitted(images.sagittarius_a(data_folder_of_images), images.engine(), 1)
-
-
-@pytest.fixture(scope="module")
-def data_folder_of_images(published_file):
-    return published_file("xray_image_xmm_a1835/README.md").parents[1]
+def centre(published_data):
+    published_data("sagittarius_a")
+    return images.fitted(sagittarius_a_settings(), images.engine(), 1)
 
 
 def test_residuals_of_the_cluster_are_noise(cluster):

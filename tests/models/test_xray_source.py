@@ -7,8 +7,8 @@ from scipy import optimize, stats
 from scipy.signal import fftconvolve
 
 import bayesastro as ba
-from bayesastro.datasets import read_counts_image, read_psf
 from bayesastro.models.fields import xray_source
+from bayesastro.models.fields.examples import chandra_source_settings
 from bayesastro.simulators.fields import gaussian_source
 
 RNG = np.random.default_rng(5)
@@ -82,24 +82,11 @@ def test_wrong_images_are_refused(changes, message):
         xray_source.build(**settings)
 
 
-NAMES = ("acisf07999_000N001_r0035", "acisf08478_000N001_r0043")
-ELLIPSES = (
-    (3145.8947368421, 4520.7894736842, 37.0615234375, 15.3881587982, 92.2273254395),
-    (3144.5238095238, 4518.8095238095, 25.2978591919, 19.1118583679, 42.9872131348),
-)
-
-
 @pytest.fixture
-def catalogue(published_file):
-    """Arguments of `build` of the Chandra Source Catalog's cut-outs, as Sherpa's test `lev3fft` takes them."""
-    folder = "xray_image_chandra_csc"
-    images = [read_counts_image(published_file(f"{folder}/{name}_regevt3_srcimg.fits.gz")) for name in NAMES]
-    return {
-        "counts": [image.counts for image in images],
-        "psf": [read_psf(published_file(f"{folder}/{name}b_psf3.fits.gz"), 151, None) for name in NAMES],
-        "regions": [image.ellipse(*ellipse) for image, ellipse in zip(images, ELLIPSES, strict=True)],
-        "origins": [image.origin for image in images],
-    }
+def catalogue(published_data):
+    """Arguments of `build` of the Chandra Source Catalog's cut-outs."""
+    published_data("chandra_source")
+    return chandra_source_settings()
 
 
 def c_statistic(problem, fwhm, x, y, ampl, background):

@@ -14,6 +14,7 @@ from stellar_spectra import WAVELENGTH, networks, spectra, young
 
 import bayesastro as ba
 from bayesastro.models.spectra import young_star
+from bayesastro.models.spectra.examples import young_apogee_star
 from benchmarks import young_stars
 
 GIVEN = networks()
@@ -132,15 +133,14 @@ def test_bad_spectra_and_priors_are_refused():
 
 
 @pytest.fixture
-def data(published_file):
-    published_file("payne_apogee/NN_unnormalized_spectra.npz")
-    published_file("payne_apogee/apStar-dr17-2M19485057+5005279.fits.gz")
+def data(published_data):
+    published_data("apogee_2m1948")
 
 
 @functools.cache
 def trained(max_veiling):
     """The program on APOGEE's pixels, and networks that know its posterior."""
-    problem = young_stars.star_problem(max_veiling)
+    problem = young_apogee_star(max_veiling)
     name, settings = ("full", young_stars.SETTINGS) if max_veiling else ("unveiled", young_stars.UNVEILED)
     return problem, young_stars.network(problem, name, settings)[0]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib
 
 from bayesastro.calibration.calibrate import Near, calibrate
-from bayesastro.commands.naming import engine_named, problem_named
+from bayesastro.commands.naming import data_told, engine_named, problem_named
 from bayesastro.commands.reporting import as_text, rows
 from bayesastro.output import prepare_folder, save_figure
 from bayesastro.result import save
@@ -35,11 +35,14 @@ def run(
     ValueError, TypeError
         If there is no such model, engine or setting, or `calibrate` refuses.
     OSError
-        If the folder cannot be written to.
+        If the folder cannot be written to, or data of the model's example are missing.
     """
     matplotlib.use("Agg")
-    problem, chosen = problem_named(model), engine_named(engine, options)
+    chosen, problem = engine_named(engine, options), problem_named(model)  # which may read data
     prepare_folder(out)
+    told = data_told(model)
+    if told and not json:
+        echo(f"{told}\n")
     report = calibrate(
         problem, chosen, num_simulations=num, seed=seed, near=near, false_alarm=false_alarm, progress=progress
     )
@@ -49,7 +52,12 @@ def run(
         save_figure(report.plot(), out / "calibration.png")
         written.append("calibration.png")
     if json:
-        facts = {"verdict": report.verdict, "num_failed": report.num_failed, "false_alarm": report.false_alarm}
+        facts = {
+            "data": told or None,
+            "verdict": report.verdict,
+            "num_failed": report.num_failed,
+            "false_alarm": report.false_alarm,
+        }
         tables = {"checks": rows(report.checks), "parameters": rows(report.summary())}
         echo(as_text({**facts, **tables, "written": [str(out / name) for name in written]}))
     else:

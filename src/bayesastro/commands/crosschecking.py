@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib
 
 from bayesastro.agreement import crosscheck
-from bayesastro.commands.naming import engine_named, problem_named
+from bayesastro.commands.naming import data_told, engine_named, problem_named
 from bayesastro.commands.reporting import as_text, rows
 from bayesastro.output import prepare_folder, save_figure
 from bayesastro.result import save
@@ -31,11 +31,14 @@ def run(
     ValueError, TypeError
         If there is no such model or engine, fewer than two are named, or one refuses.
     OSError
-        If the folder cannot be written to.
+        If the folder cannot be written to, or data of the model's example are missing.
     """
     matplotlib.use("Agg")
-    problem, chosen = problem_named(model), [engine_named(name, []) for name in engines]
+    chosen, problem = [engine_named(name, []) for name in engines], problem_named(model)  # which may read data
     prepare_folder(out)
+    told = data_told(model)
+    if told and not json:
+        echo(f"{told}\n")
     agreement = crosscheck(problem, chosen, seed=seed, progress=progress)
     written = []
     for name, result in agreement.results.items():
@@ -45,7 +48,7 @@ def run(
     written.append("agreement.png")
     if json:
         tables = {"pairs": rows(agreement.summary()), "written": [str(out / name) for name in written]}
-        echo(as_text({"verdict": agreement.verdict, **tables}))
+        echo(as_text({"data": told or None, "verdict": agreement.verdict, **tables}))
     else:
         echo(f"{agreement}\n\nWritten to {out}/: {', '.join(written)}")
     return agreement.verdict

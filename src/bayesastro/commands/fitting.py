@@ -7,7 +7,7 @@ import matplotlib
 import xarray as xr
 
 from bayesastro import plots
-from bayesastro.commands.naming import engine_named, problem_named
+from bayesastro.commands.naming import data_told, engine_named, problem_named
 from bayesastro.commands.reporting import as_text, findings, rows
 from bayesastro.diagnostics import diagnose
 from bayesastro.drive import fit
@@ -41,11 +41,14 @@ def run(
     ValueError, TypeError
         If there is no such model, engine or setting, `fit` refuses, or the folder holds another run.
     OSError
-        If the folder cannot be written to.
+        If the folder cannot be written to, or data of the model's example are missing.
     """
     matplotlib.use("Agg")
-    problem, chosen = problem_named(model), engine_named(engine, options)
+    chosen, problem = engine_named(engine, options), problem_named(model)  # which may read data
     prepare_folder(out)
+    told = data_told(model)
+    if told and not json:
+        echo(f"{told}\n")
     result = fit(
         problem,
         chosen,
@@ -58,13 +61,15 @@ def run(
     )
     status, posterior = result.attrs["status"], result["posterior"]
     if not posterior.sizes.get("chain", 0) * posterior.sizes.get("draw", 0):
-        echo(as_text({"model": model, "status": status, "written": []}) if json else "There are no draws yet.")
+        nothing = {"model": model, "data": told or None, "status": status, "written": []}
+        echo(as_text(nothing) if json else "There are no draws yet.")
         return result
     save(result, out / "result.nc")
     written = ["result.nc", *_pictures(result, out)]
     table, diagnosis = summary(result), diagnose(result)
     if json:
-        facts = {"model": model, "engine": result.attrs["engine"], "status": status, "log_evidence": None}
+        facts = {"model": model, "data": told or None, "engine": result.attrs["engine"], "status": status}
+        facts["log_evidence"] = None
         facts |= {name: result.attrs[name] for name in ("log_evidence", "log_evidence_err") if name in result.attrs}
         paths = [str(out / name) for name in written]
         echo(as_text({**facts, "summary": rows(table), "findings": findings(diagnosis), "written": paths}))

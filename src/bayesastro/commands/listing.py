@@ -12,13 +12,14 @@ __all__ = ["described", "run"]
 
 
 def described(entry: Entry) -> dict[str, str]:
-    """A program: what it is, the data it has met, engines to try, and the papers it follows."""
+    """A program: what it is, the data it has met, those of its example, engines to try, and the papers it follows."""
     text = inspect.getdoc(importlib.import_module(f"bayesastro.models.{entry.name}")) or ""
     _, _, references = text.partition("References\n----------\n")
     return {
         "name": entry.name,
         "what": _paragraph(text),
         "data": entry.data,
+        "example": entry.told(),
         "engines": ", ".join(entry.engines),
         "source": _paragraph(references),
     }
@@ -36,5 +37,5 @@ def run(*, json: bool = False, echo: Callable[[str], None] = print) -> None:
         echo(as_text({"models": found}))
         return
     for row in found:
-        lines = [f"{row['name']}: {row['what']}", f"    data     {row['data']}", f"    engines  {row['engines']}"]
-        echo("\n".join([*lines, f"    source   {row['source']}"] if row["source"] else lines))
+        told = (f"    {name:<9}{row[name]}" for name in ("data", "example", "engines", "source") if row[name])
+        echo("\n".join([f"{row['name']}: {row['what']}", *told]))

@@ -12,23 +12,28 @@ from typing import Any
 
 from bayesastro.inference import engines
 from bayesastro.inference.engine import Engine
+from bayesastro.models.catalogue import CATALOGUE, Entry
 from bayesastro.problem import Problem
 
-__all__ = ["engine_named", "problem_named"]
+__all__ = ["data_told", "engine_named", "problem_named"]
 
 VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 def problem_named(model: str) -> Problem:
-    """The problem that a model's `build` returns, or the function at ``module:function``.
+    """The problem of a model of the catalogue with its example's data, or of the function at ``module:function``.
 
     Raises
     ------
     ValueError
-        If there is no such module or function, or the function needs arguments.
+        If there is no such module or function, the function needs arguments, or data are not those published.
     TypeError
         If it returns no `Problem`.
+    OSError
+        If data are missing.
     """
+    if entry := _entry(model):
+        return entry.problem()
     module, _, function = model.partition(":") if ":" in model else (f"bayesastro.models.{model}", "", "build")
     if ":" in model and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # a script's own folder, as `python -m` has it
@@ -52,6 +57,16 @@ def problem_named(model: str) -> Problem:
     if not isinstance(problem, Problem):
         raise TypeError(f"`{model}` must return a `Problem`, but {problem!r} came.")
     return problem
+
+
+def data_told(model: str) -> str:
+    """Which data a model of the catalogue takes, and whom to cite; empty for one's own."""
+    entry = _entry(model)
+    return f"Data: {entry.told()}" if entry else ""
+
+
+def _entry(model: str) -> Entry | None:
+    return next((entry for entry in CATALOGUE if entry.name == model), None)
 
 
 def engine_named(name: str, options: Sequence[str]) -> Engine:

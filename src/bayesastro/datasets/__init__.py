@@ -2,8 +2,9 @@
 
 Small tables (a few hundred figures at most) are typed into one module each, with the
 paper, the table and the licence. They need no file and no network. Of larger ones there are
-readers, which take the path of the file published. The figures themselves belong to their
-authors, so cite the paper named in ``citation``.
+readers, which take the path of the file published, and :func:`load`, which finds or downloads
+that file by the name of the data set; :func:`available` lists the names. The figures themselves
+belong to their authors, so cite the paper named in ``citation``.
 
 Every table is a frozen dataclass of NumPy arrays; each call returns fresh arrays, so a
 caller may change them.
@@ -32,6 +33,8 @@ from bayesastro.datasets.cosmic_chronometers import (
 )
 from bayesastro.datasets.desi_dr2_bao import BAOTable, desi_dr2_bao
 from bayesastro.datasets.euclid_lens import EuclidLens, euclid_lens
+from bayesastro.datasets.loading import available, load
+from bayesastro.datasets.lognormal_fields import LognormalField, read_lognormal_field
 from bayesastro.datasets.payne import (
     NetworkWeights,
     PayneNetworks,
@@ -59,6 +62,7 @@ from bayesastro.datasets.transit_light_curves import (
     read_velocities_text,
 )
 from bayesastro.datasets.xray_images import CountsImage, read_counts_image, read_exposure, read_psf
+from bayesastro.datasets.xray_observations import XrayObservation, read_xray_observations
 from bayesastro.datasets.xray_spectra import CrossSections, XraySpectrum, read_cross_sections, read_xray_spectrum
 
 __all__ = [
@@ -71,6 +75,7 @@ __all__ = [
     "EmulatorWeights",
     "EuclidLens",
     "HubbleDiagram",
+    "LognormalField",
     "NetworkWeights",
     "PayneNetworks",
     "RadialVelocities",
@@ -78,11 +83,14 @@ __all__ = [
     "StellarSpectra",
     "SupernovaTable",
     "TransitLightCurve",
+    "XrayObservation",
     "XraySpectrum",
+    "available",
     "chronometer_covariance",
     "cosmic_chronometers",
     "desi_dr2_bao",
     "euclid_lens",
+    "load",
     "read_alerce",
     "read_apogee_spectrum",
     "read_apogee_visits",
@@ -95,12 +103,14 @@ __all__ = [
     "read_jla",
     "read_jla_binned",
     "read_light_curve_text",
+    "read_lognormal_field",
     "read_pantheon_binned",
     "read_payne",
     "read_psf",
     "read_union3",
     "read_velocities_text",
     "read_xidplus_tile",
+    "read_xray_observations",
     "read_xray_spectrum",
     "slacs_lenses",
     "stellar_spectra",

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 
 __all__ = ["EuclidLens", "euclid_lens"]
 
-IMAGES = "102019126_NEG589666030505609975.fits.gz"
+IMAGES = "102019126_NEG589666030505609975.fits"
 NEIGHBOURS = "mask_extra_galaxies.fits"
 
 _CITATION = (
@@ -63,7 +63,7 @@ def euclid_lens(folder: str | Path, band: str = "VIS") -> EuclidLens:
     Parameters
     ----------
     folder : path
-        With the images and the mask.
+        With the images, compressed or not, and the mask.
     band : str
         ``"VIS"``, ``"NIR_Y"``, ``"NIR_J"``, ``"NIR_H"``, ``"DES_G"``, ``"DES_R"``, ``"DES_I"`` or ``"DES_Z"``.
 
@@ -77,12 +77,13 @@ def euclid_lens(folder: str | Path, band: str = "VIS") -> EuclidLens:
     from astropy.io import fits  # slow to load
 
     folder = Path(folder)
-    for name in (IMAGES, NEIGHBOURS):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"`euclid_lens` needs the file `{name}` in `{folder}`, but there is none.")
+    images = folder / IMAGES if (folder / IMAGES).is_file() else folder / f"{IMAGES}.gz"
+    for path in (images, folder / NEIGHBOURS):
+        if not path.is_file():
+            raise FileNotFoundError(f"`euclid_lens` needs the file `{path.name}` in `{folder}`, but there is none.")
     file: Any
     neighbours: Any
-    with fits.open(folder / IMAGES) as file, fits.open(folder / NEIGHBOURS) as neighbours:
+    with fits.open(images) as file, fits.open(folder / NEIGHBOURS) as neighbours:
         bands = [hdu.name.removesuffix("_BGSUB") for hdu in file if hdu.name.endswith("_BGSUB")]
         if band not in bands:
             raise ValueError(f"`band` must be one of {bands}, but {band!r} came.")

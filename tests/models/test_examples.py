@@ -35,11 +35,16 @@ def problem_of(published_data):
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in ENTRIES])
-def test_engines_take_the_example_and_its_density_is_finite(name, problem_of):
-    problem = problem_of(name)
-    table = problem.check()
+def test_engines_take_the_example(name, problem_of):
+    table = problem_of(name).check()
     engines = list(ENTRIES[name].engines)
     assert table.loc[engines, "ok"].all(), table.loc[engines, "reason"].to_dict()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENTRIES)
+def test_density_of_the_example_is_finite(name, problem_of):
+    problem = problem_of(name)
     theta = {site: values[0] for site, values in problem.simulate(1, key=jax.random.key(0)).parameters.items()}
     if "density" in problem.lacks:
         assert name == "cosmology.supernova_summaries"  # which is what this program is for

@@ -156,8 +156,8 @@ NAN = np.where(np.arange(2 * NUM_DRAWS) == 7, np.nan, 1.0).reshape(2, NUM_DRAWS)
 @pytest.mark.parametrize(
     ("results", "var_names", "message"),
     [
-        (result(), ["a", "c"], "no variable `c`; it has a, b, v"),
-        ({"full": result(), "partial": result()}, ["d"], "no variable `d`"),
+        (result(), ["a", "c"], "no variable `c` in `posterior`; it has a, b, v"),
+        ({"full": result(), "partial": result()}, ["d"], "no variable `d` in `posterior`"),
         (result(), ["v"], r"shows scalars, but `v` has shape \(3,\). Select one entry"),
         (result(), [], "no scalar variable to show. Name some in `var_names`"),
         ({}, None, "no scalar variable to show"),

@@ -147,8 +147,7 @@ def test_tables_are_curves_along_the_abscissae_and_images_without():
     tree = predictions(table=(40, 3), square=(12, 12))
     figure = ba.plot.predictive(tree, "table")
     assert labels(figure)[::2] == ["table[:, 0]", "table[:, 1]", "table[:, 2]"]
-    draws, observed = values(tree, "table")
-    np.testing.assert_array_equal(points(figure.axes[2]), observed[:, 1])
+    np.testing.assert_array_equal(points(figure.axes[2]), values(tree, "table")[1][:, 1])
     assert len(ba.plot.predictive(tree, "square").axes) == 6  # three images, three bars of colour
     figure = ba.plot.predictive(tree, "square", x=np.arange(12), sigma=np.ones((12, 12)))
     assert labels(figure)[::2] == [f"square[{i}]" for i in (0, 2, 4, 6, 8, 11)]

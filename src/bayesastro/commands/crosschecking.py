@@ -3,13 +3,10 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import matplotlib
-
 from bayesastro.agreement import crosscheck
 from bayesastro.commands.naming import engine_named, problem_named
-from bayesastro.commands.reporting import as_text, rows
-from bayesastro.output import prepare_folder, save_figure
-from bayesastro.result import save
+from bayesastro.commands.reporting import rows
+from bayesastro.commands.writing import Folder
 
 __all__ = ["run"]
 
@@ -33,19 +30,12 @@ def run(
     OSError
         If the folder cannot be written to.
     """
-    matplotlib.use("Agg")
     problem, chosen = problem_named(model), [engine_named(name, []) for name in engines]
-    prepare_folder(out)
+    folder = Folder(out)
     agreement = crosscheck(problem, chosen, seed=seed, progress=progress)
-    written = []
     for name, result in agreement.results.items():
-        written.append(f"{name}.nc")
-        save(result, out / written[-1])
-    save_figure(agreement.plot(), out / "agreement.png")
-    written.append("agreement.png")
-    if json:
-        tables = {"pairs": rows(agreement.summary()), "written": [str(out / name) for name in written]}
-        echo(as_text({"verdict": agreement.verdict, **tables}))
-    else:
-        echo(f"{agreement}\n\nWritten to {out}/: {', '.join(written)}")
+        folder.keep(result, f"{name}.nc")
+    folder.keep(agreement.plot(), "agreement.png")
+    facts = {"verdict": agreement.verdict, "pairs": rows(agreement.summary())}
+    folder.tell(str(agreement), facts, json=json, echo=echo)
     return agreement.verdict

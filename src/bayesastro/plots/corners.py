@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bayesastro.plots.style import axis_label, colors
+from bayesastro.plots.style import axis_label, colors, variable
 
 __all__ = ["corner"]
 
@@ -95,22 +95,16 @@ def _shared_scalars(results: Sequence[xr.DataTree]) -> list[str]:
 
 
 def _draws(result: xr.DataTree, name: str) -> np.ndarray:
-    if name not in result["posterior"]:
-        raise ValueError(
-            f"The result has no variable `{name}`; it has {', '.join(map(str, result['posterior'].data_vars))}."
-        )
-    variable = result["posterior"].to_dataset()[name]
-    if variable.dims != ("chain", "draw"):
-        raise ValueError(
-            f"`corner` shows scalars, but `{name}` has shape {variable.shape[2:]}. Select one entry of it."
-        )
-    if np.iscomplexobj(variable):
+    values = variable(result, name)
+    if values.dims != ("chain", "draw"):
+        raise ValueError(f"`corner` shows scalars, but `{name}` has shape {values.shape[2:]}. Select one entry of it.")
+    if np.iscomplexobj(values):
         raise ValueError(
             f"`corner` shows real scalars, but `{name}` is complex. Show its modulus and phase, or leave it out."
         )
-    if bad := int((~np.isfinite(variable)).sum()):
+    if bad := int((~np.isfinite(values)).sum()):
         raise ValueError(f"`corner` needs finite draws, but {bad} of `{name}` are not. Leave it out of `var_names`.")
-    return variable.values.ravel()
+    return values.values.ravel()
 
 
 def _range(draws: Sequence[np.ndarray]) -> tuple[float, float]:

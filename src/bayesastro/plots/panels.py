@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -45,9 +45,9 @@ class Curve(Row):
     """Label of each datum's group, shape (n,)."""
     xlabel: str
 
-    num_axes = 2
-    size = (7.0, 5.0)
-    grid = {"nrows": 2, "ncols": 1, "height_ratios": (3, 1), "sharex": True}
+    num_axes: ClassVar[int] = 2
+    size: ClassVar[tuple[float, float]] = (7.0, 5.0)
+    grid: ClassVar[dict[str, Any]] = {"nrows": 2, "ncols": 1, "height_ratios": (3, 1), "sharex": True}
 
     def draw(self, axes: Sequence[Axes], *, with_legend: bool, **style: Any) -> None:
         """Bands under the data, and residuals below."""
@@ -81,9 +81,9 @@ class Curve(Row):
 class Image(Row):
     """Data over a plane: rows along y, columns along x."""
 
-    num_axes = 3
-    size = (12.0, 3.6)
-    grid = {"nrows": 1, "ncols": 3, "sharex": True, "sharey": True}
+    num_axes: ClassVar[int] = 3
+    size: ClassVar[tuple[float, float]] = (12.0, 3.6)
+    grid: ClassVar[dict[str, Any]] = {"nrows": 1, "ncols": 3, "sharex": True, "sharey": True}
 
     def draw(self, axes: Sequence[Axes], *, with_legend: bool, **style: Any) -> None:
         """Data, mean of the predictions, and residuals; `style` is that of the first two."""

@@ -57,4 +57,4 @@ bench: $(VENV)/peers
 	@$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) demo docs/_build docs/gallery docs/reference .pytest_cache .ruff_cache
+	rm -rf $(VENV) demo docs/_build docs/jupyter_execute docs/gallery docs/reference .pytest_cache .ruff_cache

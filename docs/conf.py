@@ -28,6 +28,7 @@ myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # notebooks are stored with their outputs, and run by the slow tests
 
+shutil.rmtree(HERE / "reference", ignore_errors=True)  # no page of a name that is gone
 autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"

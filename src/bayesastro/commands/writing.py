@@ -32,8 +32,10 @@ class Folder:
 
     def keep(self, thing: xr.DataTree | Figure, name: str) -> None:
         """Write a result as netCDF, or a figure as PNG."""
-        write = save_figure if isinstance(thing, Figure) else save
-        write(thing, self.path / name)
+        if isinstance(thing, Figure):
+            save_figure(thing, self.path / name)
+        else:
+            save(thing, self.path / name)
         self.names.append(name)
 
     def tell(self, text: str, facts: Mapping[str, Any], *, json: bool, echo: Callable[[str], None]) -> None:

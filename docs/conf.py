@@ -22,6 +22,8 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_templates", "images"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_title = f"bayesastro {version}"
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]

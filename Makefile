@@ -62,4 +62,4 @@ bench: $(VENV)/peers
 	@$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .venv-py3* demo docs/_build docs/gallery docs/reference .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-py3* demo docs/_build docs/jupyter_execute docs/gallery docs/reference .pytest_cache .ruff_cache

@@ -22,12 +22,15 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_templates", "images"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_title = f"bayesastro {version}"
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # notebooks are stored with their outputs, and run by the slow tests
 
+shutil.rmtree(HERE / "reference", ignore_errors=True)  # no page of a name that is gone
 autosummary_generate = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"

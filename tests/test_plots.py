@@ -1,6 +1,7 @@
 """Pictures: what the functions draw on the axes, and what they refuse to draw."""
 
 import arviz_base
+import astropy.units as u
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -119,6 +120,21 @@ def test_truths_are_marked_where_they_are():
     assert not marks(panels(ba.plot.corner(result(), ["a", "b"]))[0, 0])
 
 
+def test_corner_has_units_and_takes_truths_in_others():
+    def in_unit(unit):
+        found = result()
+        found["posterior"]["a"].attrs["units"] = unit
+        return found
+
+    figure = panels(ba.plot.corner(in_unit("km"), ["a"], truths={"a": 1250 * u.m}))
+    assert 1.25 in [line.get_xdata()[0] for line in figure[0, 0].lines]
+    assert figure[0, 0].get_xlabel() == "$a$ [km]"
+    with pytest.raises(ValueError, match="`a` must be in km or a unit of its kind, but is in s"):
+        ba.plot.corner(in_unit("km"), ["a"], truths={"a": 1 * u.s})
+    with pytest.raises(ValueError, match="`a` is in km and m in these results"):
+        ba.plot.corner({"one": in_unit("km"), "two": in_unit("m")}, ["a"])
+
+
 def test_by_default_the_scalars_that_all_results_share_are_shown():
     more = result(extra=np.random.default_rng(1).normal(size=(2, NUM_DRAWS)))
     assert panels(ba.plot.corner(more)).shape == (3, 3)
@@ -156,8 +172,8 @@ NAN = np.where(np.arange(2 * NUM_DRAWS) == 7, np.nan, 1.0).reshape(2, NUM_DRAWS)
 @pytest.mark.parametrize(
     ("results", "var_names", "message"),
     [
-        (result(), ["a", "c"], "no variable `c`; it has a, b, v"),
-        ({"full": result(), "partial": result()}, ["d"], "no variable `d`"),
+        (result(), ["a", "c"], "no variable `c` in `posterior`; it has a, b, v"),
+        ({"full": result(), "partial": result()}, ["d"], "no variable `d` in `posterior`"),
         (result(), ["v"], r"shows scalars, but `v` has shape \(3,\). Select one entry"),
         (result(), [], "no scalar variable to show. Name some in `var_names`"),
         ({}, None, "no scalar variable to show"),
@@ -299,7 +315,6 @@ def test_pictures_are_drawn_on_the_axes_given():
     assert ba.plot.rank(chains(), "a", axes=axes[1, :1]) is figure
     assert ba.plot.evidence(evidences(), axis=axes[2, 0]) is figure
     assert ba.plot.field(sky(), "flux", axes=axes[2, 1:]) is figure
-    assert ba.plot.predictive(predictions(), axes=axes[:2, 2]) is figure
     with pytest.raises(
         ValueError, match=r"`axes` must have shape \(1, 2\), one for each scalar shown, but \(3,\) came"
     ):
@@ -315,13 +330,6 @@ def test_pictures_are_drawn_on_the_axes_given():
         (lambda: ba.plot.evidence({}), "but none came"),
         (lambda: ba.plot.evidence({"m": result()}), "that of `m` has none. Fit with `NestedSampler` or `SMC`"),
         (lambda: ba.plot.field(result(), "v"), r"`v` has shape \(3,\)"),
-        (lambda: ba.plot.predictive(result()), "needs predictions and data"),
-        (lambda: ba.plot.predictive(predictions(), x=np.arange(3)), r"`x` must have the shape of `y`, \(30,\)"),
-        (lambda: ba.plot.predictive(predictions(more=True)), "several observed sites: y, z"),
-        (
-            lambda: ba.plot.predictive(predictions(more=True), "z"),
-            r"one or two dimensions, but `z` has shape \(2, 2, 2\)",
-        ),
     ],
 )
 def test_what_pictures_cannot_show_is_refused(draw, message):
@@ -369,36 +377,3 @@ def test_fields_are_shown_by_mean_and_error_on_the_sky():
     relative = ba.plot.field(sky(), "flux", relative=True)
     np.testing.assert_allclose(relative.axes[1].images[0].get_array(), draws.std((0, 1)) / draws.mean((0, 1)))
     assert relative.axes[3].get_ylabel() == "relative"
-
-
-def predictions(more=False, image=False):
-    rng = np.random.default_rng(2)
-    shape = (5, 6) if image else (30,)
-    groups = {
-        "posterior_predictive": {"y": rng.normal(size=(1, 500, *shape))},
-        "observed_data": {"y": rng.normal(size=shape)},
-    }
-    if more:
-        groups["posterior_predictive"]["z"], groups["observed_data"]["z"] = (
-            np.zeros((1, 500, 2, 2, 2)),
-            np.zeros((2, 2, 2)),
-        )
-    return arviz_base.from_dict(groups, check_conventions=False)
-
-
-def test_predictions_of_a_curve_have_bands_and_residuals():
-    x = np.random.default_rng(0).permutation(30)
-    upper, lower = ba.plot.predictive(predictions(), x=x, sigma=np.ones(30), xlabel="time [d]").axes
-    draws, observed = (predictions()[group]["y"].values for group in ("posterior_predictive", "observed_data"))
-    np.testing.assert_allclose(upper.lines[0].get_ydata(), np.median(draws[0], 0)[np.argsort(x)])
-    np.testing.assert_allclose(lower.lines[0].get_ydata(), (observed - draws[0].mean(0)) / draws[0].std(0))
-    assert (lower.get_xlabel(), upper.get_ylabel()) == ("time [d]", "$y$")
-
-
-def test_predictions_of_an_image_are_beside_it():
-    tree = predictions(image=True)
-    images = [axis.images[0].get_array() for axis in ba.plot.predictive(tree).axes[:3]]
-    draws, observed = tree["posterior_predictive"]["y"].values[0], tree["observed_data"]["y"].values
-    expected = (observed, draws.mean(0), (observed - draws.mean(0)) / draws.std(0))
-    for image, right in zip(images, expected, strict=True):
-        np.testing.assert_allclose(image, right)

@@ -39,7 +39,7 @@ def predict(problem: Problem, result: xr.DataTree | None = None, *, num: int = 1
     -------
     xarray.DataTree
         ``prior`` and ``prior_predictive``, or ``posterior`` and ``posterior_predictive``, with the dimensions
-        ``(chain, draw)`` and one chain; and ``observed_data``.
+        ``(chain, draw)`` and one chain; and ``observed_data``, NaN where a mask leaves a value out.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def predict(problem: Problem, result: xr.DataTree | None = None, *, num: int = 1
     groups = {
         names[0]: group(theta, sampled),
         names[1]: group(x, sampled),
-        "observed_data": group(problem.observed, ()),
+        "observed_data": group(_seen(problem), ()),
     }
     tree = xr.DataTree.from_dict({name: data for name, data in groups.items() if data})
     label(tree, variable_units(problem))
@@ -92,6 +92,12 @@ def require_generative(problem: Problem, function: str) -> None:
         raise ValueError(f"`{function}` needs {CAPABILITIES['simulate']}, but {problem.lacks['simulate']}.")
     if not problem.views().structure.of_kind("observed"):
         raise ValueError(f"`{function}` needs data, but the problem observes nothing. Give it `observed=`.")
+
+
+def _seen(problem: Problem) -> dict[str, np.ndarray]:
+    """Observed values, with NaN where they are masked away."""
+    masks = {name: mask for name, mask in observed_masks(problem).items() if not mask.all()}
+    return {name: np.where(masks[name], a, np.nan) if name in masks else a for name, a in problem.observed.items()}
 
 
 def observed_masks(problem: Problem) -> dict[str, np.ndarray]:

@@ -1,6 +1,7 @@
 """Every model's program: its density at fixed points against a hand-written one, and a sane prior predictive."""
 
 import jax
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from astropy import units
@@ -11,18 +12,26 @@ from scipy import stats
 import bayesastro as ba
 from bayesastro.datasets import cosmic_chronometers, desi_dr2_bao
 from bayesastro.models.cosmology import bao, expansion
+from bayesastro.plots import axis_label
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_prior_predictive_is_finite_and_of_the_size_of_the_data(name):
+def test_prior_predictive_is_finite_of_the_size_of_the_data_and_can_be_looked_at(name):
     problem = MODELS[name]()
-    draws = problem.simulate(200, key=jax.random.key(1))
+    predicted = ba.predict(problem, num=200, seed=1)
     for site, value in problem.observed.items():
-        simulated = draws.observables[site]
+        simulated = predicted["prior_predictive"][site].values[0]
         assert simulated.shape == (200, *value.shape)
         assert np.isfinite(simulated).all()
         # The data lie within what the program generates; at its edge where nothing was detected.
         assert np.all((simulated.min(0) <= value) & (value <= simulated.max(0)))
+    plt.switch_backend("Agg")
+    figure = ba.plot.predictive(predicted)
+    figure.canvas.draw()
+    assert {axis_label(site) for site in problem.observed} <= {
+        axis.get_ylabel().partition("[")[0].strip() for axis in figure.axes
+    }
+    plt.close(figure)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -3,13 +3,10 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import matplotlib
-
 from bayesastro.agreement import crosscheck
 from bayesastro.commands.naming import data_told, engine_named, problem_named
-from bayesastro.commands.reporting import as_text, rows
-from bayesastro.output import prepare_folder, save_figure
-from bayesastro.result import save
+from bayesastro.commands.reporting import rows
+from bayesastro.commands.writing import Folder
 
 __all__ = ["run"]
 
@@ -33,22 +30,14 @@ def run(
     OSError
         If the folder cannot be written to, or data of the model's example are missing.
     """
-    matplotlib.use("Agg")
     chosen, problem = [engine_named(name, []) for name in engines], problem_named(model)  # which may read data
-    prepare_folder(out)
-    told = data_told(model)
-    if told and not json:
-        echo(f"{told}\n")
+    folder, data = Folder(out), data_told(model)
+    if data and not json:
+        echo(f"{data}\n")
     agreement = crosscheck(problem, chosen, seed=seed, progress=progress)
-    written = []
     for name, result in agreement.results.items():
-        written.append(f"{name}.nc")
-        save(result, out / written[-1])
-    save_figure(agreement.plot(), out / "agreement.png")
-    written.append("agreement.png")
-    if json:
-        tables = {"pairs": rows(agreement.summary()), "written": [str(out / name) for name in written]}
-        echo(as_text({"data": told or None, "verdict": agreement.verdict, **tables}))
-    else:
-        echo(f"{agreement}\n\nWritten to {out}/: {', '.join(written)}")
+        folder.keep(result, f"{name}.nc")
+    folder.keep(agreement.plot(), "agreement.png")
+    facts = {"data": data or None, "verdict": agreement.verdict, "pairs": rows(agreement.summary())}
+    folder.tell(str(agreement), facts, json=json, echo=echo)
     return agreement.verdict

@@ -3,17 +3,16 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import matplotlib
 import xarray as xr
 
 from bayesastro import plots
 from bayesastro.commands.naming import data_told, engine_named, problem_named
 from bayesastro.commands.reporting import as_text, findings, rows
+from bayesastro.commands.writing import Folder
 from bayesastro.diagnostics import diagnose
 from bayesastro.drive import fit
-from bayesastro.output import prepare_folder, save_figure
 from bayesastro.precision import Precision
-from bayesastro.result import load, save, summary
+from bayesastro.result import load, summary
 
 __all__ = ["run"]
 
@@ -43,12 +42,10 @@ def run(
     OSError
         If the folder cannot be written to, or data of the model's example are missing.
     """
-    matplotlib.use("Agg")
     chosen, problem = engine_named(engine, options), problem_named(model)  # which may read data
-    prepare_folder(out)
-    told = data_told(model)
-    if told and not json:
-        echo(f"{told}\n")
+    folder, data = Folder(out), data_told(model)
+    if data and not json:
+        echo(f"{data}\n")
     result = fit(
         problem,
         chosen,
@@ -61,31 +58,30 @@ def run(
     )
     status, posterior = result.attrs["status"], result["posterior"]
     if not posterior.sizes.get("chain", 0) * posterior.sizes.get("draw", 0):
-        nothing = {"model": model, "data": told or None, "status": status, "written": []}
+        nothing = {"model": model, "data": data or None, "status": status, "written": []}
         echo(as_text(nothing) if json else "There are no draws yet.")
         return result
-    save(result, out / "result.nc")
-    written = ["result.nc", *_pictures(result, out)]
+    folder.keep(result, "result.nc")
+    _keep_pictures(result, folder)
     table, diagnosis = summary(result), diagnose(result)
-    if json:
-        facts = {"model": model, "data": told or None, "engine": result.attrs["engine"], "status": status}
-        facts["log_evidence"] = None
-        facts |= {name: result.attrs[name] for name in ("log_evidence", "log_evidence_err") if name in result.attrs}
-        paths = [str(out / name) for name in written]
-        echo(as_text({**facts, "summary": rows(table), "findings": findings(diagnosis), "written": paths}))
-    else:
-        echo(f"{problem}\n\n{table.to_string()}\n\n{diagnosis}\n\nWritten to {out}/: {', '.join(written)}")
+    facts = {
+        "model": model,
+        "data": data or None,
+        "engine": result.attrs["engine"],
+        "status": status,
+        "log_evidence": None,
+    }
+    facts |= {name: result.attrs[name] for name in ("log_evidence", "log_evidence_err") if name in result.attrs}
+    facts |= {"summary": rows(table), "findings": findings(diagnosis)}
+    folder.tell(f"{problem}\n\n{table.to_string()}\n\n{diagnosis}", facts, json=json, echo=echo)
     return result
 
 
-def _pictures(result: xr.DataTree, out: Path) -> list[str]:
-    """Those that the draws are enough for; their names."""
+def _keep_pictures(result: xr.DataTree, folder: Folder) -> None:
+    """Those that the draws are enough for."""
     chains, draws = (result["posterior"].sizes[name] for name in ("chain", "draw"))
     shown = [n for n, v in result["posterior"].data_vars.items() if v.ndim == 2 and v.dtype.kind in "iuf"]
     names = list(map(str, shown))[:MOST_IN_CORNER]
-    save_figure(plots.trace(result), out / "trace.png")
-    written = ["trace.png"]
+    folder.keep(plots.trace(result), "trace.png")
     if names and chains * draws > len(names):
-        save_figure(plots.corner(result, names), out / "corner.png")
-        written.append("corner.png")
-    return written
+        folder.keep(plots.corner(result, names), "corner.png")

@@ -1,17 +1,25 @@
-"""Data, and what the posterior predicts for them."""
+"""What is predicted of a curve: bands where it is seen closely, bars where it is seen here and there."""
 
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from numpy.lib.stride_tricks import sliding_window_view
 
-from bayesastro.plots.style import COLORS, axis_label, variable
+from bayesastro.plots.style import COLORS
 
-__all__ = ["band", "predictive"]
+__all__ = ["FEWEST_IN_BAND", "band", "bars", "intervals"]
+
+FEWEST_IN_BAND = 40
+"""Abscissae without a gap between them that a band may join."""
+
+GAP = 20
+"""So many times the usual step before it or after it is a gap: one step in a thousand of random abscissae."""
+
+USUAL = 11
+"""Steps whose median is the usual one."""
+
+LEVELS = (0.023, 0.159, 0.5, 0.841, 0.977)
 
 
 def band(
@@ -28,96 +36,41 @@ def band(
     color, label : str
         Of the median's line.
     """
-    low2, low1, median, high1, high2 = np.quantile(curves, [0.023, 0.159, 0.5, 0.841, 0.977], axis=0)
+    low2, low1, median, high1, high2 = np.quantile(curves, LEVELS, axis=0)
     axis.fill_between(x, low2, high2, color=color, alpha=0.2, lw=0)
     axis.fill_between(x, low1, high1, color=color, alpha=0.35, lw=0)
     axis.plot(x, median, color=color, lw=1.2, label=label, **style)
     return axis
 
 
-def predictive(
-    predicted: xr.DataTree,
-    name: str | None = None,
-    *,
-    x: ArrayLike | None = None,
-    sigma: ArrayLike | None = None,
-    xlabel: str = "",
-    ylabel: str = "",
-    axes: Any = None,
-) -> Figure:
-    """Observed data on the bands of the predictions: curves with residuals below, or an image beside its prediction.
-
-    Residuals are in standard deviations of the predictions, noise included: nineteen in twenty lie within two.
-
-    Parameters
-    ----------
-    predicted : DataTree
-        From `predict`.
-    name : str, optional
-        Observed site, of one or two dimensions; by default the only one.
-    x : array, shape (n,), optional
-        Abscissae of data of one dimension, in any order; by default their numbers.
-    sigma : array, shape (n,), optional
-        Error bars to draw.
-    xlabel, ylabel : str
-        By default the number of the datum, and the name of the site.
-    axes : two Axes for data of one dimension, three for an image, optional
-
-    Raises
-    ------
-    ValueError
-        If there are no predictions, there is no such site, or its data have neither one nor two dimensions.
-    """
-    group = next((g for g in ("posterior_predictive", "prior_predictive") if g in predicted.children), None)
-    if group is None or "observed_data" not in predicted.children:
-        raise ValueError(
-            "`predictive` needs predictions and data. Make them with `ba.predict(problem, result, seed=...)`."
-        )
-    sites = list(map(str, predicted["observed_data"].data_vars))
-    if name is None and len(sites) > 1:
-        raise ValueError(f"There are several observed sites: {', '.join(sites)}. Say which by `name`.")
-    name = name or sites[0]
-    draws = variable(predicted, name, group)
-    observed = np.asarray(variable(predicted, name, "observed_data"), float)
-    curves = draws.values.reshape(-1, *draws.shape[2:]).astype(float)
-    ylabel = ylabel or axis_label(name, str(draws.attrs.get("units", "")))
-    if observed.ndim == 2:
-        return _image(observed, curves, ylabel, axes)
-    if observed.ndim != 1:
-        raise ValueError(f"`predictive` shows data of one or two dimensions, but `{name}` has shape {observed.shape}.")
-    places = np.arange(len(observed)) if x is None else np.asarray(x, float)
-    if places.shape != observed.shape:
-        raise ValueError(f"`x` must have the shape of `{name}`, {observed.shape}, but {places.shape} came.")
-    if axes is None:
-        settings = {"height_ratios": (3, 1), "sharex": True, "layout": "constrained", "figsize": (7, 5)}
-        _, axes = plt.subplots(2, 1, **settings)
-    upper, lower = np.ravel(np.asarray(axes))
-    order = np.argsort(places, kind="stable")
-    band(upper, places[order], curves[:, order], label="predicted")
-    upper.errorbar(places, observed, sigma, fmt=".", color="0.15", ms=4, lw=0.8, label="observed")
-    upper.set_ylabel(ylabel)
-    upper.legend(frameon=False)
-    lower.axhspan(-2, 2, color=COLORS[0], alpha=0.2, lw=0)
-    lower.plot(places, (observed - curves.mean(0)) / curves.std(0), ".", color="0.15", ms=4)
-    lower.axhline(0, color=COLORS[0], lw=0.8)
-    lower.set(xlabel=xlabel or ("number" if x is None else "x"), ylabel="residual [sd]")
-    return upper.figure
+def bars(axis: Axes, x: np.ndarray, curves: np.ndarray, *, color: str = COLORS[0], label: str | None = None) -> Axes:
+    """The same as `band` with a bar at each abscissa, of which none need be near another."""
+    low2, low1, median, high1, high2 = np.quantile(curves, LEVELS, axis=0)
+    axis.vlines(x, low2, high2, color=color, alpha=0.25, lw=5)
+    axis.vlines(x, low1, high1, color=color, alpha=0.45, lw=5)
+    axis.plot(x, median, "_", color=color, ms=7, mew=1.5, label=label)
+    return axis
 
 
-def _image(observed: np.ndarray, images: np.ndarray, label: str, axes: Any) -> Figure:
-    if axes is None:
-        _, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained", sharex=True, sharey=True)
-    axes = np.ravel(np.asarray(axes))
-    mean, sd = images.mean(0), images.std(0)
-    shared = {"vmin": np.nanmin(observed), "vmax": np.nanmax(observed), "cmap": "viridis"}
-    panels = (
-        ("observed", observed, shared, label),
-        ("predicted", mean, shared, label),
-        ("residual", (observed - mean) / sd, {"vmin": -4, "vmax": 4, "cmap": "RdBu_r"}, "[sd]"),
-    )
-    for axis, (title, image, style, unit) in zip(axes, panels, strict=True):
-        drawn = axis.imshow(image, origin="lower", **style)
-        axis.figure.colorbar(drawn, ax=axis, shrink=0.85).set_label(unit)
-        axis.set(title=title, xlabel="x [pixel]")
-    axes[0].set_ylabel("y [pixel]")
-    return axes[0].figure
+def intervals(
+    axis: Axes, x: np.ndarray, curves: np.ndarray, *, color: str = COLORS[0], label: str | None = None
+) -> Axes:
+    """Bands over the stretches of closely spaced abscissae, in any order, and bars at the others."""
+    order = np.argsort(x, kind="stable")
+    stretches = np.split(order, _gaps(x[order])) if len(x) >= FEWEST_IN_BAND else [order]
+    alone = np.concatenate([np.empty(0, int), *(stretch for stretch in stretches if len(stretch) < FEWEST_IN_BAND)])
+    for stretch in stretches:
+        if len(stretch) >= FEWEST_IN_BAND:
+            band(axis, x[stretch], curves[:, stretch], color=color, label=label)
+            label = None
+    if len(alone):
+        bars(axis, x[alone], curves[:, alone], color=color, label=label)
+    return axis
+
+
+def _gaps(x: np.ndarray) -> np.ndarray:
+    """Numbers of the abscissae, of many in order, that a gap comes before."""
+    steps = np.diff(x)
+    medians = np.median(sliding_window_view(np.pad(steps, USUAL - 1, mode="edge"), USUAL), axis=1)
+    before, after = medians[: len(steps)], medians[USUAL - 1 :]
+    return np.flatnonzero(steps > GAP * np.minimum(before, after)) + 1

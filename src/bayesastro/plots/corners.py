@@ -9,7 +9,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bayesastro.plots.style import axis_label, colors
+from bayesastro.plots.style import axis_label, colors, variable
+from bayesastro.units import plain
 
 __all__ = ["corner"]
 
@@ -33,19 +34,22 @@ def corner(
         Scalar variables of the posterior; by default all real ones that the results share.
     labels : mapping of str to str, optional
         Axis labels by variable; LaTeX between dollar signs. By default the name, in LaTeX if it is a symbol.
-    truths : mapping of str to float, optional
+    truths : mapping of str to float or quantity, optional
         Values to mark.
 
     Raises
     ------
     ValueError
-        If a variable is missing from a result or is not a real scalar with finite draws, or there is nothing to show.
+        If a variable is missing from a result, in other units in another, or not a real scalar with finite draws, or
+        there is nothing to show.
     """
     named = {"": results} if isinstance(results, xr.DataTree) else dict(results)
     var_names = [var_names] if isinstance(var_names, str) else var_names
     names = list(var_names) if var_names is not None else _shared_scalars(list(named.values()))
     if not names:
         raise ValueError("There is no scalar variable to show. Name some in `var_names`.")
+    units = {name: _unit(list(named.values()), name) for name in names}
+    marks = [plain((truths or {}).get(name), name, units) for name in names]
     columns = {key: np.column_stack([_draws(result, name) for name in names]) for key, result in named.items()}
     if (fewest := min(len(draws) for draws in columns.values())) <= len(names):
         raise ValueError(f"`corner` needs more draws than variables, but there are {fewest} for {len(names)}.")
@@ -55,9 +59,9 @@ def corner(
         corner_library.corner(
             draws,
             fig=figure,
-            labels=[(labels or {}).get(name) or _label(list(named.values()), name) for name in names],
+            labels=[(labels or {}).get(name) or axis_label(name, units[name]) for name in names],
             range=ranges,
-            truths=[truths.get(name) for name in names] if truths else None,
+            truths=marks if truths and len(names) > 1 else None,
             truth_color="0.3",
             color=color,
             levels=(1 - np.exp(-0.5), 1 - np.exp(-2.0)),
@@ -71,6 +75,8 @@ def corner(
             hist_kwargs={"linewidth": 1.5},
             label_kwargs={"fontsize": 12},
         )
+    if len(names) == 1 and marks[0] is not None:  # which corner cannot draw for a single panel
+        figure.axes[0].axvline(marks[0], color="0.3")
     for axis in figure.axes:
         place = axis.get_subplotspec()
         if place is not None and place.rowspan == place.colspan:
@@ -81,9 +87,13 @@ def corner(
     return figure
 
 
-def _label(results: Sequence[xr.DataTree], name: str) -> str:
-    units = {str(result["posterior"][name].attrs.get("units", "")) for result in results}
-    return axis_label(name, units.pop() if len(units) == 1 else "")
+def _unit(results: Sequence[xr.DataTree], name: str) -> str:
+    units = {unit for result in results if (unit := str(variable(result, name).attrs.get("units", "")))}
+    if len(units) > 1:
+        raise ValueError(
+            f"`{name}` is in {' and '.join(sorted(units))} in these results. Fit them with the same `units`."
+        )
+    return units.pop() if units else ""
 
 
 def _shared_scalars(results: Sequence[xr.DataTree]) -> list[str]:
@@ -95,22 +105,16 @@ def _shared_scalars(results: Sequence[xr.DataTree]) -> list[str]:
 
 
 def _draws(result: xr.DataTree, name: str) -> np.ndarray:
-    if name not in result["posterior"]:
-        raise ValueError(
-            f"The result has no variable `{name}`; it has {', '.join(map(str, result['posterior'].data_vars))}."
-        )
-    variable = result["posterior"].to_dataset()[name]
-    if variable.dims != ("chain", "draw"):
-        raise ValueError(
-            f"`corner` shows scalars, but `{name}` has shape {variable.shape[2:]}. Select one entry of it."
-        )
-    if np.iscomplexobj(variable):
+    values = variable(result, name)
+    if values.dims != ("chain", "draw"):
+        raise ValueError(f"`corner` shows scalars, but `{name}` has shape {values.shape[2:]}. Select one entry of it.")
+    if np.iscomplexobj(values):
         raise ValueError(
             f"`corner` shows real scalars, but `{name}` is complex. Show its modulus and phase, or leave it out."
         )
-    if bad := int((~np.isfinite(variable)).sum()):
+    if bad := int((~np.isfinite(values)).sum()):
         raise ValueError(f"`corner` needs finite draws, but {bad} of `{name}` are not. Leave it out of `var_names`.")
-    return variable.values.ravel()
+    return values.values.ravel()
 
 
 def _range(draws: Sequence[np.ndarray]) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 r"""Covariance functions of stellar variability, as quasiseparable kernels of tinygp.
 
-A likelihood of n points costs O(n). Each of these may be added to another. With τ = |t − t'|,
+A likelihood of n points costs O(n). Each of these may be added to another. With :math:`\tau = |t - t'|`,
 
 * rotation: two damped oscillators, at the period of rotation and at half of it;
 * quasi-periodic: :math:`B/(2 + C) \, e^{-\tau/L} [\cos(2\pi\tau/P) + 1 + C]`;

@@ -115,6 +115,8 @@ def test_counts_and_masks_and_joint_sites():
     assert report.verdict == "pass", report.summary()
     assert {name: len(pit) for name, pit in report.loo_pit.items()} == {"counts": 5}
     assert report.table.loc[("counts", "data max"), "observed"] == 3  # the masked 4 is no datum
+    seen = ba.predict(problem, result, num=2, seed=1)["observed_data"]["counts"].values
+    np.testing.assert_array_equal(seen, [2, 0, 1, 3, 2, np.nan])
     figure = report.plot()
     assert len(figure.axes) == 4
     plt.close(figure)

@@ -127,15 +127,13 @@ def build(
 ) -> Problem:
     """The program with a light curve.
 
-    Times may come in any order. They enter relative to the prior mean of `t0`, from which the site ``t0`` is the shift:
-    the difference of two Julian dates is exact, while a date itself, in double precision, is a multiple of 40
-    microseconds. Give times relative to a date nearby where microseconds count.
+    Times, in any order, enter relative to the prior mean of `t0`, from which the site ``t0`` is the shift. Julian dates in
+    double precision are multiples of 40 microseconds: where these count, give times relative to a date nearby.
 
     Parameters
     ----------
     time, flux, sigma : arrays, shape (n,)
-        Times of mid-exposure [day], flux divided by its level outside transit, and its errors. Times and periods may be
-        quantities.
+        Times of mid-exposure [day], flux divided by its level outside transit, and its errors; times may be quantities.
     period, t0 : (float, float) [day]
         Mean and standard deviation of the priors. Of all transits that nearest to the middle of the data is best for
         `t0`, for there it is least correlated with the period.
@@ -202,5 +200,5 @@ def _priors(
     # A light curve of one point has no spread; its process is then a part in a million wide, give or take 1.5 in the log.
     return {
         "gp_sigma": checked_pair("gp_sigma", sigma or (max(spread, 1e-6), 1.5)),
-        "gp_time": checked_pair("gp_time", timescale),
+        "gp_time": checked_pair("gp_time", timescale, unit="d"),
     }

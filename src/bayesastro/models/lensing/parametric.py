@@ -254,7 +254,6 @@ def build(
     image : array, shape (ny, nx)
         The lens near the middle; rows along y, columns along x. Any unit of surface brightness; results carry a quantity's.
     noise : array, shape (ny, nx)
-        Standard deviations in the same unit.
     psf : array, shape (py, px)
         On the pixels of the image, of odd sides and unit sum.
     pixel_scale : float [arcsec]

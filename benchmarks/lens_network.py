@@ -26,6 +26,7 @@ from bayesastro.inference.neural.embeddings import PolarResNet
 from bayesastro.models.lensing import euclid
 from bayesastro.problem import Simulations
 from benchmarks.data_folder import data_folder
+from benchmarks.report import Report
 
 __all__ = ["LENS_PARAMETERS", "NUTS_ENGINE", "SETTINGS", "lens_problem", "network", "run"]
 
@@ -116,7 +117,7 @@ def errors(amortised: Amortised, problem: Problem, simulated: Simulations) -> st
     return "\n".join(lines)
 
 
-def run() -> str:
+def run() -> Report:
     """The tables in Markdown."""
     problem = lens_problem()
     amortised = network(problem)
@@ -144,4 +145,4 @@ def run() -> str:
                 for r in (fast, exact)
             )
             table.append(f"| {name} | {site} | {' | '.join(cells)} |")
-    return "\n".join(lines + table)
+    return Report("\n".join(lines + table))

@@ -14,6 +14,7 @@ from bayesastro import MCLMC, NUTS, Problem, fit
 from bayesastro.datasets import read_jla
 from bayesastro.models.cosmology import tripp
 from benchmarks.data_folder import data_folder
+from benchmarks.report import Report
 
 __all__ = ["run"]
 
@@ -45,7 +46,7 @@ def measured(problem: Problem, engine: Any) -> tuple[float, int, float, float, s
     return seconds, int(result.attrs["num_gradients"]), least, worst, told
 
 
-def run() -> str:
+def run() -> Report:
     """The table, in Markdown."""
     problem = jla()
     lines = [
@@ -58,4 +59,4 @@ def run() -> str:
             f"| {name} | {seconds:.0f} | {gradients:,} | {ess:.0f} | {r_hat:.4f} | {gradients / ess:.0f} | {told} |"
         )
         print(lines[-1], flush=True)
-    return "\n".join(lines)
+    return Report("\n".join(lines))

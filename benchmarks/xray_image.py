@@ -25,6 +25,7 @@ from bayesastro.models.fields.bright_points import bright_points
 from bayesastro.simulators.instruments import king_psf
 from bayesastro.thinning import thinned, thinned_score
 from benchmarks.data_folder import data_folder
+from benchmarks.report import Report
 
 __all__ = ["Images", "abell_1835", "engine", "run", "sagittarius_a"]
 
@@ -192,7 +193,7 @@ def rows(name: str, images: Images) -> list[str]:
     return lines
 
 
-def run() -> str:
+def run() -> Report:
     """The table, in Markdown."""
     lines = [
         "| image | method | score | less than GeoVI's | by count held out | seconds |",
@@ -201,4 +202,4 @@ def run() -> str:
     for name, images in (("A1835", abell_1835(data_folder())), ("Sgr A*", sagittarius_a(data_folder()))):
         lines += rows(name, images)
         print("\n".join(lines[-4:]), flush=True)
-    return "\n".join(lines)
+    return Report("\n".join(lines))

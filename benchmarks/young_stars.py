@@ -31,6 +31,7 @@ from bayesastro.inference.neural.embeddings import Dense
 from bayesastro.models.spectra import young_star
 from bayesastro.problem import Simulations
 from benchmarks.data_folder import data_folder
+from benchmarks.report import Report
 
 __all__ = ["NUTS_ENGINE", "SETTINGS", "SNR_EDGES", "UNVEILED", "bias_table", "network", "run", "star_problem"]
 
@@ -230,11 +231,11 @@ def _biases(problem: Problem, amortised: Amortised, held: Simulations) -> list[s
     return lines
 
 
-def run() -> str:
+def run() -> Report:
     """The tables in Markdown."""
     torch.set_num_threads(1)
     problem = star_problem()
     amortised, bank = network(problem, "full")
     held = problem.simulate(NUM_HELD, key=jax.random.key(99))
     biases = _biases(problem, amortised, held)
-    return "\n".join([*_posteriors(problem, amortised, bank, held), "", *biases])
+    return Report("\n".join([*_posteriors(problem, amortised, bank, held), "", *biases]))

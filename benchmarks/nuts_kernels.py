@@ -27,9 +27,6 @@ __all__ = ["run"]
 
 NUM_WARMUP, NUM_DRAWS, NUM_CHAINS, TARGET = 1000, 1000, 4, 0.8
 
-REPEATS = 3
-"""Timed runs, of which the median is kept."""
-
 
 @dataclass(frozen=True)
 class Timing:
@@ -146,9 +143,9 @@ PEERS = (Peer("numpyro"), Peer("blackjax"), Peer("pymc", "pymc"), Peer("nutpie",
 
 
 def of_peer(peer: Peer, problem: Problem, name: str, seed: int) -> Timing:
-    """A peer's timing; those with environments of their own take the median of their runs there."""
+    """A peer's timing, here or in its own environment."""
     if peer.environment is None:
-        return median(SAMPLERS[peer.package](problem, seed))
+        return second(SAMPLERS[peer.package](problem, seed))
     arrays = {f"array_{i}": np.asarray(array) for i, array in enumerate(problem.data.arrays)}
     settings = {"num_warmup": NUM_WARMUP, "num_draws": NUM_DRAWS, "num_chains": NUM_CHAINS, "target": TARGET}
     found = peer.run(
@@ -156,18 +153,17 @@ def of_peer(peer: Peer, problem: Problem, name: str, seed: int) -> Timing:
         program=name,
         sampler=peer.package,
         seed=seed,
-        repeats=REPEATS,
         **settings,
         **arrays,
         **problem.data.observed,
     )
-    return Timing(float(np.median(found["seconds"])), int(found["gradients"][-1]), moments(problem, found))
+    return Timing(float(found["seconds"]), int(found["gradients"]), moments(problem, found))
 
 
-def median(timed: Callable[[], Timing]) -> Timing:
-    """The run of median seconds, after one that compiles."""
+def second(timed: Callable[[], Timing]) -> Timing:
+    """Of two runs: the first one compiles."""
     timed()
-    return sorted((timed() for _ in range(REPEATS)), key=lambda timing: timing.seconds)[REPEATS // 2]
+    return timed()
 
 
 def shift(first: Timing, second: Timing) -> float:
@@ -185,7 +181,7 @@ def run() -> Report:
     ratios = []
     for name, build in PROBLEMS.items():
         problem = build()
-        mine = median(ours(problem, 2))
+        mine = second(ours(problem, 2))
         found: dict[str, Timing | Failure] = {"bayesastro": mine}
         for peer in PEERS:
             if peer.environment is not None and name not in PYMC_PROGRAMS:

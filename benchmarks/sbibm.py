@@ -214,11 +214,12 @@ def sbis(task: Task, seed: int = 1) -> list[float]:
     from sbi.utils import BoxUniform
 
     torch.manual_seed(seed)
-    theta, observables = ba.simulate(task.problem, NUM_SIMULATIONS, seed=seed, progress=False).rows(slice(None))
-    edge = torch.full((theta["theta"].shape[-1],), task.edge)
+    bank = ba.simulate(task.problem, NUM_SIMULATIONS, seed=seed, progress=False)
+    theta = bank.parameters(task.problem, slice(None))["theta"]
+    flat = bank.rows(slice(None))[1]["x"].reshape(NUM_SIMULATIONS, -1)
+    edge = torch.full(theta.shape[-1:], task.edge)
     inference = NPE(prior=BoxUniform(-edge, edge), density_estimator="nsf", show_progress_bars=False)
-    flat = observables["x"].reshape(NUM_SIMULATIONS, -1)
-    inference.append_simulations(*(torch.as_tensor(values, dtype=torch.float32) for values in (theta["theta"], flat)))
+    inference.append_simulations(*(torch.as_tensor(values, dtype=torch.float32) for values in (theta, flat)))
     inference.train()
     posterior, x = inference.build_posterior(), data_sets(task)
     given = torch.as_tensor(x.reshape(NUM_SETS, -1), dtype=torch.float32)

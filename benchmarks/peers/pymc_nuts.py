@@ -1,7 +1,7 @@
 """NUTS of PyMC or nutpie on programs of `benchmarks/problems.py`, written in PyMC; runs in the environment `pymc`.
 
-Given: `program`, its arrays `array_0`, … and observed values, `sampler`, numbers of warm-up, draws and chains, `target`, `seed`,
-`repeats`. Found: `seconds` of the processor and `gradients` of each timed run, without compiling, warm-up included, and the draws of the last.
+Given: `program`, its arrays `array_0`, … and observed values, `sampler`, numbers of warm-up, draws and chains, `target`, `seed`.
+Found: the processor's `seconds` and `gradients` of the second of two runs, warm-up included, and its draws.
 """
 
 import sys
@@ -115,18 +115,16 @@ def main(inwards: str, outwards: str) -> None:
     program = PROGRAMS[given.pop("program")]
     sampler = {"pymc": pymcs, "nutpie": nutpies}[given.pop("sampler")]
     settings = [given.pop(name).item() for name in ("num_warmup", "num_draws", "num_chains", "target")]
-    seed, repeats = given.pop("seed"), given.pop("repeats")
+    seed = int(given.pop("seed"))
     arrays = [given.pop(f"array_{i}") for i in range(sum(name.startswith("array_") for name in given))]
     with pm.Model() as model:
         program(*arrays, **given)
     run = sampler(model, *settings)
-    run(int(seed))  # compiles what is left
-    seconds, gradients, found = [], [], None
-    for _ in range(repeats):
-        began = time.process_time()
-        found = run(int(seed))
-        seconds.append(time.process_time() - began)
-        gradients.append(sum(int(found[group]["n_steps"].sum()) for group in ("sample_stats", "warmup_sample_stats")))
+    run(seed)  # compiles what is left
+    began = time.process_time()
+    found = run(seed)
+    seconds = time.process_time() - began
+    gradients = sum(int(found[group]["n_steps"].sum()) for group in ("sample_stats", "warmup_sample_stats"))
     names = [variable.name for variable in model.free_RVs]
     draws = {name: found["posterior"][name].values for name in names}
     np.savez(outwards, seconds=seconds, gradients=gradients, **draws)

@@ -10,9 +10,9 @@ __all__ = ["Ratio", "Report", "entered"]
 
 HEAD = """## Ratios
 
-Every figure that has a peer's beside it, taken in the same run on the same problem. Above one, bayesastro is better; `less` marks
-quantities of which less is better. The sections below say what was done, when, and on which machine: compare figures of a
-section with each other only.
+Every figure that has a peer's beside it, taken in the same run on the same problem, or published where it says so. Above one,
+bayesastro is better; `less` marks quantities of which less is better. The sections below say what was done, when, and on which
+machine: compare figures of a section with each other only.
 
 | workload | quantity | bayesastro | peer | its figure | ratio | date |
 |---|---|---|---|---|---|---|

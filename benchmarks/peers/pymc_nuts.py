@@ -65,10 +65,15 @@ PROGRAMS: dict[str, Callable[..., None]] = {
 
 
 def pymcs(model: pm.Model, num_warmup: int, num_draws: int, num_chains: int, target: float) -> Callable[[int], Any]:
-    """PyMC's own sampler with its default start and adaptation; compiled."""
+    """PyMC's own sampler with its default start and adaptation, compiled by Numba: its C code needs BLAS to be linked."""
     with model:
         points, step = pm.init_nuts(
-            init="jitter+adapt_diag", chains=num_chains, random_seed=1, target_accept=target, progressbar=False
+            init="jitter+adapt_diag",
+            chains=num_chains,
+            random_seed=1,
+            target_accept=target,
+            compile_kwargs={"mode": "NUMBA"},
+            progressbar=False,
         )
 
     def run(seed: int) -> Any:
@@ -81,6 +86,7 @@ def pymcs(model: pm.Model, num_warmup: int, num_draws: int, num_chains: int, tar
                 step=step,
                 initvals=points,
                 random_seed=seed,
+                compile_kwargs={"mode": "NUMBA"},
                 discard_tuned_samples=False,
                 compute_convergence_checks=False,
                 progressbar=False,

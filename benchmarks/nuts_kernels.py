@@ -9,6 +9,7 @@ largest difference of posterior means from ours among all samplers and parameter
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import arviz_stats
 import blackjax
@@ -64,29 +65,37 @@ def ours(problem: Problem, seed: int) -> Callable[[], Timing]:
 
 
 def numpyros(problem: Problem, seed: int) -> Callable[[], Timing]:
+    """Its `MCMC` within `jax.jit`; called as such, it compiles anew in every run."""
     program = condition(problem.static_program, data=problem.data.observed)
-    mcmc = infer.MCMC(
-        infer.NUTS(program, target_accept_prob=TARGET),
-        num_warmup=NUM_WARMUP,
-        num_samples=NUM_DRAWS,
-        num_chains=NUM_CHAINS,
-        chain_method="vectorized",
-        progress_bar=False,
-    )
     arguments = {"extra_fields": ("num_steps",)}
+
+    def sampler() -> infer.MCMC:
+        return infer.MCMC(
+            infer.NUTS(program, target_accept_prob=TARGET),
+            num_warmup=NUM_WARMUP,
+            num_samples=NUM_DRAWS,
+            num_chains=NUM_CHAINS,
+            chain_method="vectorized",
+            progress_bar=False,
+        )
+
+    @jax.jit
+    def chains(key: jax.Array, arrays: Any) -> tuple[dict[str, jax.Array], jax.Array]:
+        mcmc = sampler()
+        mcmc.run(key, arrays, **arguments)
+        return mcmc.get_samples(group_by_chain=True), mcmc.get_extra_fields()["num_steps"].sum()
+
     with jax.enable_x64(True):  # its warm-up's gradients show only when the warm-up is run apart
-        mcmc.warmup(jax.random.key(seed), problem.data.arrays, collect_warmup=True, **arguments)
-        warmup_gradients = int(mcmc.get_extra_fields()["num_steps"].sum())
-        mcmc._warmup_state = None
+        key, warmup = jax.random.PRNGKey(seed), sampler()
+        warmup.warmup(key, problem.data.arrays, collect_warmup=True, **arguments)
+        warmup_gradients = int(warmup.get_extra_fields()["num_steps"].sum())
 
     def timed() -> Timing:
         with jax.enable_x64(True):
             began = time.process_time()
-            mcmc.run(jax.random.key(seed), problem.data.arrays, **arguments)
-            draws = jax.tree.map(np.asarray, mcmc.get_samples(group_by_chain=True))
+            draws, steps = jax.tree.map(np.asarray, chains(key, problem.data.arrays))
             seconds = time.process_time() - began
-            gradients = warmup_gradients + int(mcmc.get_extra_fields()["num_steps"].sum())
-        return Timing(seconds, gradients, moments(problem, draws))
+        return Timing(seconds, warmup_gradients + int(steps), moments(problem, draws))
 
     return timed
 

@@ -48,20 +48,25 @@ def main(inwards: str, outwards: str) -> None:
         f"{folder}/PN_spectrum_grp20.fits.gz", low_energy=float(given["low"]), high_energy=float(given["high"])
     )
     fitter = MCMCFitter(multiplicative.Tbabs() * (Powerlaw() + Blackbodyrad()), prior, observation, **settings)
-    sampler = MCMC(
-        NUTS(fitter.transformed_numpyro_model, dense_mass=bool(given["is_dense"])),
-        num_warmup=int(given["num_warmup"]),
-        num_samples=int(given["num_draws"]),
-        num_chains=int(given["num_chains"]),
-        chain_method="sequential",
-        progress_bar=False,
-    )
+
+    @jax.jit
+    def chains(key: jax.Array) -> dict[str, jax.Array]:
+        """Within `jax.jit`, for `MCMC` called as such compiles anew in every run."""
+        sampler = MCMC(
+            NUTS(fitter.transformed_numpyro_model, dense_mass=bool(given["is_dense"])),
+            num_warmup=int(given["num_warmup"]),
+            num_samples=int(given["num_draws"]),
+            num_chains=int(given["num_chains"]),
+            chain_method="sequential",
+            progress_bar=False,
+        )
+        sampler.run(key)
+        return {name: values for name, values in sampler.get_samples(group_by_chain=True).items() if values.ndim == 2}
+
     for seed in range(2):
         began = time.process_time()
-        sampler.run(jax.random.PRNGKey(seed))
-        samples = jax.block_until_ready(sampler.get_samples(group_by_chain=True))
+        draws = jax.tree.map(np.asarray, chains(jax.random.PRNGKey(seed)))
         seconds = time.process_time() - began
-    draws = {name: np.asarray(values) for name, values in samples.items() if values.ndim == 2}
     np.savez(outwards, seconds=seconds, **draws)
 
 

@@ -1,7 +1,8 @@
 """NUTS of PyMC or nutpie on programs of `benchmarks/problems.py`, written in PyMC; runs in the environment `pymc`.
 
 Given: `program`, its arrays `array_0`, … and observed values, `sampler`, numbers of warm-up, draws and chains, `target`, `seed`.
-Found: the processor's `seconds` and `gradients` of the second of two runs, warm-up included, and its draws.
+Found: the processor's `seconds` and `gradients` of the second of two runs, warm-up included, and its draws. The seconds are
+less those of a run of two transitions.
 """
 
 import sys
@@ -64,7 +65,11 @@ PROGRAMS: dict[str, Callable[..., None]] = {
 }
 
 
-def pymcs(model: pm.Model, num_warmup: int, num_draws: int, num_chains: int, target: float) -> Callable[[int], Any]:
+Run = Callable[[int, int, int], Any]
+"""Of a seed and numbers of warm-up and draws."""
+
+
+def pymcs(model: pm.Model, num_chains: int, target: float) -> Run:
     """PyMC's own sampler with its default start and adaptation, compiled by Numba: its C code needs BLAS to be linked."""
     with model:
         points, step = pm.init_nuts(
@@ -76,7 +81,7 @@ def pymcs(model: pm.Model, num_warmup: int, num_draws: int, num_chains: int, tar
             progressbar=False,
         )
 
-    def run(seed: int) -> Any:
+    def run(seed: int, num_warmup: int, num_draws: int) -> Any:
         with model:
             return pm.sample(
                 num_draws,
@@ -96,11 +101,11 @@ def pymcs(model: pm.Model, num_warmup: int, num_draws: int, num_chains: int, tar
     return run
 
 
-def nutpies(model: pm.Model, num_warmup: int, num_draws: int, num_chains: int, target: float) -> Callable[[int], Any]:
+def nutpies(model: pm.Model, num_chains: int, target: float) -> Run:
     """nutpie on the density that numba compiles."""
     compiled = nutpie.compile_pymc_model(model, backend="numba")
 
-    def run(seed: int) -> Any:
+    def run(seed: int, num_warmup: int, num_draws: int) -> Any:
         return nutpie.sample(
             compiled,
             draws=num_draws,
@@ -115,21 +120,31 @@ def nutpies(model: pm.Model, num_warmup: int, num_draws: int, num_chains: int, t
     return run
 
 
+NUMBERS = ("num_warmup", "num_draws", "num_chains", "seed")
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    """The processor's seconds of a call, and what it gives."""
+    began = time.process_time()
+    found = call()
+    return time.process_time() - began, found
+
+
 def main(inwards: str, outwards: str) -> None:
     with np.load(inwards, allow_pickle=False) as file:
         given = {name: array[()] for name, array in file.items()}
     program = PROGRAMS[given.pop("program")]
     sampler = {"pymc": pymcs, "nutpie": nutpies}[given.pop("sampler")]
-    settings = [given.pop(name).item() for name in ("num_warmup", "num_draws", "num_chains", "target")]
-    seed = int(given.pop("seed"))
+    num_warmup, num_draws, num_chains, seed = (int(given.pop(name)) for name in NUMBERS)
+    target = float(given.pop("target"))
     arrays = [given.pop(f"array_{i}") for i in range(sum(name.startswith("array_") for name in given))]
     with pm.Model() as model:
         program(*arrays, **given)
-    run = sampler(model, *settings)
-    run(seed)  # compiles what is left
-    began = time.process_time()
-    found = run(seed)
-    seconds = time.process_time() - began
+    run = sampler(model, num_chains, target)
+    run(seed, num_warmup, num_draws)
+    overhead, _ = timed(lambda: run(seed, 1, 1))  # PyMC compiles parts of its bookkeeping anew in every run
+    seconds, found = timed(lambda: run(seed, num_warmup, num_draws))
+    seconds -= overhead
     gradients = sum(int(found[group]["n_steps"].sum()) for group in ("sample_stats", "warmup_sample_stats"))
     names = [variable.name for variable in model.free_RVs]
     draws = {name: found["posterior"][name].values for name in names}

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint docs bench clean help
+.PHONY: demo test test-slow lint docs peers bench clean help
 
 help:
 	@echo "make demo       install the core into .venv and fit real data; results in demo/"
@@ -12,7 +12,8 @@ help:
 	@echo "make test-py312 the tests by Python 3.12, make test-py313 by 3.13, where they are installed"
 	@echo "make lint       formatting, lint, types"
 	@echo "make docs       build the documentation into docs/_build"
-	@echo "make bench      time the workloads against their peers"
+	@echo "make peers      install the peers to compare with, some in environments of their own in .peers"
+	@echo "make bench      time the workloads beside those peers that are installed; results in bench.md"
 
 $(VENV)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "bayesastro needs Python 3.11 or newer; '$(PYTHON)' was not found. Try 'make PYTHON=python3.12 ...'."; exit 1; }
@@ -58,8 +59,19 @@ $(VENV)/peers: $(VENV)/test
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test,peers]"
 	@touch $@
 
-bench: $(VENV)/peers
+# Peers whose pins conflict with ours: an environment for each file of requirements.
+PEERS := $(patsubst benchmarks/peers/%.txt,.peers/%/installed,$(wildcard benchmarks/peers/*.txt))
+
+.peers/%/installed: benchmarks/peers/%.txt
+	@echo "installing $* into .peers/$*"
+	@$(PYTHON) -m venv --clear .peers/$*
+	@.peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+peers: $(VENV)/peers $(PEERS)
+
+bench: $(VENV)/test
 	@$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .venv-py3* demo docs/_build docs/jupyter_execute docs/gallery docs/reference .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-py3* .peers demo docs/_build docs/jupyter_execute docs/gallery docs/reference .pytest_cache .ruff_cache

@@ -1,18 +1,16 @@
 """Run the workloads and write their tables: ``python -m benchmarks [NAME ...] [--out FILE]``."""
 
-import datetime
 import os
-import platform
-from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 
 import click
 
 from benchmarks.data_folder import data_folder
+from benchmarks.harness import run_all
 
 WORKLOADS = {
     "nuts": ("benchmarks.nuts_kernels", "NUTS kernels"),
+    "ensemble": ("benchmarks.ensembles", "Ensembles of walkers"),
     "overhead": ("benchmarks.overhead", "Overhead"),
     "nested": ("benchmarks.nested_sampling", "Nested sampling of a costly likelihood"),
     "shells": ("benchmarks.gaussian_shells", "Nested sampling of Gaussian shells"),
@@ -34,36 +32,31 @@ WORKLOADS = {
     "night": ("benchmarks.alert_night", "A night of alerts"),
 }
 
-PACKAGES = ("bayesastro", "jax", "numpyro", "blackjax", "numpy")
+LIST = "\b\n" + "\n".join(f"{name:<12}{title}" for name, (_, title) in WORKLOADS.items())
 
 
-def machine() -> str:
-    """What the figures were measured on."""
-    import jax
+@click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=LIST)
+@click.argument("names", nargs=-1, type=click.Choice(list(WORKLOADS)), metavar="[NAME]...")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("bench.md"),
+    show_default=True,
+    help="Enter ratios and tables into this file; what it has of other workloads stays.",
+)
+@click.option("--note", default="", help="A sentence about the circumstances, for the file.")
+def main(names: tuple[str, ...], out: Path, note: str) -> None:
+    """Time workloads, by default all, beside their peers.
 
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-    device = jax.devices()[0].device_kind
-    return (
-        f"{datetime.date.today()}; Python {platform.python_version()}, {versions}; "
-        f"{os.cpu_count()} cores ({platform.machine()}), device {device}."
-    )
-
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("names", nargs=-1, type=click.Choice(list(WORKLOADS)))
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the tables to this file too.")
-def main(names: tuple[str, ...], out: Path | None) -> None:
-    """Time the workloads NAMES, by default all, beside their peers; print one Markdown table each."""
-    os.environ.setdefault("BAYESASTRO_DATA", str(data_folder()))  # which data sets are loaded from by name
-    parts = [machine()]
-    for name in names or WORKLOADS:
-        module, title = WORKLOADS[name]
-        workload = import_module(module)
-        click.echo(f"## {title}\n")
-        parts.append(f"## {title}\n\n{(workload.__doc__ or '').strip()}\n\n{workload.run()}")
-        click.echo()
-    if out is not None:
-        out.write_text("# Benchmarks\n\n" + "\n\n".join(parts) + "\n")
+    Each runs in a process of its own. A peer that is not installed is named (`make peers` installs them all), a workload
+    that fails too; the others go on, and the exit status is 1.
+    """
+    os.environ.setdefault("BAYESASTRO_DATA", str(data_folder()))  # from which data sets are loaded by name
+    failures = run_all({name: WORKLOADS[name] for name in names or WORKLOADS}, out, note)
+    click.echo(f"Ratios and tables are in {out}.")
+    if failures:
+        raise click.ClickException(f"Failed: {', '.join(failures)}.")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -20,6 +20,7 @@ from bayesastro import NUTS, SMC, Pathfinder, Problem, fit_many
 from bayesastro.batch import Batch
 from bayesastro.inference.sequential import Sequential
 from bayesastro.models.lightcurves.transient import BROAD, program
+from benchmarks.report import Report
 
 __all__ = ["run"]
 
@@ -54,7 +55,7 @@ def timed(call: Callable[[int], Any]) -> tuple[float, Any]:
     return time.process_time() - began, found
 
 
-def run() -> str:
+def run() -> Report:
     """The table, in Markdown."""
     problem, batch = light_curves()
     group = np.tile(np.arange(LENGTH), (NUM, 1))
@@ -89,4 +90,4 @@ def run() -> str:
         seconds, result = timed(lambda seed, e=engine: fit_many(problem, batch, e, seed=seed, progress=False))
         draws = result["posterior"]["shape"].to_numpy()
         row(name, seconds, draws.reshape(NUM, -1, draws.shape[-1]))
-    return "\n".join(lines)
+    return Report("\n".join(lines))

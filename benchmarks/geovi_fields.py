@@ -24,6 +24,8 @@ import numpyro.distributions as dist
 
 from bayesastro import GeoVI, Problem, fit
 from bayesastro.inference import newton
+from benchmarks.peers import Failure, Peer
+from benchmarks.report import Ratio, Report
 
 __all__ = ["run"]
 
@@ -216,25 +218,35 @@ def scaling() -> list[str]:
     return lines
 
 
-def run() -> str:
-    """The tables, in Markdown; seconds by the clock, and in brackets of the processor."""
+def run() -> Report:
+    """The tables; seconds by the clock, and in brackets of the processor, of which the ratios are."""
+    nifty, ratios = Peer("nifty8"), []
     lines = ["| 33 unknowns, from cold | seconds (processor) |", "|---|---|"]
-    lines += [f"| {which} | {time_of_process(which)} |" for which in ("ours", "nifty8.re")]
+    mine, theirs = time_of_process("ours"), nifty.measured(lambda: time_of_process("nifty8.re"))
+    lines += [f"| ours | {mine} |", f"| nifty8.re | {theirs} |"]
     print("\n".join(lines), flush=True)
+    ratios.append(_ratio("a fit of 33 unknowns from cold", mine, nifty, theirs))
     lines += [
         "",
-        "| Poisson field, compiled | iterations | ours [s] | nifty8.re, lmap | nifty8.re, vmap | ours / best of them |",
-        "|---|---|---|---|---|---|",
+        "| Poisson field, compiled | iterations | ours [s] | nifty8.re, lmap | nifty8.re, vmap |",
+        "|---|---|---|---|---|",
     ]
     for num, iterations in SIZES.items():
         problem = field(num, 2)
         mine = time_ours(problem, iterations)
-        theirs = [time_by_hand(problem, iterations, kind) for kind in ("lmap", "vmap")]
-        ratio = Timing(mine.wall / min(t.wall for t in theirs), mine.cpu / min(t.cpu for t in theirs))
-        ratio = f"{ratio.wall:.2f} ({ratio.cpu:.2f})"
-        lines.append(f"| {num}² | {iterations} | {mine} | {theirs[0]} | {theirs[1]} | {ratio} |")
+        both = [nifty.measured(lambda p=problem, n=iterations, k=k: time_by_hand(p, n, k)) for k in ("lmap", "vmap")]
+        lines.append(f"| {num}² | {iterations} | {mine} | {both[0]} | {both[1]} |")
         print(lines[-1], flush=True)
-    return "\n".join([*lines, "", *scaling()])
+        best = min((t for t in both if isinstance(t, Timing)), key=lambda t: t.cpu, default=both[0])
+        ratios.append(_ratio(f"{iterations} iterations on a Poisson field of {num}²", mine, nifty, best))
+    return Report("\n".join([*lines, "", *scaling()]), tuple(ratios))
+
+
+def _ratio(what: str, ours: Timing, peer: Peer, theirs: Timing | Failure) -> Ratio:
+    figure = theirs if isinstance(theirs, Failure) else theirs.cpu
+    return Ratio(
+        quantity=f"GeoVI: seconds of {what}", ours=ours.cpu, peer=str(peer), theirs=figure, less_is_better=True
+    )
 
 
 if __name__ == "__main__":

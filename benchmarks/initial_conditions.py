@@ -22,6 +22,7 @@ from bayesastro.inference.engine import Engine
 from bayesastro.models.fields import initial_conditions
 from bayesastro.models.fields.examples import GALAXIES, galaxies
 from bayesastro.simulators.fields import regular_grid
+from benchmarks.report import Report
 
 __all__ = ["run"]
 
@@ -94,7 +95,7 @@ def row(
     )
 
 
-def run(cells: int = CELLS, box: float = BOX, num_runs: int = len(RUNS)) -> str:
+def run(cells: int = CELLS, box: float = BOX, num_runs: int = len(RUNS)) -> Report:
     """The table, in Markdown."""
     density, modes = galaxies(cells, box)
     held = {name: (mean, HELD * sd) for name, (mean, sd) in initial_conditions.PRIORS.items()}
@@ -108,7 +109,7 @@ def run(cells: int = CELLS, box: float = BOX, num_runs: int = len(RUNS)) -> str:
     for name, engine, coordinates in RUNS[:num_runs]:
         lines.append(row(name, engine, coordinates, density, modes, box, start))
         print(lines[-1], flush=True)
-    return "\n".join(lines)
+    return Report("\n".join(lines))
 
 
 if __name__ == "__main__":

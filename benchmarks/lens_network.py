@@ -40,6 +40,7 @@ from bayesastro import (
 from bayesastro.inference.neural.embeddings import PolarResNet
 from bayesastro.models.lensing.examples import euclid_lens
 from bayesastro.problem import Simulations
+from benchmarks.report import Report
 
 __all__ = ["LENS_PARAMETERS", "NUTS_ENGINE", "SETTINGS", "network", "run"]
 
@@ -132,7 +133,7 @@ def clear_lens(simulated: Simulations) -> np.ndarray:
     return simulated.observables["image"][np.flatnonzero(is_clear)[0]]
 
 
-def run() -> str:
+def run() -> Report:
     """The tables in Markdown."""
     problem = euclid_lens()
     amortised = network(problem)
@@ -161,4 +162,4 @@ def run() -> str:
                 for r in (fast, exact)
             )
             table.append(f"| {name} | {site} | {' | '.join(cells)} |")
-    return "\n".join(lines + table)
+    return Report("\n".join(lines + table))

@@ -1,11 +1,13 @@
 """Neural posteriors: 1,000 draws for each of many images of 48 × 48 pixels, 14 parameters.
 
 The residual network summarises an image in 32 numbers, once; five transforms of hidden width 64 (a mixture: ten normals)
-then make its draws. Times are of `Amortised.draw`, from images to coordinates, best of three, on one thread and on two;
+then make its draws. Times are of `Amortised.draw`, from images to coordinates, best of three, on one thread and, where there are
+two cores, on two;
 networks are trained for one epoch, for how well does not change what a draw costs. sbi's default, nflows' neural spline
 flow (five transforms, width 50), is given the same embedding, and draws through its own `sample_batched`.
 """
 
+import os
 import time
 import warnings
 from collections.abc import Callable
@@ -18,11 +20,14 @@ import torch
 
 from bayesastro import NPE, Amortised, Problem, simulate
 from bayesastro.inference.neural.embeddings import ResNet
+from benchmarks.peers import Peer
+from benchmarks.report import Ratio, Report
 
 __all__ = ["run"]
 
 NUM_DRAWS, PIXELS, SIZE, NUM_IMAGES = 1000, 48, 14, {"spline": 200, "affine": 400, "mixture": 400, "autoregressive": 40}
 NUM_SBI = 4
+SBI = "sbi, nflows NSF"
 
 
 def program(grid):
@@ -69,13 +74,15 @@ def sbis(amortised: Amortised, images: np.ndarray) -> float:
     return 1e3 * best(draw) / NUM_SBI
 
 
-def run() -> str:
-    """The table in Markdown."""
+def run() -> Report:
+    """The table, and ratios to sbi on one thread."""
     problem = Problem(program, np.linspace(-2.5, 2.5, PIXELS), observed={"image": np.zeros((PIXELS, PIXELS))})
     bank = simulate(problem, 500, seed=1, progress=False)
     images = bank.rows(slice(None))[1]["image"]
-    lines = ["| density | 1 thread: ms/image | 2 threads: ms/image |", "| --- | --- | --- |"]
-    threads = torch.get_num_threads()
+    counts = range(1, 1 + min(2, len(os.sched_getaffinity(0))))
+    heads = [f"{n} thread{'s'[: n - 1]}: ms/image" for n in counts]
+    lines = [f"| density | {' | '.join(heads)} |", "| --- " * (1 + len(heads)) + "|"]
+    threads, found = torch.get_num_threads(), {}
     try:
         for flow, number in NUM_IMAGES.items():
             torch.set_num_threads(1)
@@ -84,17 +91,28 @@ def run() -> str:
             if flow == "spline":
                 rows |= {
                     "(of which the summary)": lambda a=amortised: summary_only(a, images[:200]),
-                    "sbi, nflows NSF": lambda a=amortised: sbis(a, images[:60]),
+                    SBI: lambda a=amortised: Peer("sbi").measured(lambda: sbis(a, images[:60])),
                 }
             for name, measured in rows.items():
                 figures = []
-                for num_threads in (1, 2):
+                for num_threads in counts:
                     torch.set_num_threads(num_threads)
                     with warnings.catch_warnings():
                         warnings.simplefilter("ignore")
-                        figures.append(f"{measured():.2f}")
-                lines.append(f"| {name} | {' | '.join(figures)} |")
+                        figures.append(measured())
+                found[name] = figures[0]
+                lines.append(f"| {name} | {' | '.join(f'{figure:.2f}' for figure in figures)} |")
                 print(lines[-1], flush=True)
     finally:
         torch.set_num_threads(threads)
-    return "\n".join(lines)
+    ratios = [
+        Ratio(
+            quantity=f"1,000 draws of a neural posterior, {flow}: ms an image",
+            ours=found[flow],
+            peer=f"{Peer('sbi')}, NSF",
+            theirs=found[SBI],
+            less_is_better=True,
+        )
+        for flow in NUM_IMAGES
+    ]
+    return Report("\n".join(lines), tuple(ratios))

@@ -1,40 +1,46 @@
-"""NUTS: the package's sampler beside numpyro's and blackjax's own, in effective samples a second and a gradient.
+"""NUTS: the package's sampler beside numpyro's, blackjax's, PyMC's and nutpie, in effective samples a second and a gradient.
 
 All run four chains of 1000 + 1000 transitions with a diagonal mass matrix and a target acceptance of 0.8, on the same
-density, in float64, from cold adaptation; compiling is left out of the times.
+density, in float64, from cold adaptation; times are the processor's seconds, without compiling. PyMC and nutpie have four of
+the programs, written in PyMC and compiled by Numba, in an environment of their own, and one chain after the other. `shift` is the
+largest difference of posterior means from ours among all samplers and parameters, in its Monte Carlo errors.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import arviz_base
 import arviz_stats
 import blackjax
 import jax
 import numpy as np
-import xarray as xr
+import pandas as pd
 from numpyro import infer
 from numpyro.handlers import condition
 
 from bayesastro import NUTS, Problem, fit
+from benchmarks.peers import Failure, Peer
 from benchmarks.problems import PROBLEMS
+from benchmarks.report import Ratio, Report
 
 __all__ = ["run"]
 
 NUM_WARMUP, NUM_DRAWS, NUM_CHAINS, TARGET = 1000, 1000, 4, 0.8
 
-REPEATS = 3
-"""Timed runs, of which the median is kept."""
-
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of warm-up and sampling after compiling, gradients, and the smallest bulk ESS over all parameters."""
+    """Processor's seconds of warm-up and sampling after compiling, gradients, and a table of each parameter's mean, sd and bulk ESS."""
 
     seconds: float
     gradients: int
-    ess: float
+    parameters: pd.DataFrame
+
+    @property
+    def ess(self) -> float:
+        """The smallest; parameters that never move have none, and count as one draw."""
+        return float(self.parameters["ess"].fillna(1.0).min())
 
     @property
     def ess_per_second(self) -> float:
@@ -49,40 +55,47 @@ def ours(problem: Problem, seed: int) -> Callable[[], Timing]:
     engine = NUTS(num_chains=NUM_CHAINS, num_warmup=NUM_WARMUP, num_draws=NUM_DRAWS, target_accept=TARGET)
 
     def timed() -> Timing:
-        began = time.perf_counter()
+        began = time.process_time()
         result = fit(problem, engine, seed=seed, progress=False)
-        seconds = time.perf_counter() - began
-        return Timing(seconds, int(result.attrs["num_gradients"]), smallest_ess(problem, result["posterior"]))
+        seconds = time.process_time() - began
+        posterior = {name: values.values for name, values in result["posterior"].data_vars.items()}
+        return Timing(seconds, int(result.attrs["num_gradients"]), moments(problem, posterior))
 
     return timed
 
 
 def numpyros(problem: Problem, seed: int) -> Callable[[], Timing]:
+    """Its `MCMC` within `jax.jit`; called as such, it compiles anew in every run."""
     program = condition(problem.static_program, data=problem.data.observed)
-    mcmc = infer.MCMC(
-        infer.NUTS(program, target_accept_prob=TARGET),
-        num_warmup=NUM_WARMUP,
-        num_samples=NUM_DRAWS,
-        num_chains=NUM_CHAINS,
-        chain_method="vectorized",
-        progress_bar=False,
-    )
     arguments = {"extra_fields": ("num_steps",)}
+
+    def sampler() -> infer.MCMC:
+        return infer.MCMC(
+            infer.NUTS(program, target_accept_prob=TARGET),
+            num_warmup=NUM_WARMUP,
+            num_samples=NUM_DRAWS,
+            num_chains=NUM_CHAINS,
+            chain_method="vectorized",
+            progress_bar=False,
+        )
+
+    @jax.jit
+    def chains(key: jax.Array, arrays: Any) -> tuple[dict[str, jax.Array], jax.Array]:
+        mcmc = sampler()
+        mcmc.run(key, arrays, **arguments)
+        return mcmc.get_samples(group_by_chain=True), mcmc.get_extra_fields()["num_steps"].sum()
+
     with jax.enable_x64(True):  # its warm-up's gradients show only when the warm-up is run apart
-        mcmc.warmup(jax.random.key(seed), problem.data.arrays, collect_warmup=True, **arguments)
-        warmup_gradients = int(mcmc.get_extra_fields()["num_steps"].sum())
-        mcmc._warmup_state = None
+        key, warmup = jax.random.PRNGKey(seed), sampler()
+        warmup.warmup(key, problem.data.arrays, collect_warmup=True, **arguments)
+        warmup_gradients = int(warmup.get_extra_fields()["num_steps"].sum())
 
     def timed() -> Timing:
         with jax.enable_x64(True):
-            began = time.perf_counter()
-            mcmc.run(jax.random.key(seed), problem.data.arrays, **arguments)
-            draws = jax.tree.map(np.asarray, mcmc.get_samples(group_by_chain=True))
-            seconds = time.perf_counter() - began
-            gradients = warmup_gradients + int(mcmc.get_extra_fields()["num_steps"].sum())
-        return Timing(
-            seconds, gradients, smallest_ess(problem, arviz_base.dict_to_dataset(draws, check_conventions=False))
-        )
+            began = time.process_time()
+            draws, steps = jax.tree.map(np.asarray, chains(key, problem.data.arrays))
+            seconds = time.process_time() - began
+        return Timing(seconds, warmup_gradients + int(steps), moments(problem, draws))
 
     return timed
 
@@ -112,41 +125,91 @@ def blackjaxes(problem: Problem, seed: int) -> Callable[[], Timing]:
 
     def timed() -> Timing:
         with jax.enable_x64(True):
-            began = time.perf_counter()
+            began = time.process_time()
             draws, gradients = chains(jax.random.split(jax.random.key(seed), NUM_CHAINS), problem.data)
             draws, gradients = jax.tree.map(np.asarray, draws), int(gradients.sum())
-            seconds = time.perf_counter() - began
-        return Timing(
-            seconds, gradients, smallest_ess(problem, arviz_base.dict_to_dataset(draws, check_conventions=False))
-        )
+            seconds = time.process_time() - began
+        return Timing(seconds, gradients, moments(problem, draws))
 
     return timed
 
 
-def smallest_ess(problem: Problem, posterior: xr.Dataset | xr.DataTree) -> float:
-    """Over the scalars of the latent sites; those that never move have none, and count as one draw."""
-    data = posterior.to_dataset() if isinstance(posterior, xr.DataTree) else posterior
-    with np.errstate(all="ignore"):
-        ess = arviz_stats.ess(data[[site.name for site in problem.parameters]])
-    return min(float(np.nan_to_num(value, nan=1.0).min()) for value in ess.values())
+def moments(problem: Problem, draws: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Mean, sd and bulk ESS of all scalars of the latent sites, from draws of shape (chain, draw, …)."""
+    columns = {"mean": [], "sd": [], "ess": []}
+    for site in problem.parameters:
+        values = draws[site.name].reshape(*draws[site.name].shape[:2], -1)
+        with np.errstate(all="ignore"):
+            columns["ess"] += [arviz_stats.ess(values[..., i]) for i in range(values.shape[-1])]
+        columns["mean"] += list(values.mean((0, 1)))
+        columns["sd"] += list(values.std((0, 1)))
+    return pd.DataFrame(columns, dtype=float)
 
 
-SAMPLERS = {"bayesastro": ours, "numpyro": numpyros, "blackjax": blackjaxes}
+SAMPLERS = {"numpyro": numpyros, "blackjax": blackjaxes}
+PYMC_PROGRAMS = ("eight schools (10)", "BAO ΛCDM (2)", "logistic regression (26)", "hierarchical slopes (405)")
+PEERS = (Peer("numpyro"), Peer("blackjax"), Peer("pymc", "pymc"), Peer("nutpie", "pymc"))
 
 
-def run() -> str:
-    """The table, in Markdown."""
-    head = [f"{what}, {name}" for what in ("ESS/s", "ESS per 1000 gradients") for name in SAMPLERS]
-    lines = [f"| problem (parameters) | {' | '.join(head)} |", "|---" * (1 + len(head)) + "|"]
+def of_peer(peer: Peer, problem: Problem, name: str, seed: int) -> Timing:
+    """A peer's timing, here or in its own environment."""
+    if peer.environment is None:
+        return second(SAMPLERS[peer.package](problem, seed))
+    arrays = {f"array_{i}": np.asarray(array) for i, array in enumerate(problem.data.arrays)}
+    settings = {"num_warmup": NUM_WARMUP, "num_draws": NUM_DRAWS, "num_chains": NUM_CHAINS, "target": TARGET}
+    found = peer.run(
+        "pymc_nuts.py",
+        program=name,
+        sampler=peer.package,
+        seed=seed,
+        **settings,
+        **arrays,
+        **problem.data.observed,
+    )
+    return Timing(float(found["seconds"]), int(found["gradients"]), moments(problem, found))
+
+
+def second(timed: Callable[[], Timing]) -> Timing:
+    """Of two runs: the first one compiles."""
+    timed()
+    return timed()
+
+
+def shift(first: Timing, second: Timing) -> float:
+    """The largest difference of means in its Monte Carlo errors; parameters that never move are left out."""
+    a, b = first.parameters, second.parameters
+    error = np.sqrt(a["sd"] ** 2 / a["ess"] + b["sd"] ** 2 / b["ess"])
+    return float(((a["mean"] - b["mean"]).abs() / error).max())
+
+
+def run() -> Report:
+    """The table, and ratios to each peer."""
+    names = ("bayesastro", *(peer.package for peer in PEERS))
+    head = [f"{what}, {name}" for what in ("ESS/s", "ESS per 1000 gradients") for name in names]
+    lines = [f"| problem (parameters) | {' | '.join(head)} | shift |", "|---" * (2 + len(head)) + "|"]
+    ratios = []
     for name, build in PROBLEMS.items():
-        problem, found = build(), {}
-        for sampler, make in SAMPLERS.items():
-            timed = make(problem, 2)
-            timed()  # compiles
-            runs = sorted((timed() for _ in range(REPEATS)), key=lambda timing: timing.seconds)
-            found[sampler] = runs[REPEATS // 2]
-        first = [f"{t.ess_per_second:.3g}" for t in found.values()]
-        second = [f"{t.ess_per_kilogradient:.3g}" for t in found.values()]
-        lines.append(f"| {name} | {' | '.join(first + second)} |")
+        problem = build()
+        mine = second(ours(problem, 2))
+        found: dict[str, Timing | Failure] = {"bayesastro": mine}
+        for peer in PEERS:
+            if peer.environment is not None and name not in PYMC_PROGRAMS:
+                continue
+            theirs = peer.measured(lambda p=peer, q=problem, n=name: of_peer(p, q, n, 2))
+            found[peer.package] = theirs
+            for what, attribute in (("a second", "ess_per_second"), ("per 1000 gradients", "ess_per_kilogradient")):
+                figure = theirs if isinstance(theirs, Failure) else getattr(theirs, attribute)
+                quantity = f"NUTS, {name}: effective samples {what}"
+                ratios.append(Ratio(quantity=quantity, ours=getattr(mine, attribute), peer=str(peer), theirs=figure))
+        cells = [_cell(found.get(n), what) for what in ("ess_per_second", "ess_per_kilogradient") for n in names]
+        worst = max(shift(mine, each) for each in found.values() if isinstance(each, Timing))
+        lines.append(f"| {name} | {' | '.join(cells)} | {worst:.1f} |")
         print(lines[-1], flush=True)
-    return "\n".join(lines)
+    return Report("\n".join(lines), tuple(ratios))
+
+
+def _cell(timing: Timing | Failure | None, what: str) -> str:
+    """Empty where the peer does not have the program; why it failed stands with its ratios."""
+    if isinstance(timing, Timing):
+        return f"{getattr(timing, what):.3g}"
+    return "" if timing is None else "–"

@@ -21,6 +21,7 @@ from bayesastro import MCLMC, NUTS, NestedSampler, Problem, fit
 from bayesastro.inference.engine import Engine
 from bayesastro.precision import to_numpy, working_precision
 from benchmarks.problems import PROBLEMS
+from benchmarks.report import Report
 
 __all__ = ["run"]
 
@@ -86,7 +87,7 @@ def imports(statement: str) -> float:
     return statistics.median(runs)
 
 
-def run() -> str:
+def run() -> Report:
     """The table, in Markdown."""
     lines = ["| what | seconds | bare | ratio |", "|---|---|---|---|"]
     for engine, num_steps, name in WORKLOADS:
@@ -96,4 +97,4 @@ def run() -> str:
     for statement in ("import bayesastro", "from bayesastro import NUTS, Problem, diagnose, fit"):
         lines.append(f"| `{statement}` after `import jax` | {imports(f'import jax;{statement}'):.3f} | | |")
         print(lines[-1], flush=True)
-    return "\n".join(lines)
+    return Report("\n".join(lines))

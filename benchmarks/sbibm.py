@@ -22,10 +22,12 @@ import bayesastro as ba
 class Task:
     """A program with parameters `theta` and data `x`, exact draws given data, and the scores that were published.
 
+    The prior is uniform between −`edge` and `edge`.
     `published` has C2ST by method, at 10,000 simulations, averaged over ten observations.
     """
 
     problem: ba.Problem
+    edge: float
     exact: Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
     published: Mapping[str, float]
 
@@ -77,7 +79,7 @@ def two_moons() -> Task:
             found = np.concatenate([found, theta[(np.abs(theta) < 1).all(-1)]])
         return found[:num]
 
-    return Task(ba.Problem(program, observed={"x": np.zeros(2)}), exact, _published(0.606, 0.713, 0.761))
+    return Task(ba.Problem(program, observed={"x": np.zeros(2)}), 1.0, exact, _published(0.606, 0.713, 0.761))
 
 
 def gaussian_mixture() -> Task:
@@ -93,7 +95,7 @@ def gaussian_mixture() -> Task:
             found = np.concatenate([found, theta[(np.abs(theta) < 10).all(-1)]])
         return found[:num]
 
-    return Task(ba.Problem(program, observed={"x": np.zeros(2)}), exact, _published(0.615, 0.723, 0.748))
+    return Task(ba.Problem(program, observed={"x": np.zeros(2)}), 10.0, exact, _published(0.615, 0.723, 0.748))
 
 
 def linear_gaussian_in_a_box() -> Task:
@@ -111,7 +113,7 @@ def linear_gaussian_in_a_box() -> Task:
             columns.append(found[:num])
         return np.stack(columns, -1)
 
-    return Task(ba.Problem(program, observed={"x": np.zeros(10)}), exact, _published(0.553, 0.548, 0.706))
+    return Task(ba.Problem(program, observed={"x": np.zeros(10)}), 1.0, exact, _published(0.553, 0.548, 0.706))
 
 
 def slcp() -> Task:
@@ -143,7 +145,7 @@ def slcp() -> Task:
             found = np.concatenate([found, np.concatenate([m, theta], -1)[inside]])
         return found[:num]
 
-    return Task(ba.Problem(program, observed={"x": np.zeros((4, 2))}), exact, _published(0.901, 0.771, 0.947))
+    return Task(ba.Problem(program, observed={"x": np.zeros((4, 2))}), 3.0, exact, _published(0.901, 0.771, 0.947))
 
 
 def _greatest(scatter: np.ndarray, start: np.ndarray) -> float:
@@ -183,18 +185,46 @@ def trained(task: Task, method: str, seed: int = 1) -> Any:
     return METHODS[method].train(task.problem, bank, seed=seed, progress=False)
 
 
+def data_sets(task: Task) -> np.ndarray:
+    """From the prior predictive."""
+    return task.problem.simulate(NUM_SETS, key=jax.random.key(99)).observables["x"]
+
+
 def scores(task: Task, engine: Any, seed: int = 3) -> list[float]:
     """C2ST against exact draws, for data sets from the prior predictive."""
-    x = task.problem.simulate(NUM_SETS, key=jax.random.key(99)).observables["x"]
+    x = data_sets(task)
     result = ba.fit_many(task.problem, {"x": x}, engine, seed=seed, progress=False, precision="single")
     values = result["posterior"]["theta"].values
-    draws = values.reshape(NUM_SETS, -1, values.shape[-1])
+    return _scored(task, x, values.reshape(NUM_SETS, -1, values.shape[-1]))
+
+
+def _scored(task: Task, x: np.ndarray, draws: np.ndarray) -> list[float]:
     random = np.random.default_rng(5)
     found = []
     for i in range(NUM_SETS):
         chosen = random.choice(draws[i], min(NUM_DRAWS, len(draws[i])), replace=False)
         found.append(c2st(task.exact(x[i], len(chosen), random), chosen, seed=i))
     return found
+
+
+def sbis(task: Task, seed: int = 1) -> list[float]:
+    """C2ST of sbi's NPE by hand, a neural spline flow with its default settings, from the same simulations."""
+    import torch
+    from sbi.inference import NPE
+    from sbi.utils import BoxUniform
+
+    torch.manual_seed(seed)
+    bank = ba.simulate(task.problem, NUM_SIMULATIONS, seed=seed, progress=False)
+    theta = bank.parameters(task.problem, slice(None))["theta"]
+    flat = bank.rows(slice(None))[1]["x"].reshape(NUM_SIMULATIONS, -1)
+    edge = torch.full(theta.shape[-1:], task.edge)
+    inference = NPE(prior=BoxUniform(-edge, edge), density_estimator="nsf", show_progress_bars=False)
+    inference.append_simulations(*(torch.as_tensor(values, dtype=torch.float32) for values in (theta, flat)))
+    inference.train()
+    posterior, x = inference.build_posterior(), data_sets(task)
+    given = torch.as_tensor(x.reshape(NUM_SETS, -1), dtype=torch.float32)
+    draws = [posterior.sample((NUM_DRAWS,), x=each, show_progress_bars=False).numpy() for each in given]
+    return _scored(task, x, np.stack(draws))
 
 
 def c2st(first: np.ndarray, second: np.ndarray, seed: int) -> float:

@@ -24,6 +24,7 @@ from bayesastro.inference.engine import Engine
 from bayesastro.models.lensing.slacs import slacs_problem
 from bayesastro.precision import Precision
 from benchmarks.data_folder import data_folder
+from benchmarks.report import Report
 
 __all__ = ["ENGINE", "MASS", "PATHS", "run"]
 
@@ -60,7 +61,7 @@ def fitted(
     return result, (time.process_time() - began) / len(chosen)
 
 
-def run() -> str:
+def run() -> Report:
     """The table, in Markdown."""
     chosen = lenses()
     start, starting = fitted(chosen, 1, PATHS, "double")
@@ -82,4 +83,4 @@ def run() -> str:
         f"{100 * within:.0f} % of {len(off)} within 5 %; R̂ below {R_HAT} for {100 * mixed:.0f} %. For each lens "
         f"{starting:.0f} processor seconds for the start and {sampling:.0f} for NUTS, compiling included."
     )
-    return "\n".join([*lines, "", last])
+    return Report("\n".join([*lines, "", last]))

@@ -12,6 +12,7 @@ import arviz_stats
 
 from bayesastro import MCLMC, NUTS, Problem, fit
 from bayesastro.models.cosmology.examples import jla
+from benchmarks.report import Report
 
 __all__ = ["run"]
 
@@ -38,7 +39,7 @@ def measured(problem: Problem, engine: Any) -> tuple[float, int, float, float, s
     return seconds, int(result.attrs["num_gradients"]), least, worst, told
 
 
-def run() -> str:
+def run() -> Report:
     """The table, in Markdown."""
     problem = jla(latents="sampled")
     lines = [
@@ -51,4 +52,4 @@ def run() -> str:
             f"| {name} | {seconds:.0f} | {gradients:,} | {ess:.0f} | {r_hat:.4f} | {gradients / ess:.0f} | {told} |"
         )
         print(lines[-1], flush=True)
-    return "\n".join(lines)
+    return Report("\n".join(lines))

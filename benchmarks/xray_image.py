@@ -22,6 +22,7 @@ from bayesastro.models.fields import xray_image
 from bayesastro.models.fields.bright_points import bright_points
 from bayesastro.models.fields.examples import abell_1835_settings, sagittarius_a_settings
 from bayesastro.thinning import thinned, thinned_score
+from benchmarks.report import Report
 
 __all__ = ["Images", "engine", "run"]
 
@@ -147,7 +148,7 @@ def rows(name: str, images: Images) -> list[str]:
     return lines
 
 
-def run() -> str:
+def run() -> Report:
     """The table, in Markdown."""
     lines = [
         "| image | method | score | less than GeoVI's | by count held out | seconds |",
@@ -156,4 +157,4 @@ def run() -> str:
     for name, images in (("A1835", abell_1835_settings()), ("Sgr A*", sagittarius_a_settings())):
         lines += rows(name, images)
         print("\n".join(lines[-4:]), flush=True)
-    return "\n".join(lines)
+    return Report("\n".join(lines))

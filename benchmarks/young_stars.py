@@ -29,6 +29,8 @@ from bayesastro.calibration.coverage import binned_coverage
 from bayesastro.inference.neural.embeddings import Dense
 from bayesastro.models.spectra.examples import young_apogee_star
 from bayesastro.problem import Simulations
+from benchmarks.peers import Failure, Peer
+from benchmarks.report import Ratio, Report
 
 __all__ = ["NUTS_ENGINE", "SETTINGS", "SNR_EDGES", "UNVEILED", "bias_table", "network", "run"]
 
@@ -155,7 +157,8 @@ def _place(draws: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.abs(2 * (draws < truth[:, None]).mean(1) - 1)
 
 
-def _sbi_row(amortised: Amortised, bank: Bank, z: np.ndarray, x: dict[str, np.ndarray]) -> str:
+def _sbi_row(amortised: Amortised, bank: Bank, z: np.ndarray, x: dict[str, np.ndarray]) -> tuple[str, float]:
+    """And seconds for a star."""
     estimator = sbis(amortised, bank)
     theta, given = _standardised(amortised, z, x)
     with torch.no_grad():
@@ -163,7 +166,7 @@ def _sbi_row(amortised: Amortised, bank: Bank, z: np.ndarray, x: dict[str, np.nd
         began = time.process_time()
         draws = estimator.sample((NUM_DRAWS,), condition=given[:NUM_SBI]).transpose(0, 1).numpy()
     seconds = (time.process_time() - began) / NUM_SBI
-    return _row("sbi, MAF", log_q, _place(draws, theta[:NUM_SBI].numpy()), seconds)
+    return _row("sbi, MAF", log_q, _place(draws, theta[:NUM_SBI].numpy()), seconds), seconds
 
 
 def _nuts_row(problem: Problem, simulated: Simulations, num: int = 2) -> str:
@@ -177,18 +180,19 @@ def _nuts_row(problem: Problem, simulated: Simulations, num: int = 2) -> str:
     return _told(f"| NUTS | | | | {np.mean(seconds[1:]):.1f} s |")
 
 
-def _posteriors(problem: Problem, amortised: Amortised, bank: Bank, held: Simulations) -> list[str]:
-    """A table of posteriors, and one of the ensemble's coverage by signal-to-noise ratio."""
+def _posteriors(problem: Problem, amortised: Amortised, bank: Bank, held: Simulations) -> tuple[list[str], Ratio]:
+    """A table of posteriors, and one of the ensemble's coverage by signal-to-noise ratio; and the ratio to sbi."""
     x, chart = held.observables, problem.unconstrained
     with jax.enable_x64(True):
         z = np.asarray(jax.vmap(lambda theta: chart.to_coordinates(theta, problem.data))(held.parameters))
     networks = amortised.posterior.networks
     alone = dataclasses.replace(amortised, posterior=dataclasses.replace(amortised.posterior, networks=networks[:1]))
-    lines, places = ["| posterior | log q | 68 % | 95 % | a star |", "| --- " * 5 + "|"], []
+    lines, places, times = ["| posterior | log q | 68 % | 95 % | a star |", "| --- " * 5 + "|"], [], []
     for name, engine in ((f"bayesastro, {len(networks)} networks", amortised), ("the first of them", alone)):
         began = time.process_time()
         draws = engine.draw(x, NUM_DRAWS, seed=1)
         seconds = (time.process_time() - began) / NUM_HELD
+        times.append(seconds)
         places.append(_place(draws, z))
         lines.append(_row(name, engine.log_prob(z[:, None], x), places[-1], seconds))
     names = amortised.posterior.labels
@@ -199,7 +203,16 @@ def _posteriors(problem: Problem, amortised: Amortised, bank: Bank, held: Simula
         part = [coverage.loc[(name, low, high, level)] for name in names]
         figures = " | ".join(f"{row['coverage']:.3f}" for row in part)
         table.append(_told(f"| {low:g} to {high:g} | {level:g} | {part[0]['error']:.3f} | {figures} |"))
-    return [*lines, _nuts_row(problem, held), _sbi_row(amortised, bank, z, x), "", *table]
+    sbi = Peer("sbi").measured(lambda: _sbi_row(amortised, bank, z, x))
+    row, theirs = (f"| sbi, MAF | {sbi} | | | |", sbi) if isinstance(sbi, Failure) else sbi
+    ratio = Ratio(
+        quantity=f"A young star, {len(networks)} networks: ms for 1,000 draws",
+        ours=1e3 * times[0],
+        peer=f"{Peer('sbi')}, one MAF",
+        theirs=theirs if isinstance(theirs, Failure) else 1e3 * theirs,
+        less_is_better=True,
+    )
+    return [*lines, _nuts_row(problem, held), row, "", *table], ratio
 
 
 def _biases(problem: Problem, amortised: Amortised, held: Simulations) -> list[str]:
@@ -219,11 +232,12 @@ def _biases(problem: Problem, amortised: Amortised, held: Simulations) -> list[s
     return lines
 
 
-def run() -> str:
+def run() -> Report:
     """The tables in Markdown."""
     torch.set_num_threads(1)
     problem = young_apogee_star()
     amortised, bank = network(problem, "full")
     held = problem.simulate(NUM_HELD, key=jax.random.key(99))
     biases = _biases(problem, amortised, held)
-    return "\n".join([*_posteriors(problem, amortised, bank, held), "", *biases])
+    posteriors, ratio = _posteriors(problem, amortised, bank, held)
+    return Report("\n".join([*posteriors, "", *biases]), (ratio,))

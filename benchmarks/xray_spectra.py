@@ -5,8 +5,9 @@ abundances wilm. Four chains of 500 draws after 500 of warm-up, double precision
 runs in an environment of its own, with NumPyro's NUTS by its own settings and, as ours, with a dense mass matrix; one chain
 after the other. Each program runs twice; the second run, which compiles nothing, is counted, warm-up included. Effective
 samples are the least of the parameters', by one formula for all. With the background, jaxspec samples a rate for each group,
-here with our Gamma prior in place of its own, which counts the background twice; ours integrates the rates out. `shift` is the difference of posterior means from the last
-row's that is largest in Monte Carlo errors, in standard deviations; `chance` is three of those errors.
+here with our Gamma prior in place of its own, which counts the background twice; ours integrates the rates out. `shift` is the
+difference of posterior means from the last row's that is largest in Monte Carlo errors, in standard deviations; `chance` is
+three of those errors.
 """
 
 import time

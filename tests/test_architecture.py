@@ -18,7 +18,7 @@ MODULES = sorted(path.relative_to(ROOT.parent).with_suffix("") for path in ROOT.
 NAMES = [".".join(m.parts[:-1] if m.name == "__init__" else m.parts) for m in MODULES]
 
 MAY_IMPORT = {
-    "bayesastro.simulators": {"bayesastro.simulators"},
+    "bayesastro.simulators": {"bayesastro.simulators", "bayesastro.extras"},
     "bayesastro.datasets": {"bayesastro.datasets", "bayesastro.units"},
     "bayesastro.models": {
         "bayesastro.models",
@@ -26,6 +26,7 @@ MAY_IMPORT = {
         "bayesastro.datasets",
         "bayesastro.problem",
         "bayesastro.batch",
+        "bayesastro.extras",
         "bayesastro.units",
     },
     "bayesastro.inference": {
@@ -35,6 +36,7 @@ MAY_IMPORT = {
         "bayesastro.precision",
         "bayesastro.problem",
         "bayesastro.charts",
+        "bayesastro.extras",
         "bayesastro.program",
         "bayesastro.refusals",
         "bayesastro.seeds",
@@ -44,6 +46,7 @@ MAY_IMPORT = {
         "bayesastro.banks",
         "bayesastro.problem",
         "bayesastro.charts",
+        "bayesastro.extras",
         "bayesastro.program",
         "bayesastro.structure",
         "bayesastro.precision",

@@ -711,3 +711,9 @@ def test_precision(pair):
 def test_every_capability_is_refused_by_some_program():
     """A new capability needs a row in the table of programs that lack it."""
     assert set().union(*(case.lacks for case in LACKING.values())) == set(CAPABILITIES)
+
+
+@pytest.mark.parametrize("asked", ["log_prior", "log_likelihood", "replay"])
+def test_values_at_given_parameters_need_a_density(asked):
+    with pytest.raises(ValueError, match="need a log-density, but the program draws random keys itself"):
+        getattr(ba.Problem(noisy, observed={"y": 1.0}), asked)({"a": 0.0})

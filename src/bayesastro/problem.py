@@ -346,7 +346,7 @@ class Problem:
         Raises
         ------
         ValueError
-            If a site has no value, or shapes do not fit.
+            If a site has no value, shapes do not fit, or the program draws random keys itself.
         TypeError
             If `theta` does not map names to numbers.
         """
@@ -361,6 +361,10 @@ class Problem:
         return self._site_terms(theta, batch_ndims)[2]
 
     def _site_terms(self, theta: Mapping[str, Any], batch_ndims: int) -> tuple[dict[str, np.ndarray], ...]:
+        if self.views().structure.draws_keys:
+            raise ValueError(
+                f"Values at given parameters need {refusals.CAPABILITIES['density']}, but {self.lacks['density']}."
+            )
         theta = refusals.checked_theta(self.parameters, theta, batch_ndims, self.units)
         with working_precision("double"):
             return to_numpy(site_terms(self.views(), batch_ndims)(theta, self.data))

@@ -25,18 +25,16 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from bayesastro.extras import Extra
 from bayesastro.inference.newton import conjugate_gradient, newton_cg
 from bayesastro.problem import Views
 from bayesastro.program import Data
 
-try:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # NIFTy imports names that JAX has moved
-        from nifty8.re.evi import nonlinearly_update_residual, sample_likelihood
-        from nifty8.re.likelihood import Likelihood
-        from nifty8.re.tree_math import random_like
-except ImportError as error:
-    raise ImportError("`GeoVI` needs nifty8: install it with `pip install 'bayesastro[fields]'`.") from error
+with Extra("fields", "Fields by `GeoVI`"), warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # NIFTy imports names that JAX has moved
+    from nifty8.re.evi import nonlinearly_update_residual, sample_likelihood
+    from nifty8.re.likelihood import Likelihood
+    from nifty8.re.tree_math import random_like
 
 __all__ = ["Effort", "SiteLikelihood", "draw_pair", "log_density"]
 

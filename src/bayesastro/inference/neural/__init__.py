@@ -9,4 +9,9 @@ makes numbers of order one, `network` joins `embeddings` (their `layers`) to a d
 evaluates; `familiarity` knows data unlike those trained on; `artefact` is the folder on disk.
 """
 
+from bayesastro.extras import Extra
+
+with Extra("neural", "Neural networks"):
+    import torch as torch
+
 __all__: list[str] = []

@@ -13,10 +13,13 @@ import numpyro.distributions as dist
 from jaxtyping import Array, Bool, Float
 from numpyro.distributions import constraints
 from numpyro.distributions.util import validate_sample
-from tinygp.kernels.quasisep import Quasisep
 
+from bayesastro.extras import Extra
 from bayesastro.simulators.lightcurves.gaussian_process import correlated, log_likelihood
 from bayesastro.simulators.lightcurves.kernels import matern32, rotation
+
+with Extra("lightcurves", "Gaussian processes"):
+    from tinygp.kernels.quasisep import Quasisep
 
 __all__ = ["GaussianProcess", "Variability", "kernel_prior"]
 

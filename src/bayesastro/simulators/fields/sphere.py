@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from bayesastro.extras import Extra
 from bayesastro.simulators.fields.grids import ModeGrid
 
 __all__ = ["HealpixGrid", "healpix_grid"]
@@ -89,12 +90,7 @@ def healpix_grid(nside: int, *, max_degree: int | None = None) -> HealpixGrid:
 @functools.lru_cache(maxsize=16)
 def _transform(nside: int, max_degree: int) -> Callable[[Float[Array, " modes"]], Float[Array, " pixels"]]:
     """From real harmonics to pixels."""
-    try:
+    with Extra("fields", "Fields on the sphere"):
         from jaxbind.contrib.jaxducc0 import get_healpix_sht
-    except ImportError as error:
-        raise ImportError(
-            "Fields on the sphere need JAXbind and ducc0, which are not installed. Install them with "
-            "`pip install bayesastro[fields]`."
-        ) from error
     synthesis = get_healpix_sht(nside, max_degree, max_degree, 0, nthreads=0)
     return lambda modes: math.sqrt(4.0 * math.pi) * synthesis(modes[None])[0][0]

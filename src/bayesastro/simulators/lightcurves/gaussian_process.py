@@ -20,10 +20,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
-from tinygp.kernels.quasisep import Exp, Quasisep, Sum
-from tinygp.solvers.quasisep.core import DiagQSM, StrictLowerTriQSM, SymmQSM
 
+from bayesastro.extras import Extra
 from bayesastro.simulators.lightcurves.kernels import Damped
+
+with Extra("lightcurves", "Gaussian processes"):
+    from tinygp.kernels.quasisep import Exp, Quasisep, Sum
+    from tinygp.solvers.quasisep.core import DiagQSM, StrictLowerTriQSM, SymmQSM
 
 __all__ = ["correlated", "innovations", "log_likelihood", "predict", "predict_at"]
 

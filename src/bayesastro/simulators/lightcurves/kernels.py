@@ -19,7 +19,11 @@ from abc import abstractmethod
 
 import jax.numpy as jnp
 from jaxtyping import Array, ScalarLike
-from tinygp.kernels.quasisep import Exp, Matern32, Quasisep, Sum
+
+from bayesastro.extras import Extra
+
+with Extra("lightcurves", "Gaussian processes"):
+    from tinygp.kernels.quasisep import Exp, Matern32, Quasisep, Sum
 
 __all__ = ["Damped", "DampedCosine", "Oscillator", "matern32", "quasi_periodic", "rotation"]
 

@@ -11,8 +11,12 @@ Winn 2010, arXiv:1001.2010 (in *Exoplanets*, ed. Seager), equations 1–8 and 30
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxoplanet.core.kepler import kepler
 from jaxtyping import Array, Float, ScalarLike
+
+from bayesastro.extras import Extra
+
+with Extra("lightcurves", "Orbits"):
+    from jaxoplanet.core.kepler import kepler
 
 __all__ = ["GRAVITY", "Orbit", "axis_of_density", "density_of_axis"]
 

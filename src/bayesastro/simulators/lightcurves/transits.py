@@ -10,10 +10,13 @@ Kipping 2010, MNRAS 408, 1758 (arXiv:1004.3741): long exposures.
 from collections.abc import Callable
 
 import jax.numpy as jnp
-from jaxoplanet.core.limb_dark import light_curve
 from jaxtyping import Array, Float, ScalarLike
 
+from bayesastro.extras import Extra
 from bayesastro.simulators.lightcurves.orbits import Orbit
+
+with Extra("lightcurves", "Transits"):
+    from jaxoplanet.core.limb_dark import light_curve
 
 __all__ = ["exposed", "limb_darkening", "transit"]
 

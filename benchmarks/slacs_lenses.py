@@ -2,9 +2,10 @@
 
 Every lens has the same program: an isothermal ellipsoid without shear, as for the published radii, two Sérsic sources of positive
 brightness, smooth lens light integrated out. With shear fits are better by some ten or a hundred nats, and radii differ from the
-published ones by up to 7 % with what of the shear is along the ellipse. Its posterior has many modes, hundreds of nats apart. Twelve of Pathfinder's
-paths, each from the best of a thousand draws of the prior and with one ray for each pixel, find them, and NUTS starts from
-draws of the best, with four rays, in single precision; both for all lenses in one call of `fit_many`. Lenses whose chains
+published ones by up to 7 % with what of the shear is along the ellipse. Its posterior has many modes, hundreds of nats apart. Two searches of twelve of Pathfinder's
+paths, each from the best of a thousand draws of the prior and with one ray for each pixel, find them; of the two that with
+the greater evidence lower bound is taken. NUTS starts from its draws, with four rays, in single precision; each for all lenses
+in one call of `fit_many`. Lenses whose chains
 disagree are said to. The published radii are those of Bolton et al. (2008, ApJ 682, 964). The environment variable
 SLACS_FITS names a folder where finished fits are kept, from which the next call goes on; SLACS_LENSES picks some, by names
 between commas.
@@ -17,6 +18,7 @@ from typing import Any
 
 import arviz_stats
 import numpy as np
+import xarray as xr
 
 from bayesastro import NUTS, Pathfinder, fit_many
 from bayesastro.datasets.slacs import SLACSLens, slacs_lenses
@@ -35,6 +37,9 @@ ENGINE = NUTS(num_chains=2, num_warmup=200, num_draws=400, mass_matrix="dense", 
 
 R_HAT = 1.02
 
+SEARCHES = (1, 2)
+"""Their seeds."""
+
 MASS: Any = {"mass": "isothermal", "shear": False}
 """Of Bolton et al.'s models."""
 
@@ -47,25 +52,38 @@ def lenses() -> dict[str, SLACSLens]:
 
 
 def fitted(
-    chosen: dict[str, SLACSLens], supersampling: int, engine: Engine, precision: Precision, start: Any = None
-) -> tuple[Any, float]:
+    chosen: dict[str, SLACSLens],
+    supersampling: int,
+    engine: Engine,
+    seed: int,
+    precision: Precision,
+    start: xr.DataTree | None = None,
+) -> tuple[xr.DataTree, float]:
     """All lenses by an engine, and seconds of the processor for each."""
     kept = os.environ.get("SLACS_FITS")
-    checkpoint = Path(kept) / type(engine).__name__ if kept else None
+    checkpoint = Path(kept) / f"{type(engine).__name__}-{seed}" if kept else None
     problems = [slacs_problem(lens, **MASS, supersampling=supersampling) for lens in chosen.values()]
     first = problems[0]
     stacked = {name: np.stack([p.covariates[name] for p in problems]) for name in first.covariates}
     batch = first.batch(stacked, observed={"image": [p.observed["image"] for p in problems]})
     began = time.process_time()
-    result = fit_many(first, batch, engine, seed=1, chunk=1, start=start, precision=precision, checkpoint=checkpoint)
+    result = fit_many(first, batch, engine, seed=seed, chunk=1, start=start, precision=precision, checkpoint=checkpoint)
     return result, (time.process_time() - began) / len(chosen)
+
+
+def best(searches: list[xr.DataTree]) -> xr.DataTree:
+    """For every lens the draws of the search with the greatest bound."""
+    bounds = np.stack([np.nan_to_num(search["fits"]["elbo"].values, nan=-np.inf) for search in searches])
+    posteriors = [search["posterior"].to_dataset() for search in searches]
+    taken = [posteriors[k].isel(dataset=[i]) for i, k in enumerate(bounds.argmax(0))]
+    return xr.DataTree.from_dict({"posterior": xr.concat(taken, "dataset")})
 
 
 def run() -> Report:
     """The table, in Markdown."""
     chosen = lenses()
-    start, starting = fitted(chosen, 1, PATHS, "double")
-    result, sampling = fitted(chosen, 2, ENGINE, "single", start)
+    searches, searching = zip(*(fitted(chosen, 1, PATHS, seed, "double") for seed in SEARCHES), strict=True)
+    result, sampling = fitted(chosen, 2, ENGINE, 1, "single", best(list(searches)))
     posterior = result["posterior"].to_dataset()
     r_hat = arviz_stats.rhat(posterior).to_array().max("variable").values
     lines = ["| lens | published θ_E | θ_E | off by | q | R̂ |", "|---|---|---|---|---|---|"]
@@ -81,6 +99,6 @@ def run() -> Report:
     within, mixed = np.mean(np.abs(off) < 0.05), np.mean(r_hat < R_HAT)
     last = (
         f"{100 * within:.0f} % of {len(off)} within 5 %; R̂ below {R_HAT} for {100 * mixed:.0f} %. For each lens "
-        f"{starting:.0f} processor seconds for the start and {sampling:.0f} for NUTS, compiling included."
+        f"{sum(searching):.0f} processor seconds for the searches and {sampling:.0f} for NUTS, compiling included."
     )
     return Report("\n".join([*lines, "", last]))

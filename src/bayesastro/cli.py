@@ -33,13 +33,15 @@ def _json_option(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--json", is_flag=True, help="Print one JSON document.")(command)
 
 
+def _settings_option(command: Callable[..., None]) -> Callable[..., None]:
+    told = "A setting of the engine or method; may be repeated."
+    return click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help=told)(command)
+
+
 def _engine_options(command: Callable[..., None]) -> Callable[..., None]:
     """An engine by name, and its settings."""
-    name = click.option("--engine", default="nuts", show_default=True, help="Name of the engine, in any case.")
-    settings = click.option(
-        "--set", "options", multiple=True, metavar="NAME=VALUE", help="A setting of the engine; may be repeated."
-    )
-    return name(settings(command))
+    told = "Name of the engine, in any case, or folder of trained networks."
+    return click.option("--engine", default="nuts", show_default=True, help=told)(_settings_option(command))
 
 
 def _run_options(folder: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -116,6 +118,32 @@ def fit(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices
         click.echo(f"{status}; to go on: {shlex.join(['bayesastro', *sys.argv[1:]])}", err=True)
     if status == "interrupted":
         raise click.exceptions.Exit(130)
+
+
+@cli.command()
+@click.argument("model")
+@click.option("--method", default="npe", show_default=True, help="npe, nle or nre: what is learnt.")
+@_settings_option
+@click.option("--num", type=click.IntRange(min=1), default=20_000, show_default=True, help="Number of simulations.")
+@_json_option
+@_run_options("trained")
+def train(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices: Any) -> None:
+    """Simulate a model and train networks on it: an engine that gives posteriors in milliseconds.
+
+    MODEL is a name of `bayesastro models` (cosmology.supernova_summaries), or module:function of a function that returns a Problem.
+    Writes a bank of simulations and the networks. After Ctrl-C the same command goes on with the simulations; in training, Ctrl-C keeps
+    the best epoch so far. Needs the extra "neural".
+
+    \b
+    Examples:
+      bayesastro train mymodels:build --num 20000
+      bayesastro train mymodels:build --method nre --set max_epochs=30 --out ratio
+      bayesastro fit mymodels:build --engine trained/network
+    """
+    _keep_compiled(settings)
+    from bayesastro.commands.training import run
+
+    run(model, out, progress=not quiet, echo=click.echo, **choices)
 
 
 @cli.command()

@@ -248,7 +248,7 @@ def test_every_model_is_in_the_catalogue_and_described(run):
 
 
 def test_help_of_every_command_has_an_example(run):
-    for name in ("models", "fit", "calibrate", "crosscheck", "info", "plot", "demo"):
+    for name in ("models", "fit", "train", "calibrate", "crosscheck", "info", "plot", "demo"):
         code, out, _ = run(name, "--help")
         assert code == 0
         assert f"bayesastro {name}" in out.split("Example")[1]

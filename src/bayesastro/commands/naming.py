@@ -4,18 +4,23 @@ import difflib
 import importlib
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, replace
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
+import bayesastro
 from bayesastro.inference import engines
 from bayesastro.inference.engine import Engine
 from bayesastro.models.catalogue import CATALOGUE, Entry
 from bayesastro.problem import Problem
+from bayesastro.result import load
 
-__all__ = ["data_told", "engine_named", "problem_named"]
+__all__ = ["METHODS", "data_told", "engine_named", "method_named", "problem_named"]
+
+METHODS = ("NPE", "NLE", "NRE")
+"""Neural methods that learn from a bank of one program."""
 
 VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
@@ -70,32 +75,66 @@ def _entry(model: str) -> Entry | None:
 
 
 def engine_named(name: str, options: Sequence[str]) -> Engine:
-    """The engine of a name in any case, with settings given as ``name=value``.
+    """The engine of a name in any case, or of a folder of trained networks, with settings given as ``name=value``.
+
+    Settings of a learnt likelihood are those of the engine that draws from it.
 
     Raises
     ------
     ValueError
-        If there is no such engine or setting.
+        If there is no such engine or setting, or the folder holds no engine.
     """
-    known = {engine.__name__.lower(): engine for engine in engines()}
+    if not Path(name).is_dir():
+        known = {engine.__name__.lower(): engine for engine in engines()}
+        chosen = known[
+            _close(name, known, "engine", " A folder of trained networks is one too, see `bayesastro train`.")
+        ]
+        return chosen(**_settings(chosen.__name__, [f.name for f in fields(chosen)], options))
+    trained = load(name)
+    if not isinstance(trained, Engine):
+        raise ValueError(f"`{name}` holds a `{type(trained).__name__}`, which is no engine.")
+    inner = getattr(trained, "engine", None)
+    changed = trained if inner is None else inner
+    names = [f.name for f in fields(changed) if isinstance(getattr(changed, f.name), int | float | str)]
+    settings = _settings(type(changed).__name__, names, options)
+    return replace(trained, **(settings if inner is None else {"engine": replace(inner, **settings)}))
+
+
+def method_named(name: str, options: Sequence[str]) -> Any:
+    """The neural method of a name in any case, `NPE`, `NLE` or `NRE`, with settings given as ``name=value``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such method or setting.
+    ImportError
+        If torch is not installed.
+    """
+    known = {method.lower(): method for method in METHODS}
+    chosen = getattr(bayesastro, known[_close(name, known, "method")])
+    return chosen(**_settings(chosen.__name__, [f.name for f in fields(chosen)], options))
+
+
+def _close(name: str, known: Iterable[str], what: str, more: str = "") -> str:
+    """The name in lower case if it is known."""
     if name.lower() not in known:
         near = difflib.get_close_matches(name.lower(), known, n=1)
         hint = f" Did you mean `{near[0]}`?" if near else ""
-        raise ValueError(f"There is no engine `{name}`; there are {', '.join(f'`{n}`' for n in known)}.{hint}")
-    chosen = known[name.lower()]
+        raise ValueError(f"There is no {what} `{name}`; there are {', '.join(f'`{n}`' for n in known)}.{hint}{more}")
+    return name.lower()
+
+
+def _settings(owner: str, names: Sequence[str], options: Sequence[str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for option in options:
         key, is_given, value = option.partition("=")
-        names = [f.name for f in fields(chosen)]
         if not is_given or key not in names:
-            raise ValueError(
-                f"`--set {option}`: give NAME=VALUE with a setting of `{chosen.__name__}`: {', '.join(names)}."
-            )
+            raise ValueError(f"`--set {option}`: give NAME=VALUE with a setting of `{owner}`: {', '.join(names)}.")
         try:
             settings[key] = json.loads(value)
         except json.JSONDecodeError:
             settings[key] = value  # a word
-    return chosen(**settings)
+    return settings
 
 
 def _parameters(function: Callable[..., Any]) -> list[Parameter]:

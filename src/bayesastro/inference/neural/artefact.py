@@ -103,7 +103,7 @@ def kind_of(folder: Path) -> str:
 
 def _read_spec(folder: Path) -> dict[str, Any]:
     if not (folder / SPEC).is_file():
-        raise FileNotFoundError(f"There holds no saved networks at `{folder}`: it has no `{SPEC}`.")
+        raise FileNotFoundError(f"There are no saved networks at `{folder}`: it has no `{SPEC}`.")
     try:
         spec = json.loads((folder / SPEC).read_text())
     except ValueError as error:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayesastro.inference.metric import metric_at, metric_of, no_moments, updated
+from bayesastro.inference.metric import curvature_metric, metric_at, metric_of, no_moments, relative_metric_of, updated
 
 RNG = np.random.default_rng(1)
 SIZE = 6
@@ -86,3 +86,30 @@ def test_long_windows_give_the_covariance_of_the_draws(is_dense):
     metric = metric_of(moments(points, -points @ PRECISION, is_dense), previous)
     scale = np.sqrt(np.outer(points.var(0), points.var(0))) if is_dense else points.var(0)
     np.testing.assert_allclose(np.asarray(metric) / scale, sample / scale, atol=0.01)
+
+
+def test_curvature_of_a_gaussian_is_its_covariance():
+    found = curvature_metric(lambda z: -PRECISION @ z, jnp.ones(SIZE), jnp.ones(SIZE))
+    np.testing.assert_allclose(found, COVARIANCE, rtol=1e-6, atol=1e-6 * np.abs(COVARIANCE).min())
+
+
+def test_curvature_upwards_or_none_gives_a_metric():
+    precision = np.diag([4.0, -25.0, 0.0])
+    found = np.asarray(curvature_metric(lambda z: -precision @ z, jnp.ones(3), jnp.array([1.0, 1.0, 9.0])))
+    assert np.all(np.isfinite(found))
+    assert np.diag(found)[:2] == pytest.approx([1 / 4, 1 / 25])
+    assert found[2, 2] > 9
+    nowhere = curvature_metric(lambda z: z * jnp.nan, jnp.ones(3), jnp.array([1.0, 2.0, 3.0]))
+    np.testing.assert_array_equal(nowhere, np.diag([1.0, 2.0, 3.0]))
+
+
+def test_a_short_window_keeps_what_was_known_before():
+    points = RNG.normal(size=(4, SIZE)) @ FACTOR.T
+    window = moments(points, -points @ PRECISION)
+    assert condition(relative_metric_of(window, jnp.asarray(COVARIANCE))) < 1.5
+    assert condition(metric_of(window, jnp.asarray(COVARIANCE))) > 10
+    # A metric too wide by half in one direction is mended by a longer one.
+    wrong = COVARIANCE + 3 * np.outer(FACTOR[:, 1], FACTOR[:, 1])
+    points = RNG.normal(size=(30, SIZE)) @ FACTOR.T
+    mended = relative_metric_of(moments(points, -points @ PRECISION), jnp.asarray(wrong))
+    assert condition(mended) < 0.6 * condition(wrong)

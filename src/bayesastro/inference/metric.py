@@ -12,12 +12,17 @@ marginal variances are alike. Shrinking it towards the estimate with gradients, 
 parameters' own units: a period known to 10⁻⁷ and a flux known to 10³ need no floor, such as Stan's 10⁻³, that suits
 neither.
 
+Near a mode the curvature there is a better beginning than ten draws: it knows all correlations. What windows too short for
+them tell is then taken relative to it, so that what they leave undetermined stays.
+
 References
 ----------
 Seyboldt, Carlson & Carpenter 2026, arXiv:2603.18845 (σ² and the geometric mean minimise the Fisher divergence);
-Stan Development Team, Stan Reference Manual, section 15.2 (windows, shrinkage).
+Stan Development Team, Stan Reference Manual, section 15.2 (windows, shrinkage);
+Betancourt 2013, arXiv:1212.4693 (metrics from the absolute eigenvalues of the Hessian).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -30,10 +35,12 @@ __all__ = [
     "STEP",
     "WINDOW_END",
     "Moments",
+    "curvature_metric",
     "first_metric",
     "metric_at",
     "metric_of",
     "no_moments",
+    "relative_metric_of",
     "schedule",
     "updated",
 ]
@@ -108,6 +115,52 @@ def metric_of(moments: Moments, previous: jax.Array) -> jax.Array:
     shrunk = (count * sample + SHRINKAGE * fisher) / (count + SHRINKAGE)
     enough = max(MIN_DRAWS, 3 * len(moments.mean)) if is_dense else MIN_DRAWS
     return jnp.where(is_known & (count >= enough), shrunk, fisher)
+
+
+def relative_metric_of(moments: Moments, previous: jax.Array) -> jax.Array:
+    """A dense inverse mass matrix from a window's moments in coordinates in which the previous one is the identity.
+
+    What a window shorter than the parameters does not determine keeps the previous correlations.
+    """
+    lower = jnp.linalg.cholesky(previous)
+
+    def whitened(products: jax.Array) -> jax.Array:
+        half = jax.scipy.linalg.solve_triangular(lower, products, lower=True)
+        return jax.scipy.linalg.solve_triangular(lower, half.T, lower=True)
+
+    relative = moments._replace(
+        squares=whitened(moments.squares), gradient_squares=lower.T @ moments.gradient_squares @ lower
+    )
+    metric = lower @ metric_of(relative, jnp.eye(len(previous))) @ lower.T
+    return jnp.where(jnp.all(jnp.isfinite(metric)), metric, previous)
+
+
+def curvature_metric(gradient: Callable[[jax.Array], jax.Array], position: jax.Array, first: jax.Array) -> jax.Array:
+    """A dense inverse mass matrix from the Hessian of the log-density, column by column.
+
+    Directions in which the density curves upwards have the inverse of the curvature's size. The diagonal `first` stands where
+    the Hessian is not finite.
+
+    Parameters
+    ----------
+    gradient : callable
+        Of the log-density.
+    position, first : array, shape (size,)
+
+    Returns
+    -------
+    array, shape (size, size)
+    """
+    size = len(position)
+    hessian = jax.lax.map(
+        lambda column: jax.jvp(gradient, (position,), (column,))[1], jnp.eye(size, dtype=position.dtype)
+    )
+    diagonal = jnp.abs(jnp.diagonal(hessian))
+    unit = jnp.where(jnp.isfinite(diagonal) & (diagonal > 0), 1 / jnp.sqrt(diagonal), jnp.sqrt(first))
+    values, vectors = jnp.linalg.eigh((hessian + hessian.T) / 2 * unit[:, None] * unit)
+    curvature = jnp.maximum(jnp.abs(values), jnp.sqrt(jnp.finfo(position.dtype).eps))
+    metric = (vectors / curvature) @ vectors.T * unit[:, None] * unit
+    return jnp.where(jnp.all(jnp.isfinite(metric)), metric, jnp.diag(first))
 
 
 def metric_at(positions: jax.Array, gradients: jax.Array, previous: jax.Array) -> jax.Array:

@@ -24,10 +24,12 @@ from bayesastro.inference.engine import Draws, Progress, Rows, require_positive
 from bayesastro.inference.metric import (
     NOTHING,
     Moments,
+    curvature_metric,
     first_metric,
     metric_at,
     metric_of,
     no_moments,
+    relative_metric_of,
     schedule,
     updated,
 )
@@ -76,8 +78,10 @@ class NUTS(ChainEngine):
         Keep every `thin`-th transition.
     target_accept : float
         Mean acceptance probability that the step size is adapted to. Raise it when there are divergences.
-    mass_matrix : {"diagonal", "dense"}
-        Dense pays for strongly correlated posteriors of up to some hundred parameters.
+    mass_matrix : {"diagonal", "dense", "hessian"}
+        Dense pays for strongly correlated posteriors of up to some hundred parameters. ``"hessian"`` is dense and begins with
+        the curvature at each chain's start: for starts near a mode, such as Pathfinder's, when scales differ by orders of
+        magnitude. It costs some four gradients for each parameter.
     max_tree_depth : int
         A trajectory has at most ``2**max_tree_depth - 1`` leapfrog steps.
     num_starts : int
@@ -102,7 +106,7 @@ class NUTS(ChainEngine):
     num_draws: int = 1000
     thin: int = 1
     target_accept: float = 0.8
-    mass_matrix: Literal["diagonal", "dense"] = "diagonal"
+    mass_matrix: Literal["diagonal", "dense", "hessian"] = "diagonal"
     max_tree_depth: int = 10
     num_starts: int = 20
 
@@ -110,13 +114,15 @@ class NUTS(ChainEngine):
         require_positive(self, "num_chains", "num_warmup", "num_draws", "thin", "max_tree_depth", "num_starts")
         if not 0 < self.target_accept < 1:
             raise ValueError(f"`NUTS` needs `target_accept` between 0 and 1, but {self.target_accept!r} came.")
-        if self.mass_matrix not in ("diagonal", "dense"):
-            raise ValueError(f'`NUTS` needs `mass_matrix` "diagonal" or "dense", but {self.mass_matrix!r} came.')
+        if self.mass_matrix not in ("diagonal", "dense", "hessian"):
+            raise ValueError(
+                f'`NUTS` needs `mass_matrix` "diagonal", "dense" or "hessian", but {self.mass_matrix!r} came.'
+            )
 
     def validate(self, problem: Problem) -> None:
         super().validate(problem)
         size = problem.unconstrained.size
-        if self.mass_matrix == "dense" and size > 5000:
+        if self.mass_matrix != "diagonal" and size > 5000:
             raise ValueError(
                 f"A dense mass matrix for {size} parameters takes {8 * size**2 / 1e9:.1f} GB for each chain. "
                 'Use `mass_matrix="diagonal"`.'
@@ -155,13 +161,15 @@ class NUTS(ChainEngine):
 
     def _start(self, views: Views, key: jax.Array, data: Data, start: jax.Array | None) -> _Chain:
         """A chain at the best of its prior draws or at one of `start`, and a step size that one leapfrog step accepts."""
-        chart, is_dense = views.centred, self.mass_matrix == "dense"
+        chart, is_dense = views.centred, self.mass_matrix != "diagonal"
         log_density = lambda z: chart.log_density(z, data)  # noqa: E731
         key_start, key_step = jax.random.split(jax.random.fold_in(key, 0))
         points, chosen = starting_points(chart, key_start, data, self.num_starts, start)
         first = cast(Any, hmc.HMCState)(*chosen)
         inverse_mass = first_metric(points.position, points.gradient)
-        if is_dense:
+        if self.mass_matrix == "hessian":
+            inverse_mass = curvature_metric(jax.grad(log_density), first.position, inverse_mass)
+        elif is_dense:
             inverse_mass = jnp.diag(inverse_mass)
             inverse_mass = inverse_mass if start is None else metric_at(points.position, points.gradient, inverse_mass)
         kernel: Any = hmc.build_kernel(divergence_threshold=DIVERGENCE_THRESHOLD)
@@ -232,7 +240,8 @@ class NUTS(ChainEngine):
 
         def window_end(chain: _Chain) -> _Chain:
             chain = moments_too(chain)
-            inverse_mass = metric_of(chain.moments, chain.inverse_mass)
+            learnt = relative_metric_of if self.mass_matrix == "hessian" else metric_of
+            inverse_mass = learnt(chain.moments, chain.inverse_mass)
             step = step_init(step_final(chain.step_size))
             empty = jax.tree.map(jnp.zeros_like, chain.moments)
             return chain._replace(inverse_mass=inverse_mass, step_size=step, moments=empty)

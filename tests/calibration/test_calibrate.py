@@ -1,11 +1,14 @@
 """`calibrate` from end to end: verdicts, reports, posterior SBC, recalibration, plausibility, and refusals."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import pandas as pd
 import planted
 import pytest
 
@@ -117,6 +120,20 @@ def test_the_picture_shows_ranks_coverage_tarp_and_bias(right):
     labels = [text.get_text() for axis in figure.axes for text in axis.get_legend().get_texts()]
     assert {"a", "b", "log_likelihood", "hpd", "random references", "estimates from the data"} <= set(labels)
     plt.close(figure)
+
+
+def test_of_many_parameters_those_furthest_off_are_named(right):
+    quantities = {f"q{i}": np.random.default_rng(i).random(NUM) ** (1 + i) for i in range(8)}
+    pool = dataclasses.replace(right.pool, labels=list(quantities))
+    many = dataclasses.replace(
+        right, pool=pool, assessment=dataclasses.replace(right.assessment, pit=pd.DataFrame(quantities))
+    )
+    ordered = many._furthest_off_last()
+    assert set(ordered[3:]) == {"q3", "q4", "q5", "q6", "q7"}
+    styles = many._styles(ordered)
+    assert [style["label"] for style in styles] == ["3 others", None, None, *ordered[3:]]
+    assert len({style["color"] for style in styles}) == 6
+    assert [style["label"] for style in many._styles(["a", "b"])] == ["a", "b"]
 
 
 def test_nuts_passes_and_a_checkpoint_is_gone_on_from(tmp_path):
@@ -232,6 +249,8 @@ def test_an_affine_defect_is_recalibrated_with_proof(defect):
     assert not correction.before.checks["passed"].all()
     assert correction.verdict == "pass", correction.after.checks
     assert correction.is_full
+    assert str(correction).startswith("pass: affine map learnt from 200 simulations, on 200 held out\n")
+    assert "  pass  ranks: p = " in str(correction)
     result = ba.fit(planted.problem(), planted.Planted(defect=defect, num_draws=5000), seed=1, progress=False)
     better = correction.apply(planted.problem(), result)
     assert better.attrs["recalibrated"] == "affine map learnt from 200 simulations; pass on those held out"

@@ -32,7 +32,7 @@ DRAWS_FOR_EACH = 5
 """Draws, and simulations, for each coordinate that a full matrix needs; else coordinates are scaled one by one."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Recalibration:
     """A correction of an engine's posteriors on one program.
 
@@ -66,6 +66,19 @@ class Recalibration:
     def verdict(self) -> str:
         """``"pass"`` if the corrected posteriors pass all checks on the simulations held out, otherwise ``"fail"``."""
         return "pass" if bool(self.after.checks["passed"].all()) else "fail"
+
+    def __repr__(self) -> str:
+        kind = "affine map" if self.is_full else "shifts and widths"
+        lines = [
+            f"{self.verdict}: {kind} learnt from {self.num_simulations} simulations, on {len(self.after.pit)} held out"
+        ]
+        before = self.before.checks["p"]
+        for row in self.after.checks.reset_index().to_dict("records"):
+            name, where = row["check"], f" `{row['where']}`"
+            told = f"p = {row['p']:.2g}, before {before[name]:.2g}" if np.isfinite(row["p"]) else str(row["where"])
+            where = where if name in ("ranks", "coverage", "bias") and not row["passed"] else ""
+            lines.append(f"  {'pass' if row['passed'] else 'FAIL'}  {name}: {told}{where}")
+        return "\n".join(lines)
 
     def apply(self, problem: Problem, result: xr.DataTree) -> xr.DataTree:
         """A result with corrected draws, marked ``recalibrated``.

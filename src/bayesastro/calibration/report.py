@@ -27,8 +27,8 @@ __all__ = ["CalibrationReport"]
 
 PLACES = {"prior": "from the prior", "observed": "near the observed data"}
 
-MAX_CURVES = 12
-"""Parameters whose ranks and coverage are drawn: those furthest off."""
+OTHERS = "0.7"
+"""Colour of the parameters that are not named: all but the furthest off, where there are many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,8 +236,7 @@ class CalibrationReport:
         if not len(self.assessment.pit):
             raise ValueError("Too few fits succeeded: there is nothing to show.")
         figure, axes = plt.subplots(2, 3, figsize=(13, 7.5))
-        order = np.argsort(-np.abs(self.assessment.parameters["bias"].to_numpy()))[:MAX_CURVES]
-        labels = [self.pool.labels[i] for i in sorted(order)]
+        labels = self._furthest_off_last()
         self._draw_ranks(axes[0, 0], labels, "ranks", "truths among the draws")
         self._draw_ranks(axes[0, 1], ["log_likelihood", "hpd"], "log_likelihood", "joint quantities")
         self._draw_ranks(axes[0, 2], ["tarp", "tarp_data"], "tarp", "distances to references")
@@ -248,6 +247,24 @@ class CalibrationReport:
         figure.tight_layout()
         return figure
 
+    def _furthest_off_last(self) -> list[str]:
+        """Parameters, by how far the ranks of their truths are from uniform ones."""
+        grid, pit = ecdf_grid(self.pool.size), self.assessment.pit
+        off = {name: np.abs((pit[name].to_numpy() <= grid[:, None]).mean(1) - grid).max() for name in self.pool.labels}
+        return sorted(off, key=lambda name: off[name])
+
+    @staticmethod
+    def _styles(labels: Sequence[str]) -> list[dict[str, Any]]:
+        """Colour, name in the legend and order of each: the last ones are named, those before them grey."""
+        first = max(0, len(labels) - len(COLORS))
+        styles: list[dict[str, Any]] = [{"color": OTHERS, "label": None, "zorder": 1.5}] * first
+        if first:
+            styles[0] = styles[0] | {"label": f"{first} others"}
+        return styles + [
+            {"color": color, "label": label, "zorder": 2.5}
+            for color, label in zip(COLORS, labels[first:], strict=False)
+        ]
+
     def _draw_ranks(self, axis: Axes, labels: list[str], check: str, title: str) -> None:
         """ECDFs of fractional ranks minus the uniform one, with the simultaneous band."""
         if check not in self.assessment.extremity:
@@ -257,21 +274,24 @@ class CalibrationReport:
         grid = ecdf_grid(self.pool.size)
         low, high = ecdf_band(self.pool.size, self.assessment.extremity[check])
         axis.fill_between(grid, low - grid, high - grid, color="0.88", lw=0)
-        for i, label in enumerate(labels):
+        for label, style in zip(labels, self._styles(labels), strict=True):
             ecdf = (self.assessment.pit[label].to_numpy() <= grid[:, None]).mean(1)
-            axis.plot(grid, ecdf - grid, color=COLORS[i % len(COLORS)], lw=1.4, label=label)
+            axis.plot(grid, ecdf - grid, lw=1.4, **style)
         axis.axhline(0, color="0.6", lw=0.8)
         axis.set(xlabel="fractional rank", ylabel="ECDF − uniform", title=title)
         axis.legend(frameon=False, fontsize=8)
 
     def _draw_coverage(self, axis: Axes, labels: list[str]) -> None:
         """Coverage at each level with its interval."""
-        for i, label in enumerate([*labels, *(["hpd"] if self.pool.has_density else [])]):
+        styles = dict(zip(labels, self._styles(labels), strict=True))
+        if self.pool.has_density:
+            styles["hpd"] = {"color": "k", "label": "hpd", "zorder": 2.5}
+        step = min(0.004, 0.06 / len(styles))
+        for i, (label, style) in enumerate(styles.items()):
             rows = self.coverage.loc[label]
-            place = np.asarray(rows.index, float) + 0.004 * (i - len(labels) / 2)
+            place = np.asarray(rows.index, float) + step * (i - len(styles) / 2)
             error = np.abs(rows[["low", "high"]].to_numpy().T - rows["coverage"].to_numpy())
-            color = "k" if label == "hpd" else COLORS[i % len(COLORS)]
-            axis.errorbar(place, rows["coverage"], yerr=error, fmt="o", ms=3, lw=1, color=color, label=label)
+            axis.errorbar(place, rows["coverage"], yerr=error, fmt="o", ms=3, lw=1, **style)
         axis.plot([0.4, 1], [0.4, 1], color="0.6", lw=0.8, zorder=0)
         axis.set(xlabel="credibility", ylabel="coverage (95 % interval)", title="coverage")
         axis.legend(frameon=False, fontsize=8)
@@ -292,12 +312,9 @@ class CalibrationReport:
 
     def _draw_bias(self, axis: Axes, labels: list[str]) -> None:
         """Bias against shrinkage."""
-        for i, label in enumerate(labels):
+        for label, style in zip(labels, self._styles(labels), strict=True):
             row = self.assessment.parameters.loc[label]
-            axis.errorbar(
-                row["shrinkage"], row["bias"], yerr=2 * row["bias_error"], fmt="o", ms=4, lw=1.2,
-                color=COLORS[i % len(COLORS)], label=label,
-            )  # fmt: skip
+            axis.errorbar(row["shrinkage"], row["bias"], yerr=2 * row["bias_error"], fmt="o", ms=4, lw=1.2, **style)
         axis.axhline(0, color="0.6", lw=0.8)
         axis.set(xlabel="shrinkage of the variance", ylabel="bias [posterior sd], ± 2 errors", title="bias")
         axis.set_xlim(min(-0.05, axis.get_xlim()[0]), 1.05)

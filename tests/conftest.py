@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
 import pytest
 
 from bayesastro import cli
@@ -87,3 +89,25 @@ def command(monkeypatch, capsys, tmp_path):
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def command_in_module(command, monkeypatch, tmp_path):
+    """The same without compiled programs kept, in a folder with a module of its own; called with its name and text."""
+
+    def write(name, text):
+        (tmp_path / f"{name}.py").write_text(text)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+        return lambda *arguments: command("--no-cache", *arguments)
+
+    return write
+
+
+@pytest.fixture
+def agg():
+    """Figures without a screen; settings and figures of a test go with it."""
+    with mpl.rc_context():
+        plt.switch_backend("Agg")
+        yield
+    plt.close("all")

@@ -17,12 +17,7 @@ from bayesastro.plots import COLORS, axis_label
 NUM_DRAWS = 5000
 
 
-@pytest.fixture(autouse=True)
-def _agg():
-    with mpl.rc_context():
-        plt.switch_backend("Agg")
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("agg")
 
 
 def result(seed=0, num_draws=NUM_DRAWS, **more):

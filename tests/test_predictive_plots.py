@@ -10,13 +10,7 @@ from matplotlib.colors import to_hex
 import bayesastro as ba
 from bayesastro.plots import COLORS
 
-
-@pytest.fixture(autouse=True)
-def _agg():
-    with mpl.rc_context():
-        plt.switch_backend("Agg")
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("agg")
 
 
 def predictions(group="posterior_predictive", num=200, **shapes):

@@ -131,9 +131,9 @@ def test_of_many_parameters_those_furthest_off_are_named(right):
     ordered = many._furthest_off_last()
     assert set(ordered[3:]) == {"q3", "q4", "q5", "q6", "q7"}
     styles = many._styles(ordered)
-    assert [style["label"] for style in styles] == ["3 others", None, None, *ordered[3:]]
-    assert len({style["color"] for style in styles}) == 6
-    assert [style["label"] for style in many._styles(["a", "b"])] == ["a", "b"]
+    assert [style["label"] for style in styles.values()] == ["3 others", None, None, *ordered[3:]]
+    assert len({style["color"] for style in styles.values()}) == 6
+    assert [style["label"] for style in many._styles(["a", "b"]).values()] == ["a", "b"]
 
 
 def test_nuts_passes_and_a_checkpoint_is_gone_on_from(tmp_path):

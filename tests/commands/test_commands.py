@@ -33,12 +33,9 @@ QUICK = ("--set", "num_chains=2", "--set", "num_warmup=200", "--set", "num_draws
 
 
 @pytest.fixture
-def run(command, tmp_path, monkeypatch):
+def run(command_in_module):
     """A command, in a folder with a model of its own."""
-    (tmp_path / "mine.py").write_text(MODEL)
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    return lambda *arguments: command("--no-cache", *arguments)
+    return command_in_module("mine", MODEL)
 
 
 def is_picture(path):

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -28,12 +27,9 @@ QUICK = ("--num", 2000, "--set", "max_epochs=12", "--set", "hidden=16", "--quiet
 
 
 @pytest.fixture
-def run(command, tmp_path, monkeypatch):
+def run(command_in_module):
     """A command, in a folder with a model of its own."""
-    (tmp_path / "drawn.py").write_text(MODEL)
-    monkeypatch.delitem(sys.modules, "drawn", raising=False)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    return lambda *arguments: command("--no-cache", *arguments)
+    return command_in_module("drawn", MODEL)
 
 
 def test_what_is_trained_is_an_engine_for_every_command(run, tmp_path):

@@ -11,7 +11,7 @@ from bayesastro.calibration.exchange import Replicates, joint_level, ranks, repl
 from bayesastro.calibration.sbc import ecdf_extremity
 from bayesastro.calibration.tarp import distances
 
-__all__ = ["MEANINGS", "Assessment", "Pool", "assess"]
+__all__ = ["MEANINGS", "Assessment", "Pool", "assess", "lines_of"]
 
 MEANINGS = {
     "fits": "fits failed, so many that all other checks might have failed with them",
@@ -152,6 +152,24 @@ def _statistics(
             take("bias", label, -np.abs(drawn.of(_scores(pool.theta[..., i])).mean(1)))
     order = [name for name in MEANINGS if name in found]
     return {name: found[name] for name in order}, where, pd.DataFrame(pits, index=pool.numbers)
+
+
+def lines_of(checks: pd.DataFrame, before: pd.DataFrame | None = None) -> list[str]:
+    """A line for each check: its p-value, that `before` a correction, and what its failure means or what is furthest off."""
+    lines = []
+    for row in checks.reset_index().to_dict("records"):
+        name, told = row["check"], [f"p = {row['p']:.2g}"] if np.isfinite(row["p"]) else []
+        where = f" `{row['where']}`" if name in ("ranks", "coverage", "bias") else ""
+        if told and before is not None:
+            told.append(f"before {before.at[name, 'p']:.2g}")
+        if name == "fits":
+            told.append(row["where"])
+        if not row["passed"]:
+            told.append(MEANINGS[name] + where)
+        elif where:
+            told.append(f"worst at{where}")
+        lines.append(f"  {'pass' if row['passed'] else 'FAIL'}  {name}: {'; '.join(told)}")
+    return lines
 
 
 def _scores(values: np.ndarray) -> np.ndarray:

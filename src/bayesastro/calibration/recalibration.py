@@ -19,7 +19,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesastro.batch import Batch
-from bayesastro.calibration.checks import Assessment, Pool, assess
+from bayesastro.calibration.checks import Assessment, Pool, assess, lines_of
 from bayesastro.calibration.coverage import LEVELS, binomial_interval
 from bayesastro.calibration.members import evaluated, kept, of_members, ranked_labels
 from bayesastro.predictive import latent_draws
@@ -68,17 +68,12 @@ class Recalibration:
         return "pass" if bool(self.after.checks["passed"].all()) else "fail"
 
     def __repr__(self) -> str:
-        kind = "affine map" if self.is_full else "shifts and widths"
-        lines = [
-            f"{self.verdict}: {kind} learnt from {self.num_simulations} simulations, on {len(self.after.pit)} held out"
-        ]
-        before = self.before.checks["p"]
-        for row in self.after.checks.reset_index().to_dict("records"):
-            name, where = row["check"], f" `{row['where']}`"
-            told = f"p = {row['p']:.2g}, before {before[name]:.2g}" if np.isfinite(row["p"]) else str(row["where"])
-            where = where if name in ("ranks", "coverage", "bias") and not row["passed"] else ""
-            lines.append(f"  {'pass' if row['passed'] else 'FAIL'}  {name}: {told}{where}")
-        return "\n".join(lines)
+        first = f"{self.verdict}: {self._origin}, on {len(self.after.pit)} held out"
+        return "\n".join([first, *lines_of(self.after.checks, self.before.checks)])
+
+    @property
+    def _origin(self) -> str:
+        return f"affine map learnt from {self.num_simulations} simulations"
 
     def apply(self, problem: Problem, result: xr.DataTree) -> xr.DataTree:
         """A result with corrected draws, marked ``recalibrated``.
@@ -107,7 +102,7 @@ class Recalibration:
         }
         kept = {n: g.to_dataset() for n, g in result.children.items() if n in ("observed_data", "constant_data")}
         tree = xr.DataTree.from_dict({"posterior": xr.Dataset(variables), **kept})
-        text = f"affine map learnt from {self.num_simulations} simulations; {self.verdict} on those held out"
+        text = f"{self._origin}; {self.verdict} on those held out"
         tree.attrs = dict(result.attrs) | {"recalibrated": text}
         return tree
 

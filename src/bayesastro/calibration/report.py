@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesastro.batch import Batch
-from bayesastro.calibration.checks import MEANINGS, Assessment, Pool
+from bayesastro.calibration.checks import Assessment, Pool, lines_of
 from bayesastro.calibration.coverage import LEVELS, binned_coverage
 from bayesastro.calibration.members import FEATURES, MAX_RANKED, evaluated
 from bayesastro.calibration.misspecification import Plausibility, plausibility
@@ -26,6 +26,9 @@ from bayesastro.problem import Problem
 __all__ = ["CalibrationReport"]
 
 PLACES = {"prior": "from the prior", "observed": "near the observed data"}
+
+Styles = Mapping[str, Mapping[str, Any]]
+"""Of lines and points, by quantity."""
 
 OTHERS = "0.7"
 """Colour of the parameters that are not named: all but the furthest off, where there are many."""
@@ -130,17 +133,7 @@ class CalibrationReport:
             f"{self.num_failed} fits failed; {np.median(draws) if len(draws) else 0:.0f} independent draws of each, at least "
             f"{draws.min() if len(draws) else 0:.0f}; {self.attributes['seconds']:.1f} s",
         ]
-        for row in self.checks.reset_index().to_dict("records"):
-            name, told = row["check"], [f"p = {row['p']:.2g}"] if np.isfinite(row["p"]) else []
-            where = f" `{row['where']}`" if name in ("ranks", "coverage", "bias") else ""
-            if name == "fits":
-                told.append(row["where"])
-            if not row["passed"]:
-                told.append(MEANINGS[name] + where)
-            elif where:
-                told.append(f"worst at{where}")
-            lines.append(f"  {'pass' if row['passed'] else 'FAIL'}  {name}: {'; '.join(told)}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *lines_of(self.checks)])
 
     def plausibility(self, problem: Problem, result: xr.DataTree, *, false_alarm: float = 0.01) -> Plausibility:
         """Say whether the observed data are among those that the program can produce.
@@ -236,36 +229,38 @@ class CalibrationReport:
         if not len(self.assessment.pit):
             raise ValueError("Too few fits succeeded: there is nothing to show.")
         figure, axes = plt.subplots(2, 3, figsize=(13, 7.5))
-        labels = self._furthest_off_last()
-        self._draw_ranks(axes[0, 0], labels, "ranks", "truths among the draws")
-        self._draw_ranks(axes[0, 1], ["log_likelihood", "hpd"], "log_likelihood", "joint quantities")
-        self._draw_ranks(axes[0, 2], ["tarp", "tarp_data"], "tarp", "distances to references")
-        self._draw_coverage(axes[1, 0], labels)
+        styles = self._styles(self._furthest_off_last())
+        self._draw_ranks(axes[0, 0], styles, "ranks", "truths among the draws")
+        self._draw_ranks(axes[0, 1], self._styles(["log_likelihood", "hpd"]), "log_likelihood", "joint quantities")
+        self._draw_ranks(axes[0, 2], self._styles(["tarp", "tarp_data"]), "tarp", "distances to references")
+        self._draw_coverage(axes[1, 0], styles)
         self._draw_tarp(axes[1, 1])
-        self._draw_bias(axes[1, 2], labels)
+        self._draw_bias(axes[1, 2], styles)
         figure.suptitle(f"{self.verdict}: {self.attributes['engine']}, {self.pool.size} simulations", fontsize=12)
         figure.tight_layout()
         return figure
 
+    def _departure(self, label: str) -> np.ndarray:
+        """ECDF of a quantity's fractional ranks minus the uniform one, at each place of the grid."""
+        grid = ecdf_grid(self.pool.size)
+        return (self.assessment.pit[label].to_numpy() <= grid[:, None]).mean(1) - grid
+
     def _furthest_off_last(self) -> list[str]:
         """Parameters, by how far the ranks of their truths are from uniform ones."""
-        grid, pit = ecdf_grid(self.pool.size), self.assessment.pit
-        off = {name: np.abs((pit[name].to_numpy() <= grid[:, None]).mean(1) - grid).max() for name in self.pool.labels}
-        return sorted(off, key=lambda name: off[name])
+        return sorted(self.pool.labels, key=lambda label: np.abs(self._departure(label)).max())
 
     @staticmethod
-    def _styles(labels: Sequence[str]) -> list[dict[str, Any]]:
+    def _styles(labels: Sequence[str]) -> Styles:
         """Colour, name in the legend and order of each: the last ones are named, those before them grey."""
-        first = max(0, len(labels) - len(COLORS))
-        styles: list[dict[str, Any]] = [{"color": OTHERS, "label": None, "zorder": 1.5}] * first
-        if first:
-            styles[0] = styles[0] | {"label": f"{first} others"}
-        return styles + [
-            {"color": color, "label": label, "zorder": 2.5}
-            for color, label in zip(COLORS, labels[first:], strict=False)
-        ]
+        number = max(0, len(labels) - len(COLORS))
+        styles: Styles = {
+            label: {"color": OTHERS, "label": None if i else f"{number} others", "zorder": 1.5}
+            for i, label in enumerate(labels[:number])
+        }
+        named = zip(labels[number:], COLORS, strict=False)
+        return {**styles} | {label: {"color": color, "label": label, "zorder": 2.5} for label, color in named}
 
-    def _draw_ranks(self, axis: Axes, labels: list[str], check: str, title: str) -> None:
+    def _draw_ranks(self, axis: Axes, styles: Styles, check: str, title: str) -> None:
         """ECDFs of fractional ranks minus the uniform one, with the simultaneous band."""
         if check not in self.assessment.extremity:
             axis.set_axis_off()
@@ -274,18 +269,16 @@ class CalibrationReport:
         grid = ecdf_grid(self.pool.size)
         low, high = ecdf_band(self.pool.size, self.assessment.extremity[check])
         axis.fill_between(grid, low - grid, high - grid, color="0.88", lw=0)
-        for label, style in zip(labels, self._styles(labels), strict=True):
-            ecdf = (self.assessment.pit[label].to_numpy() <= grid[:, None]).mean(1)
-            axis.plot(grid, ecdf - grid, lw=1.4, **style)
+        for label, style in styles.items():
+            axis.plot(grid, self._departure(label), lw=1.4, **style)
         axis.axhline(0, color="0.6", lw=0.8)
         axis.set(xlabel="fractional rank", ylabel="ECDF − uniform", title=title)
         axis.legend(frameon=False, fontsize=8)
 
-    def _draw_coverage(self, axis: Axes, labels: list[str]) -> None:
+    def _draw_coverage(self, axis: Axes, styles: Styles) -> None:
         """Coverage at each level with its interval."""
-        styles = dict(zip(labels, self._styles(labels), strict=True))
         if self.pool.has_density:
-            styles["hpd"] = {"color": "k", "label": "hpd", "zorder": 2.5}
+            styles = {**styles, "hpd": {"color": "k", "label": "hpd", "zorder": 2.5}}
         step = min(0.004, 0.06 / len(styles))
         for i, (label, style) in enumerate(styles.items()):
             rows = self.coverage.loc[label]
@@ -310,9 +303,9 @@ class CalibrationReport:
         axis.set(xlabel="credibility", ylabel="expected coverage (bootstrap 95 %)", title="TARP")
         axis.legend(frameon=False, fontsize=8)
 
-    def _draw_bias(self, axis: Axes, labels: list[str]) -> None:
+    def _draw_bias(self, axis: Axes, styles: Styles) -> None:
         """Bias against shrinkage."""
-        for label, style in zip(labels, self._styles(labels), strict=True):
+        for label, style in styles.items():
             row = self.assessment.parameters.loc[label]
             axis.errorbar(row["shrinkage"], row["bias"], yerr=2 * row["bias_error"], fmt="o", ms=4, lw=1.2, **style)
         axis.axhline(0, color="0.6", lw=0.8)

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bayesastro.calibration.calibrate import Near, calibrate
-from bayesastro.commands.naming import data_told, engine_named, problem_named
+from bayesastro.commands.naming import engine_named, problem_named
 from bayesastro.commands.reporting import rows
-from bayesastro.commands.writing import Folder
+from bayesastro.commands.writing import begun
 
 __all__ = ["run"]
 
@@ -35,9 +35,7 @@ def run(
         If the folder cannot be written to, or data of the model's example are missing.
     """
     chosen, problem = engine_named(engine, options), problem_named(model)  # which may read data
-    folder, data = Folder(out), data_told(model)
-    if data and not json:
-        echo(f"{data}\n")
+    folder, data = begun(out, model, json=json, echo=echo)
     report = calibrate(
         problem, chosen, num_simulations=num, seed=seed, near=near, false_alarm=false_alarm, progress=progress
     )
@@ -45,7 +43,7 @@ def run(
     if len(report.assessment.pit):
         folder.keep(report.plot(), "calibration.png")
     table = report.summary()
-    facts = {"data": data or None, "verdict": report.verdict, "num_failed": report.num_failed}
+    facts = {"data": data, "verdict": report.verdict, "num_failed": report.num_failed}
     facts |= {"false_alarm": report.false_alarm, "checks": rows(report.checks), "parameters": rows(table)}
     folder.tell(f"{report}\n\n{table.round(3).to_string()}", facts, json=json, echo=echo)
     return report.verdict

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bayesastro.agreement import crosscheck
-from bayesastro.commands.naming import data_told, engine_named, problem_named
+from bayesastro.commands.naming import engine_named, problem_named
 from bayesastro.commands.reporting import rows
-from bayesastro.commands.writing import Folder
+from bayesastro.commands.writing import begun
 
 __all__ = ["run"]
 
@@ -31,13 +31,11 @@ def run(
         If the folder cannot be written to, or data of the model's example are missing.
     """
     chosen, problem = [engine_named(name, []) for name in engines], problem_named(model)  # which may read data
-    folder, data = Folder(out), data_told(model)
-    if data and not json:
-        echo(f"{data}\n")
+    folder, data = begun(out, model, json=json, echo=echo)
     agreement = crosscheck(problem, chosen, seed=seed, progress=progress)
     for name, result in agreement.results.items():
         folder.keep(result, f"{name}.nc")
     folder.keep(agreement.plot(), "agreement.png")
-    facts = {"data": data or None, "verdict": agreement.verdict, "pairs": rows(agreement.summary())}
+    facts = {"data": data, "verdict": agreement.verdict, "pairs": rows(agreement.summary())}
     folder.tell(str(agreement), facts, json=json, echo=echo)
     return agreement.verdict

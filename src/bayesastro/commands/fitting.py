@@ -6,9 +6,9 @@ from pathlib import Path
 import xarray as xr
 
 from bayesastro import plots
-from bayesastro.commands.naming import data_told, engine_named, problem_named
+from bayesastro.commands.naming import engine_named, problem_named
 from bayesastro.commands.reporting import as_text, findings, rows
-from bayesastro.commands.writing import Folder
+from bayesastro.commands.writing import Folder, begun
 from bayesastro.diagnostics import diagnose
 from bayesastro.drive import fit
 from bayesastro.precision import Precision
@@ -43,9 +43,7 @@ def run(
         If the folder cannot be written to, or data of the model's example are missing.
     """
     chosen, problem = engine_named(engine, options), problem_named(model)  # which may read data
-    folder, data = Folder(out), data_told(model)
-    if data and not json:
-        echo(f"{data}\n")
+    folder, data = begun(out, model, json=json, echo=echo)
     result = fit(
         problem,
         chosen,
@@ -58,7 +56,7 @@ def run(
     )
     status, posterior = result.attrs["status"], result["posterior"]
     if not posterior.sizes.get("chain", 0) * posterior.sizes.get("draw", 0):
-        nothing = {"model": model, "data": data or None, "status": status, "written": []}
+        nothing = {"model": model, "data": data, "status": status, "written": []}
         echo(as_text(nothing) if json else "There are no draws yet.")
         return result
     folder.keep(result, "result.nc")
@@ -66,7 +64,7 @@ def run(
     table, diagnosis = summary(result), diagnose(result)
     facts = {
         "model": model,
-        "data": data or None,
+        "data": data,
         "engine": result.attrs["engine"],
         "status": status,
         "log_evidence": None,

@@ -4,7 +4,7 @@ import difflib
 import importlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from inspect import Parameter, signature
 from pathlib import Path
@@ -85,10 +85,8 @@ def engine_named(name: str, options: Sequence[str]) -> Engine:
         If there is no such engine or setting, or the folder holds no engine.
     """
     if not Path(name).is_dir():
-        known = {engine.__name__.lower(): engine for engine in engines()}
-        chosen = known[
-            _close(name, known, "engine", " A folder of trained networks is one too, see `bayesastro train`.")
-        ]
+        told = " A folder of trained networks is one too, see `bayesastro train`."
+        chosen = _of_name(name, {engine.__name__.lower(): engine for engine in engines()}, "engine", told)
         return chosen(**_settings(chosen.__name__, [f.name for f in fields(chosen)], options))
     trained = load(name)
     if not isinstance(trained, Engine):
@@ -110,18 +108,17 @@ def method_named(name: str, options: Sequence[str]) -> Any:
     ImportError
         If torch is not installed.
     """
-    known = {method.lower(): method for method in METHODS}
-    chosen = getattr(bayesastro, known[_close(name, known, "method")])
+    chosen = getattr(bayesastro, _of_name(name, {method.lower(): method for method in METHODS}, "method"))
     return chosen(**_settings(chosen.__name__, [f.name for f in fields(chosen)], options))
 
 
-def _close(name: str, known: Iterable[str], what: str, more: str = "") -> str:
-    """The name in lower case if it is known."""
+def _of_name(name: str, known: Mapping[str, Any], what: str, more: str = "") -> Any:
+    """What has the name, in any case."""
     if name.lower() not in known:
         near = difflib.get_close_matches(name.lower(), known, n=1)
         hint = f" Did you mean `{near[0]}`?" if near else ""
         raise ValueError(f"There is no {what} `{name}`; there are {', '.join(f'`{n}`' for n in known)}.{hint}{more}")
-    return name.lower()
+    return known[name.lower()]
 
 
 def _settings(owner: str, names: Sequence[str], options: Sequence[str]) -> dict[str, Any]:

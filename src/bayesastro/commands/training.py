@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from bayesastro.banks.simulation import simulate
 from bayesastro.commands.naming import method_named, problem_named
@@ -22,12 +21,8 @@ def run(
     progress: bool = True,
     json: bool = False,
     echo: Callable[[str], None] = print,
-) -> Any:
+) -> None:
     """Simulate a model named on the command line and train networks, or go on with the simulations that the folder holds.
-
-    Returns
-    -------
-    Amortised or Surrogate
 
     Raises
     ------
@@ -41,10 +36,9 @@ def run(
     chosen, problem = method_named(method, options), problem_named(model)  # which may read data
     folder = Folder(out)
     bank = simulate(problem, num, seed=seed, path=out / "bank", progress=progress)
-    folder.names.append("bank")
     trained = chosen.train(problem, bank, seed=seed, progress=progress)
     trained.save(out / "network")
-    folder.names.append("network")
+    folder.names += ["bank", "network"]
     histories = [
         {
             "epochs": len(history.training),
@@ -62,4 +56,3 @@ def run(
     ]
     use = f"To use it: bayesastro fit {model} --engine {out / 'network'}"
     folder.tell("\n".join([str(bank), *lines, use]), facts, json=json, echo=echo)
-    return trained

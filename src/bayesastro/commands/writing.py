@@ -8,11 +8,12 @@ import matplotlib
 import xarray as xr
 from matplotlib.figure import Figure
 
+from bayesastro.commands.naming import data_told
 from bayesastro.commands.reporting import as_text
 from bayesastro.output import prepare_folder, save_figure
 from bayesastro.result import save
 
-__all__ = ["Folder"]
+__all__ = ["Folder", "begun"]
 
 
 class Folder:
@@ -44,3 +45,17 @@ class Folder:
             echo(as_text({**facts, "written": [str(self.path / name) for name in self.names]}))
         else:
             echo(f"{text}\n\nWritten to {self.path}/: {', '.join(self.names)}")
+
+
+def begun(out: Path, model: str, *, json: bool, echo: Callable[[str], None]) -> tuple[Folder, str | None]:
+    """The folder, and which data the model takes, which is told first; None of one's own.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written to.
+    """
+    folder, data = Folder(out), data_told(model)
+    if data and not json:
+        echo(f"{data}\n")
+    return folder, data or None

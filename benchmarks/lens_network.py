@@ -60,7 +60,7 @@ SETTINGS = NPE(
 
 PATHS = Pathfinder(num_paths=8, num_draws=100, num_elbo_draws=2, max_iterations=600, history=20, num_starts=25)
 
-NUTS_ENGINE = NUTS(num_chains=2, num_warmup=300, num_draws=400, mass_matrix="hessian")
+NUTS_ENGINE = NUTS(num_chains=2, num_warmup=300, num_draws=400, mass_matrix="hessian", target_accept=0.95)
 
 LENS_PARAMETERS = ("theta_E", "lens_e1", "lens_e2", "gamma1", "gamma2", "light_magnitude", "source_x", "source_R")
 

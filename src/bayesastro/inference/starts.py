@@ -8,7 +8,13 @@ import jax.numpy as jnp
 from bayesastro.charts import Chart
 from bayesastro.program import Data
 
-__all__ = ["Points", "best", "first_points", "points_at", "starting_points"]
+__all__ = ["MAX_GRADIENTS", "Points", "best", "first_points", "points_at", "starting_points"]
+
+MAX_GRADIENTS = 64
+"""Of more draws than this from the prior, gradients are found of this many alone: they cost some four densities each."""
+
+NUM_FINALISTS = 8
+"""Draws of the highest density that are looked at for a finite gradient."""
 
 
 class Points(NamedTuple):
@@ -36,8 +42,11 @@ def points_at(chart: Chart, positions: jax.Array, data: Data) -> Points:
 
 def first_points(chart: Chart, key: jax.Array, data: Data, num_draws: int) -> Points:
     """Draws from the prior, or near the data, as :func:`points_at` gives them."""
-    keys = jax.random.split(key, num_draws)
-    return points_at(chart, jax.lax.map(lambda key: chart.draw_start(key, data), keys), data)
+    return points_at(chart, _drawn(chart, key, data, num_draws), data)
+
+
+def _drawn(chart: Chart, key: jax.Array, data: Data, num_draws: int) -> jax.Array:
+    return jax.lax.map(lambda key: chart.draw_start(key, data), jax.random.split(key, num_draws))
 
 
 def best(points: Points) -> Points:
@@ -49,9 +58,25 @@ def best(points: Points) -> Points:
 def starting_points(
     chart: Chart, key: jax.Array, data: Data, num_starts: int, start: jax.Array | None
 ) -> tuple[Points, Points]:
-    """Candidates, and the one to start from: draws from the prior and the best of them, or of `start` and the first."""
+    """Points to find scales from, and the one to start from.
+
+    Draws from the prior and the best of them; of more than `MAX_GRADIENTS` draws, the first so many, and the best of all.
+    Or draws of `start`, and the first.
+    """
+    if start is None and num_starts > MAX_GRADIENTS:
+        return _best_of_many(chart, _drawn(chart, key, data, num_starts), data)
     if start is None:
         points = first_points(chart, key, data, num_starts)
         return points, best(points)
     points = points_at(chart, jax.random.choice(key, start, (num_starts,)), data)
     return points, jax.tree.map(lambda array: array[0], points)
+
+
+def _best_of_many(chart: Chart, positions: jax.Array, data: Data) -> tuple[Points, Points]:
+    """The first of the points with their gradients, and of all the one of the highest density and a finite gradient."""
+    densities = jax.lax.map(lambda position: chart.log_density(position, data), positions)
+    densities = jnp.where(jnp.isfinite(densities), densities, -jnp.inf)
+    _, highest = jax.lax.top_k(densities, NUM_FINALISTS)
+    first = jnp.arange(MAX_GRADIENTS)
+    points = points_at(chart, positions[jnp.concatenate([first, highest])], data)
+    return jax.tree.map(lambda array: array[:MAX_GRADIENTS], points), best(points)

@@ -61,6 +61,7 @@ FOUNDATION = (
     "problem",
     "views",
     "jaxprs",
+    "names",
     "charts",
     "structure",
     "side_by_side",

@@ -17,6 +17,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
+from astropy.utils.masked import Masked
 from matrix import Z
 from numpyro.handlers import mask as masked
 
@@ -425,6 +426,7 @@ A, Y4 = np.zeros(4), np.zeros((4, len(child.X)))
         ({"a": A, "b": A[1:]}, {"y": Y4}, ValueError, "the same number of rows.*`a` 4, `b` 3, `y` 4"),
         ({"a": A, "b": A + 1j}, {"y": Y4}, TypeError, "real numbers at `b`"),
         ({"a": A, "b": A}, {"y": np.ma.masked_less(Y4, 1.0)}, TypeError, "masks or units at `y`"),
+        ({"a": A, "b": A}, {"y": Masked(Y4, mask=Y4 < 1.0)}, TypeError, "masks or units at `y`"),
         ([A], {"y": Y4}, TypeError, "`parameters` must map"),
     ],
 )

@@ -113,7 +113,9 @@ def test_unequal_lengths_need_a_mask(ragged):
     ("options", "message"),
     [
         ({}, "needs at least one array"),
-        ({"X": [child.X]}, "was given `X`, but the program's array arguments are"),
+        ({"X": [child.X]}, "was given `X`, but the program's array arguments are .*Did you mean `x`"),
+        ({"observed": {"Y": Y}}, "`observed` names `Y`.*Did you mean `y`"),
+        ({"x": np.asarray(1.0)}, "needs the argument `x` with the data sets along its leading axis, but one number"),
         ({"x": np.stack([child.X] * 2), "observed": {"y": Y}}, "same number of data sets, but they hold: `x` 2, `y` 5"),
         ({"observed": {"y": Y[:, :-1]}}, "has shape"),
         ({"observed": {"y": np.where(np.arange(NUM)[:, None] == 3, np.nan, Y)}}, r"non-finite value.*index \(3, 0\)"),

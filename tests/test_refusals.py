@@ -223,10 +223,20 @@ def test_settings_that_are_hashable(settings):
     assert line_problem(settings=settings).observed.keys() == {"flux"}
 
 
+def test_data_within_the_program_that_do_not_broadcast_are_told_with_their_site():
+    def program(y):
+        slope = numpyro.sample("slope", dist.Normal(0.0, 10.0))
+        numpyro.sample("flux", dist.Normal(slope * X, 1.0), obs=y)
+
+    refused(ValueError, r"`flux` has shape \(3,\), .* that site shape \(4,\)", ba.Problem, program, Y[:3])
+    assert ba.Problem(program, Y[:1]).observed.keys() == {"flux"}
+
+
 def test_an_error_of_the_program_is_told_with_the_shapes():
     with pytest.raises(ValueError, match="Incompatible shapes") as caught:
         line_problem(X, SIGMA[:3])
     assert any("program `line`, run on the arguments `x` (4,), `sigma` (3,)" in note for note in caught.value.__notes__)
+    assert any('in the line `numpyro.sample("flux", dist' in note for note in caught.value.__notes__)
 
 
 # Domains of parameters and data

@@ -7,9 +7,12 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
+from astropy.table import Column, MaskedColumn, Table
+from astropy.utils.masked import Masked
 
 import bayesastro as ba
-from bayesastro.prior_units import POWERS, unit_of
+from bayesastro.prior_units import unit_of
+from bayesastro.units import in_unit
 
 SPEED = u.km / u.s
 TIME = np.linspace(0.0, 3.0, 8)
@@ -119,6 +122,16 @@ FAULTS = {
         {"units": {**DECLARED, "v0": SPEED}},
         "quantities of the site `v0` are in m / s, but .* km / s",
     ),
+    "column of another kind": ({"v": Column(VELOCITY, unit="K")}, "`v` must be in km / s .*, but is in K"),
+    "column not declared": (
+        {"units": {"sigma": SPEED, "v": SPEED}, "time": Column(TIME, unit="min")},
+        '`time` came in min, .*units={"time": "min"}',
+    ),
+    "misspelt argument": (
+        {"units": {"tme": "h", "sigma": SPEED, "v": SPEED}},
+        "`units` names `tme`.*Did you mean `time`",
+    ),
+    "misspelt site": ({"units": {"time": "h", "sigma": SPEED, "V": SPEED}}, "`units` names `V`.*Did you mean `v`"),
 }
 
 
@@ -129,111 +142,100 @@ def test_what_does_not_fit_is_refused(fault):
         with_units(**changed)
 
 
+def test_a_misspelt_site_is_told_before_its_unit():
+    for build in (lambda **data: ba.Problem(program, TIME, 0.3, **data), without().replace, without().batch):
+        with pytest.raises(ValueError, match=r"`observed` names `vv`, .*Did you mean `v`"):
+            build(observed={"vv": [VELOCITY] * SPEED})
+    with pytest.raises(ValueError, match="value is needed for the latent site `v0`; values came for `v`"):
+        without().log_prior({"v": 3 * SPEED})
+
+
+def test_a_program_that_fails_in_other_units_hides_no_undeclared_one():
+    def picky(num):
+        assert num.shape == (3,)
+
+    with pytest.raises(ValueError, match="`num` came in h"):
+        ba.Problem(picky, TIME * u.h)
+
+
+TABLE = Table(
+    {
+        "time": Column(TIME * 60, unit="min"),
+        "v": MaskedColumn(VELOCITY * 1000, unit="m/s"),
+        "plain": MaskedColumn(VELOCITY),
+    }
+)
+
+
+def test_columns_of_tables_are_quantities():
+    found = with_units(time=TABLE["time"], v=TABLE["v"])
+    np.testing.assert_allclose(found.log_likelihood(THETA)["v"], without().log_likelihood(THETA)["v"])
+    np.testing.assert_allclose(with_units(v=TABLE["plain"]).observed["v"], VELOCITY)
+    np.testing.assert_allclose(with_units().batch(observed={"v": [TABLE["v"]] * 2}).data.observed["v"][1], VELOCITY)
+    prior = dist.Normal(Column([1.0, 2.0], unit="km"), 500 * u.m)
+    assert (unit_of(prior), prior.scale.tolist()) == ("km", [0.5])
+
+
+BAD = TIME > 2.0
+MASKED = {
+    "numpy": lambda a: np.ma.array(a, mask=BAD),
+    "astropy": lambda a: Masked(a, mask=BAD),
+    "quantity": lambda a: Masked(a * SPEED, mask=BAD),
+    "column": lambda a: MaskedColumn(a, mask=BAD),
+    "column with a unit": lambda a: MaskedColumn(a, mask=BAD, unit="km/s"),
+}
+
+
+@pytest.mark.parametrize("kind", MASKED)
+def test_masked_values_are_refused(kind):
+    masked = MASKED[kind](VELOCITY)
+    message = "`v` is a masked array. Fill it .*True where a value counts.*`numpyro.handlers.mask`"
+    builds = {
+        "problem": lambda: with_units(v=masked),
+        "replaced": lambda: with_units().replace(observed={"v": masked}),
+        "batch": lambda: with_units().batch(observed={"v": [VELOCITY, masked]}),
+        "stack": lambda: with_units().batch(observed={"v": masked[None]}),
+    }
+    for build in builds.values():
+        with pytest.raises(TypeError, match=message):
+            build()
+    with pytest.raises(TypeError, match="`sigma` is a masked array"):
+        with_units(sigma=MASKED[kind](np.full(8, 0.3)))
+    with pytest.raises(TypeError, match="`flux` is a masked array"):
+        in_unit(masked, "km/s", "flux")
+    with pytest.raises(TypeError, match="site `v0` is a masked array"):
+        with_units().log_prior({**THETA, "v0": masked[-1:]}, batch_ndims=1)
+
+
+@pytest.mark.parametrize("kind", MASKED)
+def test_where_nothing_is_masked_values_count(kind, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.BAD", False)
+    np.testing.assert_allclose(with_units(v=MASKED[kind](VELOCITY)).observed["v"], VELOCITY)
+
+
+def test_lists_of_quantities_are_no_arguments():
+    with pytest.raises(
+        TypeError, match=r"`sigma\.0` is part of a list.*as one quantity, with `astropy.units.Quantity`"
+    ):
+        with_units(sigma=[300 * u.m / u.s] * 8)
+
+
+WITHIN = {
+    "quantity": (lambda: VELOCITY * SPEED, "`obs=` of site `v` is in km / s within the program.*`observed=`"),
+    "column": (lambda: TABLE["v"], "`obs=` of site `v` is in m / s within"),
+    "masked": (lambda: Masked(VELOCITY, mask=BAD), "`obs=` gives to site `v` is a masked array"),
+}
+
+
+@pytest.mark.parametrize("kind", WITHIN)
+def test_quantities_observed_within_the_program_are_refused(kind):
+    make, message = WITHIN[kind]
+    with pytest.raises(TypeError, match=message):
+        ba.Problem(
+            lambda: numpyro.sample("v", dist.Normal(numpyro.sample("v0", dist.Normal(0.0, 9.0)), 1.0), obs=make())
+        )
+
+
 def test_units_must_be_a_mapping():
     with pytest.raises(TypeError, match="`units` must map names of arguments and sites to units"):
         with_units(units="km/s")
-
-
-FAMILIES = {
-    dist.Cauchy: (3 * u.km, 200 * u.m),
-    dist.Delta: (3 * u.km,),
-    dist.DoublyTruncatedPowerLaw: (-2.0, 1 * u.km, 2000 * u.m),
-    dist.Exponential: (2 / u.km,),
-    dist.Gamma: (2.5, 2 / u.km),
-    dist.Gumbel: (3 * u.km, 200 * u.m),
-    dist.HalfCauchy: (3 * u.km,),
-    dist.HalfNormal: (3 * u.km,),
-    dist.InverseGamma: (2.5, 2 * u.km),
-    dist.Laplace: (3 * u.km, 200 * u.m),
-    dist.LeftTruncatedDistribution: (dist.Normal(3 * u.km, 200 * u.m), 2500 * u.m),
-    dist.Logistic: (3 * u.km, 200 * u.m),
-    dist.LogUniform: (1 * u.km, 2000 * u.m),
-    dist.LowerTruncatedPowerLaw: (-2.0, 1 * u.km),
-    dist.MixtureSameFamily: (dist.Categorical(np.array([0.3, 0.7])), dist.Normal([1, 2] * u.km, [100, 200] * u.m)),
-    dist.MultivariateNormal: ([3, 2] * u.km, np.diag([4e4, 9e4]) * u.m**2),
-    dist.Normal: (3 * u.km, 200 * u.m),
-    dist.Pareto: (1 * u.km, 3.0),
-    dist.RightTruncatedDistribution: (dist.Cauchy(3 * u.km, 200 * u.m), 3500 * u.m),
-    dist.StudentT: (4.0, 3 * u.km, 200 * u.m),
-    dist.TwoSidedTruncatedDistribution: (dist.Normal(3 * u.km, 200 * u.m), 2500 * u.m, 3500 * u.m),
-    dist.Uniform: (1 * u.km, 2000 * u.m),
-    dist.Weibull: (1 * u.km, 3.0),
-}
-
-
-PLACES = {
-    dist.Delta: np.array([3.0]),
-    dist.LeftTruncatedDistribution: np.array([2.9, 3.3]),
-    dist.MultivariateNormal: np.array([3.0, 2.1]),
-    dist.RightTruncatedDistribution: np.array([2.9, 3.3]),
-    dist.TwoSidedTruncatedDistribution: np.array([2.9, 3.3]),
-}
-"""Where densities are compared [km], if not at 1.2 and 1.9."""
-
-
-def test_every_family_that_takes_quantities_is_tested():
-    assert set(FAMILIES) == set(POWERS)
-
-
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
-def test_families_agree_with_themselves_in_another_unit(family):
-    """Made of quantities in metres, a distribution of kilometres is the same one."""
-    kilometres = family(*FAMILIES[family])
-    to = {"km": u.m, "1 / km": 1 / u.m, "m": u.m, "m2": u.m**2}
-
-    def shifted(value):
-        if isinstance(value, dist.Normal | dist.Cauchy):
-            return type(value)(value.loc * 1000 * u.m, value.scale * 1000 * u.m)
-        return value.to(to[str(value.unit)]) if hasattr(value, "unit") else value
-
-    metres = family(*map(shifted, FAMILIES[family]))
-    assert (unit_of(kilometres), unit_of(metres)) == ("km", "m")
-    x = PLACES.get(family, np.array([1.2, 1.9]))
-    found, expected = kilometres.log_prob(x), metres.log_prob(1000 * x)
-    volume = 0.0 if family is dist.Delta else max(1, *kilometres.event_shape, 0) * np.log(1000)
-    assert np.all(np.isfinite(found))
-    np.testing.assert_allclose(found, expected + volume, rtol=1e-5)
-
-
-@pytest.mark.parametrize("wrap", [lambda d: d.expand([3]), lambda d: d.expand([3]).to_event(1), lambda d: d.mask(True)])
-def test_plates_events_and_masks_keep_the_unit(wrap):
-    assert unit_of(wrap(dist.Normal(3 * u.km, 200 * u.m))) == "km"
-
-
-PRIOR_FAULTS = {
-    "two kinds": (lambda: dist.Normal(3 * u.s, 2 * u.km), ValueError, "`Normal.scale` must be in s .* but is in km"),
-    "a plain number": (
-        lambda: dist.Normal(3.0, 2 * u.km),
-        ValueError,
-        "`Normal.loc` is a plain number beside .* in km",
-    ),
-    "a plain bound": (
-        lambda: dist.TruncatedNormal(3 * u.km, 2 * u.km, low=1.0),
-        ValueError,
-        "LeftTruncatedDistribution.low` is a plain number",
-    ),
-    "without a unit": (
-        lambda: dist.StudentT(3 * u.s, 0.0, 2 * u.km),
-        ValueError,
-        "`StudentT.df` must be without a unit",
-    ),
-    "logarithms": (
-        lambda: dist.LogNormal(3 * u.km, 0.1),
-        TypeError,
-        "`LogNormal` take no quantities. Give plain numbers",
-    ),
-    "fractions": (lambda: dist.Beta(3 * u.km, 1.0), TypeError, "`Beta` take no quantities"),
-}
-
-
-@pytest.mark.parametrize("fault", PRIOR_FAULTS)
-def test_priors_whose_units_make_no_sense_are_refused(fault):
-    make, kind, message = PRIOR_FAULTS[fault]
-    with pytest.raises(kind, match=message):
-        make()
-
-
-def test_distributions_of_plain_numbers_are_numpyros_own():
-    assert unit_of(dist.Normal(3.0, 1.0)) == ""
-    share = dist.Beta(200 * u.percent, 1.0)
-    assert (unit_of(share), float(share.concentration1)) == ("", 2.0)

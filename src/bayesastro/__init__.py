@@ -10,6 +10,7 @@ The public names are loaded when first used, so that ``import bayesastro`` stays
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bayesastro import import_hook
 from bayesastro._version import __version__
 
 if TYPE_CHECKING:
@@ -134,6 +135,9 @@ _HOMES = {
     "start_from": "bayesastro.stages",
     "summary": "bayesastro.result",
 }
+
+
+import_hook.install()
 
 
 def __getattr__(name: str) -> Any:

@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayesastro.names import check_observed_names, hint
 from bayesastro.precision import working_precision
 from bayesastro.problem import Problem
 from bayesastro.program import Data, checked_array, data_set
 from bayesastro.structure import Structure
-from bayesastro.units import plain
+from bayesastro.units import plain, require_unmasked
 
 __all__ = ["Batch", "stack"]
 
@@ -64,12 +65,13 @@ def stack(
     names = problem.static_program.array_names
     for name in [*arguments, *([mask] if mask else [])]:
         if name not in names:
-            raise ValueError(f"`batch` was given `{name}`, but the program's array arguments are {list(names)}.")
-    units = problem.units
-    named = {
-        **{("argument", n): plain(v, n, units) for n, v in arguments.items()},
-        **{("observed", n): plain(v, n, units) for n, v in (observed or {}).items()},
-    }
+            raise ValueError(
+                f"`batch` was given `{name}`, but the program's array arguments are {list(names)}.{hint(name, names)}"
+            )
+    check_observed_names(problem.views().structure, observed or {})
+    given = {("argument", name): values for name, values in arguments.items()}
+    given |= {("observed", name): values for name, values in (observed or {}).items()}
+    named = {key: _data_sets(values, *key, problem.units) for key, values in given.items()}
     if not named:
         raise ValueError("`batch` needs at least one array with the data sets along its leading axis.")
     sizes = {len(values) for values in named.values()}
@@ -96,6 +98,18 @@ def stack(
     batch = Batch(first, batch.data, batch.axes, size)
     _check_domains(batch)
     return batch
+
+
+def _data_sets(values: Any, kind: str, name: str, units: Mapping[str, str]) -> Any:
+    """The data sets as plain numbers."""
+    require_unmasked(values, f"The {kind} `{name}`")
+    values = plain(values, name, units)
+    if not isinstance(values, list | tuple) and np.ndim(values) == 0:
+        raise ValueError(
+            f"`batch` needs the {kind} `{name}` with the data sets along its leading axis, but one number came. Arguments that all "
+            "data sets share are left out."
+        )
+    return values
 
 
 def _lengths(values: Sequence[Any]) -> list[int]:

@@ -1,11 +1,12 @@
 """Quantities in priors: ``dist.Normal(70 * u.km / u.s / u.Mpc, 5 * u.km / u.s / u.Mpc)``.
 
 NumPyro computes with plain numbers and would drop a unit without a word. Its hook for what distributions are made of is taken here:
-one that is given quantities is made of plain numbers, all in the unit of the first, and remembers that unit.
+one that is given quantities is made of plain numbers, all in the unit of the first, and remembers that unit. The hook is taken when
+NumPyro is imported after the package, or the package after NumPyro: see :mod:`bayesastro.import_hook`.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,10 +14,9 @@ import numpy as np
 import numpyro.distributions as dist
 from numpyro.distributions.distribution import COERCIONS
 
-from bayesastro.families import unwrapped
-from bayesastro.units import carries_unit, in_unit
+from bayesastro.units import carries_unit, in_unit, require_unmasked, said_unit
 
-__all__ = ["unit_of"]
+__all__ = ["require_plain", "unit_of"]
 
 BOUNDED = {"low": 1, "high": 1}
 SPREAD = {"loc": 1, "scale": 1}
@@ -37,6 +37,7 @@ POWERS: Mapping[type, Mapping[str, int]] = {
     dist.Logistic: SPREAD,
     dist.LogUniform: BOUNDED,
     dist.LowerTruncatedPowerLaw: BOUNDED,
+    dist.MixtureGeneral: {"component_distributions": 1},
     dist.MixtureSameFamily: {"component_distribution": 1},
     dist.MultivariateNormal: {"loc": 1, "covariance_matrix": 2, "precision_matrix": -2, "scale_tril": 1},
     dist.Normal: SPREAD,
@@ -52,7 +53,40 @@ POWERS: Mapping[type, Mapping[str, int]] = {
 
 def unit_of(fn: dist.Distribution) -> str:
     """Unit of what a distribution draws, as its quantities said; empty without any."""
+    from bayesastro.families import unwrapped  # whose import of NumPyro may be what imports this module
+
     return getattr(unwrapped(fn), "_value_unit", "")
+
+
+def require_plain(name: str, value: Any, parts: Sequence[dist.Distribution]) -> None:
+    """Raise if a site still has quantities or masks when the program runs, which JAX would take for plain numbers.
+
+    Parameters
+    ----------
+    name : str
+        Of the site.
+    value : array or None
+        Given by ``obs=``.
+    parts : sequence of Distribution
+        The site's distribution without wrappers, and those that it is made of.
+
+    Raises
+    ------
+    TypeError
+        If the value is a quantity or masked, or the distribution was made of quantities before the hook was taken.
+    """
+    require_unmasked(value, f"What `obs=` gives to site `{name}`")
+    if unit := said_unit(value):
+        raise TypeError(
+            f"`obs=` of site `{name}` is in {unit} within the program, where JAX drops units. Give it to `Problem` by "
+            "`observed=` or as an argument, which are converted."
+        )
+    for part in parts:
+        if found := [unit for unit in map(said_unit, vars(part).values()) if unit]:
+            raise TypeError(
+                f"The `{type(part).__name__}` of site `{name}` was made of quantities (in {found[0]}) before `bayesastro` was "
+                "imported, and has lost their units. Import `bayesastro` before it is made."
+            )
 
 
 def of_plain_numbers(family: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dist.Distribution | None:
@@ -82,7 +116,17 @@ def of_plain_numbers(family: type, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 
 def _says_unit(value: Any) -> bool:
-    return carries_unit(value) or (isinstance(value, dist.Distribution) and bool(unit_of(value)))
+    return carries_unit(value) or bool(_parts_unit(value))
+
+
+def _parts_unit(value: Any) -> str:
+    """Unit of a distribution, or of the components of a mixture; empty without any."""
+    parts = value if isinstance(value, list | tuple) else [value]
+    said = {unit_of(part): None for part in parts if isinstance(part, dist.Distribution)}
+    if len(said) > 1:
+        units = ", ".join(unit or "none" for unit in said)
+        raise ValueError(f"The components of a mixture must be in one unit, but are in {units}. Write all in the same.")
+    return next(iter(said), "")
 
 
 def _unit(given: Mapping[str, Any], powers: Mapping[str, int]) -> Any:
@@ -93,8 +137,8 @@ def _unit(given: Mapping[str, Any], powers: Mapping[str, int]) -> Any:
         value: Any = given[name]
         if carries_unit(value):
             return value.unit ** (1 / powers[name])
-        if isinstance(value, dist.Distribution) and unit_of(value):
-            return Unit(unit_of(value))
+        if unit := _parts_unit(value):
+            return Unit(unit)
     return dimensionless_unscaled
 
 

@@ -9,14 +9,14 @@ import jax
 import numpy as np
 import pandas as pd
 
-from bayesastro import refusals
+from bayesastro import names, refusals
 from bayesastro.charts import Unconstrained, White
 from bayesastro.fisher import rules_of
 from bayesastro.precision import Precision, to_numpy, validate_precision, working_precision
 from bayesastro.program import Data, Program, bind, checked_observed
 from bayesastro.refusals import Lack
 from bayesastro.structure import Site, avals_of, structure_of
-from bayesastro.units import checked_units
+from bayesastro.units import UndeclaredUnitError, checked_units
 from bayesastro.views import Views, simulator, site_terms
 
 if TYPE_CHECKING:
@@ -88,18 +88,24 @@ class Problem:
         **kwargs: Any,
     ) -> None:
         self._declared = checked_units(units)
-        self._program, arrays = bind(program, args, kwargs, self._declared)
+        try:
+            self._program, arrays = bind(program, args, kwargs, self._declared)
+            data = Data(arrays, checked_observed(observed, self._declared))
+        except UndeclaredUnitError as error:
+            raise names.misspelling(program, args, kwargs, observed, self._declared) or ValueError(str(error)) from None
         self._prior_factors = frozenset([prior_factors] if isinstance(prior_factors, str) else prior_factors)
-        self._attach(Data(arrays, checked_observed(observed, self._declared)))
-        refusals.check_units(self.views().structure, self._declared)
+        self._attach(data)
+        names.check_units(self.views().structure, self._declared)
 
     def _attach(self, data: Data) -> None:
         """Take up a data set and check it against the program."""
         self.data = data
         structure = self.views().structure
-        refusals.check_names(structure, self.data, self._prior_factors)
+        names.check_names(structure, self.data, self._prior_factors)
         probes = self._probes(1, 2)
         self._inline = {n: p["inline"] for n, p in probes[0].items() if p.get("inline") is not None}
+        if reason := refusals.inline_error(structure, self._inline):
+            raise ValueError(reason)
         self.bounds = _fixed_bounds(probes)
         """Ends of the priors that were given both, by site; those that depend on other latents are left out."""
         if refusals.domain_error(structure, probes, self.observed) and (
@@ -244,10 +250,10 @@ class Problem:
 
         See `units` of the constructor.
         """
-        known = refusals.named(self.views().structure)
+        known = names.named(self.views().structure)
         problem = copy.copy(self)
         problem._declared = self._declared | checked_units({name: u for name, u in units.items() if name in known})
-        refusals.check_units(self.views().structure, problem._declared)
+        names.check_units(self.views().structure, problem._declared)
         return problem
 
     def with_data(self, data: Data) -> "Problem":

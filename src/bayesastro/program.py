@@ -7,6 +7,7 @@ by; the other half, :class:`Data`, is an argument of those functions. Nothing of
 
 import functools
 import inspect
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,19 @@ import numpyro
 from numpyro import handlers
 
 from bayesastro.precision import native
-from bayesastro.units import plain
+from bayesastro.units import carries_unit, plain, require_unmasked
 
-__all__ = ["Data", "Program", "bind", "checked_array", "checked_observed", "data_set", "observing", "traced"]
+__all__ = [
+    "Data",
+    "Program",
+    "bind",
+    "checked_array",
+    "checked_observed",
+    "data_set",
+    "explained",
+    "observing",
+    "traced",
+]
 
 
 class Data(NamedTuple):
@@ -88,7 +99,7 @@ _ARRAY = _Array()
 
 
 def bind(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], units: Mapping[str, str]
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], units: Mapping[str, str] | None
 ) -> tuple[Program, tuple[np.ndarray, ...]]:
     """Split a call ``function(*args, **kwargs)`` into its static half and its arrays, in the units declared for them.
 
@@ -116,8 +127,9 @@ def bind(
     static, arrays, names = [], [], []
     for path, leaf in flat:
         name = _leaf_name(path, positional)
-        if isinstance(leaf, int | float) and len(path) > 2 and isinstance(_container((args, kwargs), path), list):
-            raise TypeError(f"Argument `{name}` is part of a list of numbers. Pass it as an array, with `np.asarray`.")
+        if _is_number(leaf) and len(path) > 2 and isinstance(_container((args, kwargs), path), list):
+            way = "one quantity, with `astropy.units.Quantity`" if carries_unit(leaf) else "an array, with `np.asarray`"
+            raise TypeError(f"Argument `{name}` is part of a list of numbers. Pass it as {way}.")
         if _is_array(leaf):
             names.append(name)
             arrays.append(checked_array(plain(leaf, name, units), f"argument `{name}`"))
@@ -138,17 +150,17 @@ def _container(tree: Any, path: Sequence[Any]) -> Any:
     return tree
 
 
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, int | float) or (carries_unit(leaf) and np.ndim(leaf) == 0)
+
+
 def _is_array(leaf: Any) -> bool:
     return isinstance(leaf, np.ndarray | np.generic | jax.Array)
 
 
 def checked_array(leaf: Any, what: str) -> np.ndarray:
     """`leaf` as a finite NumPy array in native byte order; `what` names it in errors."""
-    if isinstance(leaf, np.ma.MaskedArray) and np.ma.is_masked(leaf):
-        raise TypeError(
-            f"The {what} is a masked array. Fill it with finite numbers, and pass the mask as an argument of its own "
-            "for `numpyro.handlers.mask` in the program."
-        )
+    require_unmasked(leaf, f"The {what}")
     if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         raise TypeError(f"The {what} is a random key. A program's randomness must come from `numpyro.sample` sites.")
     array = native(leaf)
@@ -164,7 +176,7 @@ def checked_array(leaf: Any, what: str) -> np.ndarray:
     return array
 
 
-def checked_observed(observed: Mapping[str, Any] | None, units: Mapping[str, str]) -> dict[str, np.ndarray]:
+def checked_observed(observed: Mapping[str, Any] | None, units: Mapping[str, str] | None) -> dict[str, np.ndarray]:
     """Observed values as finite NumPy arrays by site name, in the units declared for them.
 
     Raises
@@ -225,3 +237,26 @@ def traced(program: Program, data: Data, *outer: Callable[..., Any], validate: b
         function = handler(function)
     with numpyro.validation_enabled(validate):
         yield handlers.trace(function).get_trace(jax.tree.map(jnp.asarray, data.arrays))
+
+
+@contextmanager
+def explained(program: Program, shapes: Sequence[tuple[int, ...]]) -> Iterator[None]:
+    """Add to an error raised within the program its line there, and the shapes of the arrays that it ran on."""
+    try:
+        yield
+    except Exception as error:
+        said = ", ".join(f"`{name}` {shape}" for name, shape in zip(program.array_names, shapes, strict=True))
+        name = getattr(program.function, "__name__", repr(program.function))
+        line = _line(program.function, error)
+        error.add_note(
+            f"This came from the program `{name}`, run on the arguments {said or 'without arrays'}{line and f', in the line `{line}`'}. "
+            "Arrays are traced by JAX there: pass sizes and flags as Python numbers."
+        )
+        raise
+
+
+def _line(function: Callable[..., Any], error: Exception) -> str:
+    """The innermost line of a program's own file that an error came through; empty where it has none."""
+    home = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", None)
+    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.filename == home]
+    return (lines[-1] if lines else "") or ""

@@ -1,7 +1,5 @@
 """What a problem can provide, what it lacks and why, and the checks on its data: every refusal names site and remedy."""
 
-import difflib
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +8,11 @@ import jax
 import numpy as np
 
 from bayesastro.fisher import rule_of
+from bayesastro.names import quoted
 from bayesastro.precision import native, to_numpy, working_precision
 from bayesastro.program import Data
 from bayesastro.structure import Site, Structure
-from bayesastro.units import plain
+from bayesastro.units import plain, require_unmasked
 
 __all__ = [
     "CAPABILITIES",
@@ -21,13 +20,11 @@ __all__ = [
     "Lack",
     "carriers",
     "check_draws",
-    "check_names",
-    "check_units",
     "checked_theta",
     "data_lacks",
     "domain_error",
+    "inline_error",
     "learnt_refusal",
-    "named",
     "require_coordinates",
     "structural_lacks",
 ]
@@ -64,69 +61,18 @@ class Lack:
         return f"{self.why}. {self.remedy}"
 
 
-def check_names(structure: Structure, data: Data, prior_factors: frozenset[str]) -> None:
-    """Raise if an observed name or a prior factor is no such site, or an observed shape disagrees.
-
-    Raises
-    ------
-    ValueError
-    """
-    sites = {site.name: site for site in structure.sites}
-    samples = [s.name for s in structure.sites if s.kind in ("latent", "observed")]
-    for name in data.observed:
-        if name not in samples:
-            raise ValueError(_unknown(f"`observed` names `{name}`", name, sites, samples, "a sample site"))
-        if np.shape(data.observed[name]) != sites[name].shape:
-            raise ValueError(
-                f"Observed `{name}` has shape {np.shape(data.observed[name])}, but the program gives that site shape "
-                f"{sites[name].shape}. Give data and distribution one shape (a plate, or `.expand`)."
+def inline_error(structure: Structure, inline: Mapping[str, np.ndarray]) -> str:
+    """What to say of values given by ``obs=`` that do not broadcast with their site; empty if all do."""
+    for site in structure.of_kind("observed"):
+        shape = np.shape(inline.get(site.name, 0.0))
+        try:
+            np.broadcast_shapes(shape, site.shape)
+        except ValueError:
+            return (
+                f"Observed `{site.name}` has shape {shape}, but the program gives that site shape {site.shape}. Give data and "
+                "distribution one shape (a plate, or `.expand`)."
             )
-    factors = [s.name for s in structure.of_kind("factor")]
-    for name in prior_factors:
-        if name not in factors:
-            raise ValueError(
-                _unknown(f"`prior_factors` names `{name}`", name, sites, factors, "a `numpyro.factor` site")
-            )
-    if not structure.of_kind("latent"):
-        raise ValueError(
-            "The program has no latent site, so there is nothing to infer. Leave at least one site unobserved."
-        )
-
-
-def named(structure: Structure) -> list[str]:
-    """All that has a name: arguments of the program, arrays within them, and sites."""
-    arguments = inspect.signature(structure.program.function).parameters
-    return list(dict.fromkeys([*arguments, *structure.program.array_names, *(site.name for site in structure.sites)]))
-
-
-def check_units(structure: Structure, units: Mapping[str, str]) -> None:
-    """Raise if a declared unit belongs to no argument or site, or differs from that of a site's own quantities.
-
-    Raises
-    ------
-    ValueError
-    """
-    sites, known = {site.name: site for site in structure.sites}, named(structure)
-    for name, unit in units.items():
-        if name not in known:
-            raise ValueError(_unknown(f"`units` names `{name}`", name, sites, known, "an argument or a site"))
-        if name in sites and sites[name].unit not in ("", unit):
-            raise ValueError(
-                f"The quantities of the site `{name}` are in {sites[name].unit}, but `units` says {unit}. Leave it out there, or "
-                "write the prior in that unit."
-            )
-
-
-def _unknown(what: str, name: str, sites: Mapping[str, Site], known: Sequence[str], wanted: str) -> str:
-    if name in sites:
-        return f"{what}, which is a {sites[name].kind} site and not {wanted}. The program has {_listed(known)}."
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean `{near[0]}`?" if near else ""
-    return f"{what}, but the program has no such site; it has {_listed(known)}.{hint}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"`{n}`" for n in names) or "none"
+    return ""
 
 
 def domain_error(structure: Structure, probes: Sequence[Mapping[str, Any]], observed: Mapping[str, np.ndarray]) -> str:
@@ -333,13 +279,15 @@ def checked_theta(
         raise TypeError(f"`theta` must map site names to values, but {_told(theta)} came.")
     if not isinstance(batch_ndims, int | np.integer) or batch_ndims < 0:
         raise ValueError(f"`batch_ndims` must be a whole number of at least 0, but {batch_ndims!r} came.")
-    theta = {name: native(plain(value, name, units)) for name, value in theta.items()}
+    if missing := [site.name for site in parameters if site.name not in theta]:
+        raise ValueError(
+            f"A value is needed for the latent site `{missing[0]}`; values came for {quoted(list(theta))}."
+        )
+    for site in parameters:
+        require_unmasked(theta[site.name], f"The value of site `{site.name}`")
+    theta = {site.name: native(plain(theta[site.name], site.name, units)) for site in parameters}
     batch = None
     for site in parameters:
-        if site.name not in theta:
-            raise ValueError(
-                f"A value is needed for the latent site `{site.name}`; values came for {_listed(list(theta))}."
-            )
         if theta[site.name].dtype.kind not in "fiub":
             value = _told(theta[site.name].tolist())
             raise TypeError(f"The value of site `{site.name}` must be of real numbers, but {value} came.")
@@ -355,7 +303,7 @@ def checked_theta(
                 "Give all sites the same leading axes."
             )
         batch = shape[:batch_ndims]
-    return {site.name: theta[site.name] for site in parameters}
+    return theta
 
 
 def _told(value: Any) -> str:

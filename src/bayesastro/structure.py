@@ -9,7 +9,6 @@ import functools
 import hashlib
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,8 +24,8 @@ from bayesastro import transport
 from bayesastro.families import has_point_mass, is_improper, mask_of, unwrapped
 from bayesastro.jaxprs import fingerprint_of, host_call
 from bayesastro.precision import Precision, working_precision
-from bayesastro.prior_units import unit_of
-from bayesastro.program import Data, Program, traced
+from bayesastro.prior_units import require_plain, unit_of
+from bayesastro.program import Data, Program, explained, traced
 
 __all__ = ["Avals", "Site", "Structure", "avals_of", "generate", "structure_of"]
 
@@ -122,13 +121,15 @@ def avals_of(data: Data) -> Avals:
 
 
 class _Watch(handlers.block):
-    """Innermost handler: notes draws of keys within the program and plates that subsample."""
+    """Innermost handler: notes draws of keys within the program and plates that subsample, and refuses units that would be lost."""
 
     def __init__(self, fn: Callable[..., Any], notes: dict[str, Any]) -> None:
         self.notes = notes
         super().__init__(fn, hide_fn=lambda site: False)
 
     def process_message(self, msg: dict[str, Any]) -> None:
+        if msg["type"] == "sample":
+            require_plain(msg["name"], msg["value"], [fn for _, fn in _parts(msg["fn"])])
         if msg["type"] == "prng_key" and not self.notes["unconditioning"]:
             self.notes["draws_keys"] = True
         elif msg["type"] == "prng_key":
@@ -321,7 +322,7 @@ def structure_of(program: Program, avals: Avals, precision: Precision) -> Struct
         tuple(jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes),
         {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape, dtype in observed},
     )
-    with working_precision(precision), _explained(program, avals):
+    with working_precision(precision), explained(program, [shape for shape, _ in shapes]):
         stage = jax.jit(probe).trace(example, jax.eval_shape(lambda: jax.random.key(0)))
 
     @functools.cache
@@ -363,21 +364,6 @@ def _report(site: Site, message: dict[str, Any], data: Data) -> dict[str, Any]:
         "parameters": _parameters(fn),
         "scale": message["scale"],
     }
-
-
-@contextmanager
-def _explained(program: Program, avals: Avals) -> Iterator[None]:
-    """Add to an error raised within the program the shapes that it ran on."""
-    try:
-        yield
-    except Exception as error:
-        shapes = ", ".join(f"`{name}` {shape}" for name, (shape, _) in zip(program.array_names, avals[0], strict=True))
-        name = getattr(program.function, "__name__", repr(program.function))
-        error.add_note(
-            f"This came from the program `{name}`, run on the arguments {shapes or 'without arrays'}. Arrays are traced "
-            "by JAX there: pass sizes and flags as Python numbers."
-        )
-        raise
 
 
 def _fits(shape: tuple[int, ...], site_shape: tuple[int, ...]) -> bool:

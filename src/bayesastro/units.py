@@ -9,12 +9,43 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["carries_unit", "checked_units", "in_unit", "label", "plain", "require_same", "said_unit"]
+__all__ = [
+    "UndeclaredUnitError",
+    "carries_unit",
+    "checked_units",
+    "in_unit",
+    "is_of_degrees",
+    "label",
+    "plain",
+    "require_same",
+    "require_unmasked",
+    "said_unit",
+]
+
+
+class UndeclaredUnitError(ValueError):
+    """A quantity of which it is not known in which unit the program takes it."""
 
 
 def carries_unit(value: Any) -> bool:
-    """Whether a value is an astropy ``Quantity``."""
-    return hasattr(value, "unit") and hasattr(value, "to_value")
+    """Whether a value is an astropy ``Quantity``, or a column of a table that has a unit."""
+    is_quantity = hasattr(value, "to_value") or hasattr(type(value), "quantity")
+    return is_quantity and getattr(value, "unit", None) is not None
+
+
+def require_unmasked(value: Any, what: str) -> None:
+    """Raise if a masked array of NumPy or astropy, or a list of such, masks a value; `what` names it in the message.
+
+    Raises
+    ------
+    TypeError
+    """
+    for part in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(part, np.ndarray) and np.any(getattr(part, "mask", False)):
+            raise TypeError(
+                f"{what} is a masked array. Fill it with finite numbers, and pass the inverse of its mask (True where a value "
+                "counts) as an argument of its own for `numpyro.handlers.mask` in the program; or leave the masked values out."
+            )
 
 
 def said_unit(value: Any) -> str:
@@ -27,7 +58,7 @@ def in_unit(value: Any, unit: str, name: str, *, spectral: bool = False) -> np.n
 
     Parameters
     ----------
-    value : array or astropy.units.Quantity
+    value : array, astropy.units.Quantity, or column of an astropy table
     unit : str
         As astropy writes it.
     name : str
@@ -37,9 +68,12 @@ def in_unit(value: Any, unit: str, name: str, *, spectral: bool = False) -> np.n
 
     Raises
     ------
+    TypeError
+        If a value is masked.
     ValueError
         If the values have a unit of another kind.
     """
+    require_unmasked(value, f"`{name}`")
     if not carries_unit(value):
         return np.asarray(value, float)
     from astropy import units
@@ -78,22 +112,28 @@ def checked_units(units: Mapping[str, Any] | None) -> dict[str, str]:
     return found
 
 
-def plain(value: Any, name: str, units: Mapping[str, str]) -> Any:
+def plain(value: Any, name: str, units: Mapping[str, str] | None) -> Any:
     """A quantity as plain numbers in the unit declared for its name; what is none, as it came.
 
-    A quantity without a dimension needs no declaration.
+    A quantity without a dimension needs no declaration. Where `units` is None, numbers stay in the unit that they came in.
 
     Raises
     ------
+    TypeError
+        If a quantity is masked.
     ValueError
-        If the unit is of another kind than that declared, or none was.
+        If the unit is of another kind than that declared.
+    UndeclaredUnitError
+        If none was declared.
     """
     if isinstance(value, list | tuple):  # data sets of a batch
         return [plain(part, name, units) for part in value] if any(map(carries_unit, value)) else value
     if not carries_unit(value):
         return value
+    if units is None:
+        return np.asarray(value, float)
     if name not in units and not value.unit.is_equivalent(""):
-        raise ValueError(
+        raise UndeclaredUnitError(
             f"`{name}` came in {value.unit}, but in which unit the program takes it is not known. Say so, as in "
             f'`Problem(..., units={{"{name}": "{value.unit}"}})`, and quantities are converted to that.'
         )
@@ -114,6 +154,16 @@ def require_same(posterior: Any, units: Mapping[str, str], what: str) -> None:
                 f"`{name}` is in {said} in {what}, but in {unit} in the problem. Declare the same `units` for both, with programs "
                 "that compute in them."
             )
+
+
+def is_of_degrees(unit: str) -> bool:
+    """Whether a unit is that of angles in degrees or hours, or of their change with something."""
+    if not unit:
+        return False
+    from astropy.units import Unit, deg, hourangle
+
+    parts: Any = Unit(unit)
+    return any(base in (deg, hourangle) and power == 1 for base, power in zip(parts.bases, parts.powers, strict=True))
 
 
 def label(tree: Any, units: Mapping[str, str]) -> None:

@@ -57,7 +57,8 @@ def _checked(what: str, arrays: Any, sites: Sequence[Site]) -> dict[str, Any]:
 def _checked_array(what: str, site: Site, array: Any) -> Any:
     if not (hasattr(array, "shape") and hasattr(array, "dtype")):
         array = np.asarray(array)
-    if isinstance(array, np.ma.MaskedArray) or getattr(array, "unit", None) is not None:
+    has_mask = isinstance(array, np.ndarray) and hasattr(array, "mask")
+    if has_mask or getattr(array, "unit", None) is not None:
         raise TypeError(f"`{what}` has masks or units at `{site.name}`. Pass plain numbers, NaN where one is missing.")
     if np.dtype(array.dtype).kind not in "biuf" or np.dtype(array.dtype) == np.longdouble:
         raise TypeError(f"`{what}` must have real numbers at `{site.name}`, but their dtype is `{array.dtype}`.")

@@ -30,7 +30,7 @@ def doubled(problem: Problem) -> Problem:
     twice = _doubled_program(problem.program, latents)
     observed = problem.observed
     replicate = {f"{REPLICATE}/{name}": value for name, value in observed.items()}
-    return Problem(twice, *args, observed={**observed, **replicate}, **kwargs)
+    return Problem(twice, *args, observed={**observed, **replicate}, units=problem.units, **kwargs)
 
 
 @functools.lru_cache(maxsize=32)

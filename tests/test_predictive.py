@@ -122,6 +122,52 @@ def test_counts_and_masks_and_joint_sites():
     plt.close(figure)
 
 
+@pytest.fixture(scope="module")
+def several(problem):
+    """A batch of three data sets far from each other, and their fits."""
+    batch = problem.batch(observed={"y": np.outer([-50.0, 0.0, 50.0], np.ones(8))})
+    return batch, ba.fit_many(problem, batch, planted.Planted(num_draws=400), seed=1, progress=False)
+
+
+USES = {
+    "predict": lambda problem, result: ba.predict(problem, result, seed=1),
+    "check_fit": lambda problem, result: ba.check_fit(problem, result, seed=1),
+    "fit": lambda problem, result: ba.fit(problem, planted.Planted(), seed=1, start=result, progress=False),
+    "start_from": lambda problem, result: ba.start_from(problem, result, seed=1),
+    "informed": lambda problem, result: ba.informed(problem, result, again=True),
+    "compare": lambda problem, result: ba.compare({"one": result, "two": result}),
+    "crosscheck": lambda problem, result: ba.crosscheck(problem, {"one": result, "two": result}, seed=1),
+    "corner": lambda problem, result: ba.plot.corner(result, "a"),
+    "trace": lambda problem, result: ba.plot.trace(result, "a"),
+    "rank": lambda problem, result: ba.plot.rank(result, "a"),
+    "field": lambda problem, result: ba.plot.field(result, "line"),
+    "evidence": lambda problem, result: ba.plot.evidence({"one": result}),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_draws_of_several_data_sets_are_not_mixed(several, use):
+    batch, results = several
+    with pytest.raises(
+        ValueError, match=r"is of 3 data sets \(`fit_many`\)\. Take one of them with `\.isel\(dataset=i\)`"
+    ):
+        USES[use](batch[0], results)
+
+
+def test_one_of_several_data_sets_is_predicted_by_its_own_draws(several):
+    batch, results = several
+    for i, level in enumerate((-50.0, 0.0, 50.0)):
+        one = results.isel(dataset=i)
+        predicted = ba.predict(batch[i], one, seed=1)["posterior_predictive"]["y"].values[0]
+        assert predicted.mean() == pytest.approx(posterior_mean(level), abs=0.5)
+        np.testing.assert_array_equal(one["posterior"]["a"], results["posterior"]["a"].values[i])
+
+
+def posterior_mean(level):
+    """Of all data, which are all the same."""
+    return float((planted.posterior(np.full((1, 8), level))[0] @ planted.DESIGN.T).mean())
+
+
 def test_what_makes_no_sense_is_refused(problem):
     with pytest.raises(ValueError, match="`num` must be a whole number of at least 1, but 0 came"):
         ba.predict(problem, num=0, seed=1)

@@ -14,7 +14,7 @@ from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data, traced
 from bayesastro.refusals import CAPABILITIES, check_draws
-from bayesastro.result import legal_name, site_dims, variable_units
+from bayesastro.result import legal_name, require_one, site_dims, variable_units
 from bayesastro.seeds import checked_seed
 from bayesastro.side_by_side import over_rows, rows_together
 from bayesastro.structure import generate
@@ -123,9 +123,12 @@ def latent_draws(problem: Problem, result: xr.DataTree) -> dict[str, np.ndarray]
 
     Raises
     ------
+    TypeError
+        If it is no result.
     ValueError
-        If the result is of another program or has no draws.
+        If the result is of another program or of several data sets, or has no draws.
     """
+    require_one(result)
     if result.attrs.get("program_fingerprint") != problem.fingerprint:
         raise ValueError("The result is of another program than the problem. Fit it again.")
     posterior = result["posterior"].to_dataset()

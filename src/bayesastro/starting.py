@@ -15,7 +15,7 @@ from bayesastro.inference.engine import Engine
 from bayesastro.precision import Precision, to_numpy, working_precision
 from bayesastro.problem import Problem
 from bayesastro.program import Data
-from bayesastro.result import legal_name, variable_units
+from bayesastro.result import legal_name, number_of_data_sets, require_one, variable_units
 from bayesastro.units import require_same
 
 __all__ = ["BatchStart", "start_points"]
@@ -40,9 +40,13 @@ def start_points(problem: Problem, engine: Engine, start: xr.DataTree, precision
 
     Raises
     ------
+    TypeError
+        If it is no result.
     ValueError
-        If the result lacks a latent site of the problem, has another shape of one, or has no finite draw.
+        If the result lacks a latent site of the problem, has another shape of one, is of several data sets, or has no
+        finite draw.
     """
+    require_one(start, "`start`")
     points = _points(problem, engine, problem.data, _draws(problem, start, MAX_POINTS), precision)
     points = points[np.isfinite(points).all(1)]
     if not len(points):
@@ -71,7 +75,7 @@ class BatchStart:
     def __init__(self, batch: Batch, engine: Engine, start: xr.DataTree, precision: Precision) -> None:
         self.batch, self.engine = batch, engine
         self.precision: Precision = precision
-        size = start["posterior"].sizes.get("dataset") if "posterior" in start.children else None
+        size = number_of_data_sets(start)
         if size not in (None, batch.size):
             raise ValueError(
                 f"`start` is of {size} data sets, but the batch has {batch.size}. Start from a result of the same data sets."

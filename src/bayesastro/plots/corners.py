@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bayesastro.plots.style import axis_label, colors, variable
+from bayesastro.result import require_one
 from bayesastro.units import plain
 
 __all__ = ["corner"]
@@ -39,11 +40,15 @@ def corner(
 
     Raises
     ------
+    TypeError
+        If it is no result, such as the path of one.
     ValueError
         If a variable is missing from a result, in other units in another, or not a real scalar with finite draws, or
         there is nothing to show.
     """
-    named = {"": results} if isinstance(results, xr.DataTree) else dict(results)
+    named = dict(results) if isinstance(results, Mapping) and not isinstance(results, xr.DataTree) else {"": results}
+    for key, result in named.items():
+        require_one(result, f"The result `{key}`" if key else "The result")
     var_names = [var_names] if isinstance(var_names, str) else var_names
     names = list(var_names) if var_names is not None else _shared_scalars(list(named.values()))
     if not names:

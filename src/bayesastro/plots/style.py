@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from bayesastro.labels import labels_of, listed
+from bayesastro.result import require_one
 
 __all__ = ["COLORS", "Scalar", "axis_label", "colors", "scalars", "variable"]
 
@@ -55,9 +56,12 @@ def variable(result: xr.DataTree, name: str, group: str = "posterior") -> xr.Dat
 
     Raises
     ------
+    TypeError
+        If it is no result.
     ValueError
-        If there is none of this name.
+        If there is none of this name, or the result is of several data sets.
     """
+    require_one(result)
     if group not in result.children or name not in result[group]:
         have = ", ".join(map(str, result[group].data_vars)) if group in result.children else "no such group"
         raise ValueError(f"The result has no variable `{name}` in `{group}`; it has {have}.")
@@ -80,9 +84,13 @@ def scalars(
 
     Raises
     ------
+    TypeError
+        If it is no result.
     ValueError
-        If a variable is missing or complex, there is nothing to show, or more than twenty were asked for.
+        If a variable is missing or complex, there is nothing to show, more than twenty were asked for, or the result is
+        of several data sets.
     """
+    require_one(result)
     asked = [var_names] if isinstance(var_names, str) else var_names
     posterior = result["posterior"].to_dataset()
     names = list(posterior.data_vars) if asked is None else list(asked)

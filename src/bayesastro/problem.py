@@ -143,10 +143,15 @@ class Problem:
     @property
     def covariates(self) -> dict[str, np.ndarray]:
         """The program's array arguments by name, without those that hold values observed by ``obs=``."""
+        named, observed = zip(self.static_program.array_names, self.data.arrays, strict=True), self.carriers
+        return {name: array for name, array in named if name not in observed}
+
+    @property
+    def carriers(self) -> frozenset[str]:
+        """Names of the array arguments that hold values observed by ``obs=``."""
         probe = self._probes(1)[0] if self._inline else {}
-        observed = {place for place, *_ in refusals.carriers(self.views().structure, self.data, self._inline, probe)}
-        named = zip(self.static_program.array_names, self.data.arrays, strict=True)
-        return {name: array for place, (name, array) in enumerate(named) if place not in observed}
+        found = refusals.carriers(self.views().structure, self.data, self._inline, probe)
+        return frozenset(self.static_program.array_names[place] for place, *_ in found)
 
     @property
     def prior_factors(self) -> tuple[str, ...]:
@@ -225,19 +230,18 @@ class Problem:
         ----------
         *args, **kwargs
             New arguments of the program; without any, the present ones are kept. Keyword arguments alone replace
-            those of the same name.
+            those of the same name, however these had been given.
         observed : mapping of str to array, optional
             New values of observed sites; those not named keep their values.
+
+        Raises
+        ------
+        TypeError
+            If the program has no such argument.
         """
-        old_args, old_kwargs = self._program.arguments(self.data.arrays)
-        return Problem(
-            self.program,
-            *(args or old_args),
-            observed={**self.data.observed, **(observed or {})},
-            prior_factors=tuple(self._prior_factors),
-            units=self._declared,
-            **{**old_kwargs, **kwargs},
-        )
+        args, kwargs = self._program.changed(self.data.arrays, args, kwargs)
+        sites = {**self.data.observed, **(observed or {})}
+        return _rebuilt(self.program, args, kwargs, sites, self.prior_factors, self._declared)
 
     def with_units(self, units: Mapping[str, Any]) -> "Problem":
         """The same program with further units; names that it does not have are left out, so that one table serves its variants.

@@ -79,8 +79,11 @@ def predictive(
     require_one(predicted, "`predicted`")
     group = next((g for g in ("posterior_predictive", "prior_predictive") if g in predicted.children), None)
     if group is None or "observed_data" not in predicted.children:
+        without = (
+            "" if group is None else " At other `arguments` there are no data: draw those predictions with `band`."
+        )
         raise ValueError(
-            "`predictive` needs predictions and data. Make them with `ba.predict(problem, result, seed=...)`."
+            f"`predictive` needs predictions and data. Make them with `ba.predict(problem, result, seed=...)`.{without}"
         )
     sites = list(map(str, predicted["observed_data"].data_vars)) if name is None else [name]
     given = {"x": x, "sigma": sigma, "mask": mask, "by": by, "xlabel": xlabel, "ylabel": ylabel}

@@ -18,7 +18,7 @@ from bayesastro.program import Data
 from bayesastro.result import legal_name, number_of_data_sets, require_one, variable_units
 from bayesastro.units import require_same
 
-__all__ = ["BatchStart", "start_points"]
+__all__ = ["BatchStart", "draws_fingerprint", "origin", "start_points"]
 
 MAX_POINTS = 1024
 """Most draws of a result that another run starts from."""
@@ -28,6 +28,20 @@ MOST_AT_ONCE = 2**16
 
 MAX_POINTS_OF_MANY = 256
 """The same for each data set of a batch."""
+
+
+def draws_fingerprint(result: xr.DataTree) -> str:
+    """SHA-256 of all posterior draws of a result; the same after it was saved and read."""
+    posterior = result["posterior"].to_dataset() if "posterior" in result.children else xr.Dataset()
+    return data_fingerprint({str(name): variable.values for name, variable in posterior.items()})
+
+
+def origin(start: xr.DataTree | None) -> dict[str, Any]:
+    """What the attributes of a result say of the one that it started from, if it did: engine, seed, fingerprint of its draws."""
+    if start is None:
+        return {}
+    known = {f"start_{name}": start.attrs[name] for name in ("engine", "seed") if name in start.attrs}
+    return known | {"start_fingerprint": draws_fingerprint(start)}
 
 
 def start_points(problem: Problem, engine: Engine, start: xr.DataTree, precision: Precision) -> np.ndarray:

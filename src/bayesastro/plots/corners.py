@@ -9,8 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bayesastro.plots.style import axis_label, colors, variable
-from bayesastro.result import require_one
+from bayesastro.plots.style import axis_label, colors, posterior_of, variable
 from bayesastro.units import plain
 
 __all__ = ["corner"]
@@ -48,7 +47,7 @@ def corner(
     """
     named = dict(results) if isinstance(results, Mapping) and not isinstance(results, xr.DataTree) else {"": results}
     for key, result in named.items():
-        require_one(result, f"The result `{key}`" if key else "The result")
+        posterior_of(result, f"The result `{key}`" if key else "The result")
     var_names = [var_names] if isinstance(var_names, str) else var_names
     names = list(var_names) if var_names is not None else _shared_scalars(list(named.values()))
     if not names:

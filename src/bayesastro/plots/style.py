@@ -10,7 +10,7 @@ import xarray as xr
 from bayesastro.labels import labels_of, listed
 from bayesastro.result import require_one
 
-__all__ = ["COLORS", "Scalar", "axis_label", "colors", "scalars", "variable"]
+__all__ = ["COLORS", "Scalar", "axis_label", "colors", "posterior_of", "scalars", "variable"]
 
 COLORS = ("#1b5e9b", "#d1602d", "#3a8f5c", "#7a4b9a", "#8a6d3b")
 """Line colours that stay apart for colour-blind readers and in print."""
@@ -68,6 +68,22 @@ def variable(result: xr.DataTree, name: str, group: str = "posterior") -> xr.Dat
     return result[group].to_dataset()[name]
 
 
+def posterior_of(result: xr.DataTree, what: str = "The result") -> xr.Dataset:
+    """Draws of a result of one data set.
+
+    Raises
+    ------
+    TypeError
+        If it is no result.
+    ValueError
+        If it has no posterior, or is of several data sets.
+    """
+    require_one(result, what)
+    if "posterior" not in result.children:
+        raise ValueError(f"{what} has no group `posterior`; it has {', '.join(result.children) or 'none'}.")
+    return result["posterior"].to_dataset()
+
+
 class Scalar(NamedTuple):
     """One number of the posterior."""
 
@@ -90,9 +106,8 @@ def scalars(
         If a variable is missing or complex, there is nothing to show, more than twenty were asked for, or the result is
         of several data sets.
     """
-    require_one(result)
+    posterior = posterior_of(result)
     asked = [var_names] if isinstance(var_names, str) else var_names
-    posterior = result["posterior"].to_dataset()
     names = list(posterior.data_vars) if asked is None else list(asked)
     found: list[Scalar] = []
     for name in map(str, names):

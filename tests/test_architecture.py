@@ -76,6 +76,8 @@ FOUNDATION = (
     "seeds",
     "units",
     "prior_units",
+    "extras",
+    "hints",
 )
 """Modules below the engines: they import nothing above themselves."""
 

@@ -22,6 +22,7 @@ import bayesastro as ba
 from bayesastro import many
 from bayesastro.compilation import compile_clock
 from bayesastro.inference import engines
+from bayesastro.starting import draws_fingerprint
 
 ENGINE = ba.NUTS(num_chains=2, num_warmup=200, num_draws=200)
 NUM = 5
@@ -338,8 +339,10 @@ def test_every_data_set_starts_from_its_own_draws(engine, tmp_path):
 
 
 def test_all_data_sets_start_from_one_fit():
-    result = ba.fit_many(SIGNED, {"y": MAGNITUDES}, ENGINE, seed=1, start=draws_about(-4.0), progress=False)
+    start = draws_about(-4.0)
+    result = ba.fit_many(SIGNED, {"y": MAGNITUDES}, ENGINE, seed=1, start=start, progress=False)
     assert (result["posterior"]["x"] < 0).all()
+    assert result.attrs["start_fingerprint"] == draws_fingerprint(start)
 
 
 def test_starts_are_checked():

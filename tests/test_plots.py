@@ -333,6 +333,29 @@ def test_what_pictures_cannot_show_is_refused(draw, message):
     assert not plt.get_fignums()
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        ba.plot.corner,
+        ba.plot.trace,
+        ba.plot.rank,
+        ba.plot.predictive,
+        lambda path: ba.plot.field(path, "v"),
+        lambda path: ba.plot.corner({"one": path}),
+        lambda path: ba.plot.evidence({"one": path}),
+    ],
+)
+def test_a_path_is_no_result_and_the_message_says_how_to_read_it(draw):
+    with pytest.raises(TypeError, match=r"must be an `xarray\.DataTree`.*Read it with `ba\.load\('fit\.nc'\)`"):
+        draw("fit.nc")
+    assert not plt.get_fignums()
+
+
+def test_evidences_need_names():
+    with pytest.raises(TypeError, match="needs results by the name of the model, but a `DataTree` came"):
+        ba.plot.evidence(result())
+
+
 def test_by_default_the_first_twenty_scalars_are_shown():
     figure = ba.plot.trace(result(w=np.ones((2, NUM_DRAWS, 30)), z=np.ones((2, NUM_DRAWS)) * 1j))
     assert len(figure.axes) == 40

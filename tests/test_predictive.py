@@ -1,5 +1,6 @@
 """Predictive draws and checks: right fits pass, and what is planted in the data is found and named."""
 
+import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import numpyro
@@ -120,6 +121,152 @@ def test_counts_and_masks_and_joint_sites():
     figure = report.plot()
     assert len(figure.axes) == 4
     plt.close(figure)
+
+
+GRID = np.linspace(-1.0, 5.0, 30)
+
+
+def test_predictions_at_other_arguments_are_of_the_same_draws(problem):
+    result = fitted(problem)
+    tree = ba.predict(problem, result, arguments={"t": GRID}, num=200, seed=2)
+    assert set(tree.children) == {"posterior", "posterior_predictive"}
+    assert tree["posterior_predictive"]["y"].dims == ("chain", "draw", "point")
+    there, here = tree["posterior"].to_dataset(), ba.predict(problem, result, num=200, seed=2)["posterior"].to_dataset()
+    np.testing.assert_array_equal(there["a"], here["a"])
+    line = there["a"].values[0][:, None] + there["b"].values[0][:, None] * GRID
+    np.testing.assert_allclose(there["line"].values[0], line)
+    residual = (tree["posterior_predictive"]["y"].values[0] - line) / planted.SIGMA
+    assert residual.mean() == pytest.approx(0, abs=5 / np.sqrt(6000))
+    assert residual.std() == pytest.approx(1, abs=5 / np.sqrt(2 * 6000))
+    assert tree.attrs["program_fingerprint"] == result.attrs["program_fingerprint"]
+
+
+def test_predictions_at_the_problem_s_own_arguments_are_those_without(problem):
+    result = fitted(problem)
+    same, plain = (ba.predict(problem, result, seed=2, **more) for more in ({"arguments": {"t": planted.T}}, {}))
+    assert same["posterior_predictive"].equals(plain["posterior_predictive"])
+
+
+def test_prior_predictions_at_other_arguments_have_the_moments_of_the_program(problem):
+    tree = ba.predict(problem, arguments={"t": GRID[:3]}, num=4000, seed=1)
+    design = np.stack([np.ones(3), GRID[:3]], axis=1)
+    covariance = design @ np.diag(planted.PRIOR_SD**2) @ design.T + planted.SIGMA**2 * np.eye(3)
+    np.testing.assert_allclose(np.cov(tree["prior_predictive"]["y"].values[0].T), covariance, atol=0.4)
+    assert set(tree["prior"].data_vars) == {"a", "b", "line"}
+
+
+def by_default_none(t, sigma=1.0, y=None):
+    a = numpyro.sample("a", dist.Normal(0.0, 2.0))
+    with numpyro.plate("point", len(t) if y is None else len(y)):
+        numpyro.sample("y", dist.Normal(a * t, sigma), obs=y)
+
+
+def always_observed(t, y):
+    a = numpyro.sample("a", dist.Normal(0.0, 2.0))
+    numpyro.sample("y", dist.Normal(a * t, 1.0), obs=y)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        ba.Problem(by_default_none, planted.T, 1.0, planted.T),
+        ba.Problem(by_default_none, planted.T, y=planted.T),
+        ba.Problem(by_default_none, t=planted.T, observed={"y": planted.T}),
+        ba.Problem(always_observed, planted.T, planted.T),
+        ba.Problem(always_observed, planted.T, y=planted.T),
+    ],
+)
+def test_values_observed_within_the_program_are_not_observed_elsewhere(problem):
+    a = np.array([-2.0, 0.0, 3.0])
+    result = ba.start_from(problem, {"a": 3.0}, seed=1, num=400)
+    result.attrs["program_fingerprint"] = problem.fingerprint
+    tree = ba.predict(problem, result, arguments={"t": a}, seed=1)
+    y = tree["posterior_predictive"]["y"].values[0]
+    assert y.shape == (400, 3)
+    np.testing.assert_allclose(y.mean(0), 3 * a, atol=5 / np.sqrt(400))
+    np.testing.assert_allclose(y.std(0), 1, atol=5 / np.sqrt(800))
+    assert set(tree["posterior"].data_vars) == {"a"}
+
+
+def with_latents(t, sigma, offsets=0):
+    numpyro.sample("a", dist.Normal(0.0, 2.0))
+    if offsets:
+        numpyro.sample("offset", dist.Normal().expand([offsets]))
+    field = numpyro.sample("field", dist.Normal(jnp.zeros_like(t)))
+    numpyro.sample("y", dist.Normal(field, sigma))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"t": GRID}, ValueError, r"Give `sigma` for them, too: the shape is that of the old ones"),
+        (
+            {"t": GRID, "sigma": 1.0},
+            ValueError,
+            r"the parameter `field` has shape \(30,\), but \(8,\) where it was fitted",
+        ),
+        ({"offsets": 2}, ValueError, "the program has another parameter, `offset`. Its parameters must be those"),
+        ({"sigma": -np.ones(8)}, ValueError, "Errors and scales must be positive"),
+        ({"tt": GRID}, TypeError, r"`with_latents\(t, sigma, offsets=0\)` has no argument `tt`\. Did you mean `t`\?"),
+        ([GRID], TypeError, "`arguments` must map names"),
+    ],
+)
+def test_arguments_at_which_nothing_can_be_predicted_are_refused(arguments, error, message):
+    problem = ba.Problem(with_latents, planted.T, np.ones(8), observed={"y": planted.T})
+    with pytest.raises(error, match=message):
+        ba.predict(problem, arguments=arguments, seed=1)
+
+
+def test_a_parameter_that_goes_is_refused():
+    problem = ba.Problem(with_latents, planted.T, np.ones(8), offsets=1, observed={"y": planted.T})
+    with pytest.raises(ValueError, match="the program has no parameter `offset`"):
+        ba.predict(problem, arguments={"offsets": 0}, seed=1)
+
+
+@pytest.fixture(scope="module")
+def several(problem):
+    """A batch of three data sets far from each other, and their fits."""
+    batch = problem.batch(observed={"y": np.outer([-50.0, 0.0, 50.0], np.ones(8))})
+    return batch, ba.fit_many(problem, batch, planted.Planted(num_draws=400), seed=1, progress=False)
+
+
+USES = {
+    "predict": lambda problem, result: ba.predict(problem, result, seed=1),
+    "check_fit": lambda problem, result: ba.check_fit(problem, result, seed=1),
+    "fit": lambda problem, result: ba.fit(problem, planted.Planted(), seed=1, start=result, progress=False),
+    "start_from": lambda problem, result: ba.start_from(problem, result, seed=1),
+    "informed": lambda problem, result: ba.informed(problem, result, again=True),
+    "compare": lambda problem, result: ba.compare({"one": result, "two": result}),
+    "crosscheck": lambda problem, result: ba.crosscheck(problem, {"one": result, "two": result}, seed=1),
+    "corner": lambda problem, result: ba.plot.corner(result, "a"),
+    "trace": lambda problem, result: ba.plot.trace(result, "a"),
+    "rank": lambda problem, result: ba.plot.rank(result, "a"),
+    "field": lambda problem, result: ba.plot.field(result, "line"),
+    "evidence": lambda problem, result: ba.plot.evidence({"one": result}),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_draws_of_several_data_sets_are_not_mixed(several, use):
+    batch, results = several
+    with pytest.raises(
+        ValueError, match=r"is of 3 data sets \(`fit_many`\)\. Take one of them with `\.isel\(dataset=i\)`"
+    ):
+        USES[use](batch[0], results)
+
+
+def test_one_of_several_data_sets_is_predicted_by_its_own_draws(several):
+    batch, results = several
+    for i, level in enumerate((-50.0, 0.0, 50.0)):
+        one = results.isel(dataset=i)
+        predicted = ba.predict(batch[i], one, seed=1)["posterior_predictive"]["y"].values[0]
+        assert predicted.mean() == pytest.approx(posterior_mean(level), abs=0.5)
+        np.testing.assert_array_equal(one["posterior"]["a"], results["posterior"]["a"].values[i])
+
+
+def posterior_mean(level):
+    """Of all data, which are all the same."""
+    return float((planted.posterior(np.full((1, 8), level))[0] @ planted.DESIGN.T).mean())
 
 
 def test_what_makes_no_sense_is_refused(problem):

@@ -201,3 +201,9 @@ def test_what_cannot_be_shown_is_refused(arguments, message):
 def test_results_without_predictions_are_refused():
     with pytest.raises(ValueError, match="needs predictions and data"):
         ba.plot.predictive(arviz_base.from_dict({"posterior": {"y": np.zeros((1, 9))}}))
+
+
+def test_predictions_without_data_are_for_bands():
+    alone = arviz_base.from_dict({"posterior_predictive": {"y": np.zeros((1, 9))}})
+    with pytest.raises(ValueError, match="At other `arguments` there are no data: draw those predictions with `band`"):
+        ba.plot.predictive(alone)

@@ -382,6 +382,22 @@ def test_replace_by_keyword_keeps_the_others():
     assert_same(found, stars_by_hand(**theta, flux=-FLUX)[1])
 
 
+def test_replace_by_name_finds_what_was_given_by_place():
+    problem = ba.Problem(stars_inline, X, SIGMA, FLUX, color=COLOR)
+    other = problem.replace(sigma=2 * SIGMA)
+    theta = theta_of_shape()
+    assert_same(other.log_likelihood(theta), stars_by_hand(**theta, sigma=2 * SIGMA)[1])
+    assert other.fingerprint == problem.fingerprint
+    placed = problem.replace(X, SIGMA, FLUX, -COLOR)  # in place of what was given by name
+    np.testing.assert_array_equal(placed.observed["color"], -COLOR)
+
+
+def test_replace_names_the_argument_that_may_have_been_meant(problem):
+    message = r"The program `stars\(x, sigma, power=1\)` has no argument `sigmas`\. Did you mean `sigma`\?"
+    with pytest.raises(TypeError, match=message):
+        problem.replace(sigmas=SIGMA)
+
+
 def test_replace_may_change_shapes_and_settings(problem):
     theta = theta_of_shape()
     squared = problem.replace(X, SIGMA, power=2)

@@ -29,7 +29,7 @@ from bayesastro.monte_carlo import effective_draws, mean_and_error
 from bayesastro.plots import COLORS
 from bayesastro.precision import Precision
 from bayesastro.problem import Problem
-from bayesastro.result import legal_name
+from bayesastro.result import legal_name, require_one
 
 __all__ = ["Agreement", "crosscheck"]
 
@@ -155,8 +155,8 @@ def crosscheck(
     Raises
     ------
     ValueError
-        If there are fewer than two engines, one cannot run the problem, a result is of another problem or has no draws,
-        or a setting makes no sense.
+        If there are fewer than two engines, one cannot run the problem, a result is of another problem or of several
+        data sets, or has no draws, or a setting makes no sense.
 
     References
     ----------
@@ -218,6 +218,7 @@ def _check(problem: Problem, named: Mapping[str, Any], tolerance: float, false_a
         raise ValueError(f"`false_alarm` must be between 0 and 1, but {false_alarm!r} came.")
     for name, engine in named.items():
         if isinstance(engine, xr.DataTree):
+            require_one(engine, f"The result `{name}`")
             if engine.attrs.get("program_fingerprint") != problem.fingerprint:
                 raise ValueError(f"The result `{name}` is of another program than the problem. Fit it again.")
         elif isinstance(engine, Engine):

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesastro.names import check_observed_names, hint
+from bayesastro.hints import did_you_mean
+from bayesastro.names import check_observed_names
 from bayesastro.precision import working_precision
 from bayesastro.problem import Problem
 from bayesastro.program import Data, checked_array, data_set
@@ -66,7 +67,7 @@ def stack(
     for name in [*arguments, *([mask] if mask else [])]:
         if name not in names:
             raise ValueError(
-                f"`batch` was given `{name}`, but the program's array arguments are {list(names)}.{hint(name, names)}"
+                f"`batch` was given `{name}`, but the program's array arguments are {list(names)}.{did_you_mean(name, names)}"
             )
     check_observed_names(problem.views().structure, observed or {})
     given = {("argument", name): values for name, values in arguments.items()}

@@ -24,7 +24,7 @@ def cli(context: click.Context, debug: bool, no_cache: bool) -> None:
     context.obj = {"cache": not no_cache}
 
 
-KINDS = ("corner", "trace", "rank", "evidence", "field")
+KINDS = ("corner", "trace", "rank", "predictive", "evidence", "field", "calibration")
 
 READABLE = click.Path(exists=True, path_type=Path)
 
@@ -215,8 +215,10 @@ def info(result: Path, json: bool) -> None:
 
 @cli.command()
 @click.argument("results", nargs=-1, required=True, type=READABLE)
-@click.option("--kind", type=click.Choice(KINDS), default="corner", show_default=True, help="Of picture.")
+@click.option("--kind", type=click.Choice(KINDS), help="Of picture; by default corner, and of a calibration its page.")
 @click.option("--var", "names", multiple=True, metavar="NAME", help="A variable to show; may be repeated.")
+@click.option("--model", help="Predictive: what was fitted, as for fit; by default what the result says.")
+@click.option("--x", metavar="NAME", help="Predictive: argument of the program to draw over, such as the times.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -224,18 +226,24 @@ def info(result: Path, json: bool) -> None:
     show_default=True,
     help="File to write.",
 )
-def plot(results: tuple[Path, ...], kind: str, names: tuple[str, ...], out: Path) -> None:
+@click.pass_obj
+def plot(settings: dict[str, bool], results: tuple[Path, ...], kind: str | None, out: Path, **choices: Any) -> None:
     """Draw a picture of one or several RESULTS (corner and evidence) into a PNG file.
+
+    A predictive one shows the data on what the posterior predicts for them, for which the model runs again.
 
     \b
     Examples:
       bayesastro plot fit/result.nc --var Omega_m --var hrd
       bayesastro plot nuts/result.nc nested/result.nc --kind corner --out both.png
-      bayesastro plot fit/result.nc --kind rank
+      bayesastro plot fit/result.nc --kind predictive --x time
+      bayesastro plot calibration/calibration.nc
     """
+    if kind == "predictive":
+        _keep_compiled(settings)
     from bayesastro.commands.plotting import run
 
-    run(results, kind, out, names=names, echo=click.echo)
+    run(results, kind, out, echo=click.echo, **choices)
 
 
 def _keep_compiled(settings: dict[str, bool]) -> None:

@@ -11,6 +11,7 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from bayesastro.monte_carlo import relative_efficiency
+from bayesastro.result import require_one
 
 __all__ = ["compare"]
 
@@ -37,7 +38,8 @@ def compare(results: Mapping[str, xr.DataTree]) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If there are fewer than two results, their observed data differ, or they have nothing to be compared by.
+        If there are fewer than two results, one is of several data sets, their observed data differ, or they have
+        nothing to be compared by.
 
     References
     ----------
@@ -47,6 +49,8 @@ def compare(results: Mapping[str, xr.DataTree]) -> pd.DataFrame:
     """
     if len(results) < 2:
         raise ValueError(f"`compare` needs at least two results by name, but {len(results)} came.")
+    for name, result in results.items():
+        require_one(result, f"The result `{name}`")
     _check_data(results)
     have_evidence = all("log_evidence" in result.attrs for result in results.values())
     likelihoods = {name: _pointwise(result) for name, result in results.items()}

@@ -31,7 +31,7 @@ from bayesastro.program import Data
 from bayesastro.progress import Reporter
 from bayesastro.result import build_result
 from bayesastro.seeds import checked_seed
-from bayesastro.starting import start_points
+from bayesastro.starting import origin, start_points
 
 __all__ = ["check_kinds", "fit", "interruptions", "next_block", "run_identity"]
 
@@ -67,7 +67,8 @@ def fit(
     seed : int
         The same seed gives the same draws, whatever the blocks, interruptions and checkpoints.
     start : xarray.DataTree, optional
-        A result of another engine, or of another data set, whose draws to start from instead of the prior's.
+        A result of another engine, or of another data set, whose draws to start from instead of the prior's. The
+        attributes ``start_engine``, ``start_seed`` and ``start_fingerprint``, of its draws, say which it was.
     checkpoint : path, optional
         Folder to keep the run in. If it holds this run's checkpoint, the run goes on from there.
     time_limit : float, optional
@@ -111,7 +112,9 @@ def fit(
             run.attach(Path(checkpoint))
         status = run.go(None if time_limit is None else began + time_limit)
         draws = run.finish()
-        attributes = _attributes(problem, engine, seed, precision) | {"status": status} | draws.attributes
+        attributes = (
+            _attributes(problem, engine, seed, precision) | origin(start) | {"status": status} | draws.attributes
+        )
         result = build_result(
             problem, draws, attributes, deterministics=kept, log_likelihood=log_likelihood, precision=precision
         )

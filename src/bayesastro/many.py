@@ -26,7 +26,7 @@ from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
 from bayesastro.progress import Reporter
 from bayesastro.seeds import checked_seed
-from bayesastro.starting import BatchStart
+from bayesastro.starting import BatchStart, origin
 
 __all__ = ["fit_many"]
 
@@ -113,7 +113,7 @@ def fit_many(
             reporter.close()
         result = build_many(batch, engine, work.rows(), identity, precision)
         running = max(time.monotonic() - began - clock.seconds, 0.0)
-        result.attrs |= {"seconds_compiling": clock.seconds, "seconds_running": running}
+        result.attrs |= origin(start) | {"seconds_compiling": clock.seconds, "seconds_running": running}
     return result
 
 

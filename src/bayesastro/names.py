@@ -1,17 +1,17 @@
 """Names that a user gives, of arguments and sites: that each is there, and which was meant if not."""
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from bayesastro.hints import did_you_mean
 from bayesastro.program import Data, bind, checked_observed
 from bayesastro.structure import Site, Structure, avals_of, structure_of
 from bayesastro.units import is_of_degrees
 
-__all__ = ["check_names", "check_observed_names", "check_units", "hint", "misspelling", "named", "quoted"]
+__all__ = ["check_names", "check_observed_names", "check_units", "misspelling", "named", "quoted"]
 
 
 def check_names(structure: Structure, data: Data, prior_factors: frozenset[str]) -> None:
@@ -116,14 +116,7 @@ def check_units(structure: Structure, units: Mapping[str, str]) -> None:
 def _unknown(what: str, name: str, sites: Mapping[str, Site], known: Sequence[str], wanted: str) -> str:
     if name in sites:
         return f"{what}, which is a {sites[name].kind} site and not {wanted}. The program has {quoted(known)}."
-    return f"{what}, but the program has no such site; it has {quoted(known)}.{hint(name, known)}"
-
-
-def hint(name: str, known: Sequence[str]) -> str:
-    """The question for the name that was meant; empty if none is near."""
-    folded = {other.casefold(): other for other in known}
-    near = difflib.get_close_matches(name.casefold(), folded, n=1)
-    return f" Did you mean `{folded[near[0]]}`?" if near else ""
+    return f"{what}, but the program has no such site; it has {quoted(known)}.{did_you_mean(name, known)}"
 
 
 def quoted(names: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from sklearn.mixture import GaussianMixture
 from bayesastro.labels import listed
 from bayesastro.problem import Problem
 from bayesastro.program import traced
-from bayesastro.result import legal_name, variable_units
+from bayesastro.result import legal_name, require_one, variable_units
 from bayesastro.units import require_same
 
 __all__ = ["informed"]
@@ -94,8 +94,8 @@ def informed(
     Raises
     ------
     ValueError
-        If the result has seen an observed site of the problem with the same values, a name is not in both, draws are too few, or
-        the problem is already informed.
+        If the result has seen an observed site of the problem with the same values, a name is not in both, draws are too few,
+        the result is of several data sets, or the problem is already informed.
 
     Examples
     --------
@@ -111,6 +111,7 @@ def informed(
     >>> bool(abs(float(both["posterior"]["mean"].std()) - 40**-0.5) < 0.03)
     True
     """
+    require_one(result)
     if not again:
         _require_new_data(problem, result)
     if FACTOR in problem.prior_factors:

@@ -106,7 +106,7 @@ class Problem:
         self._inline = {n: p["inline"] for n, p in probes[0].items() if p.get("inline") is not None}
         if reason := refusals.inline_error(structure, self._inline):
             raise ValueError(reason)
-        self.bounds = _fixed_bounds(probes)
+        self.bounds = refusals.fixed_bounds(probes)
         """Ends of the priors that were given both, by site; those that depend on other latents are left out."""
         if refusals.domain_error(structure, probes, self.observed) and (
             reason := refusals.domain_error(structure, probes + self._probes(*range(3, 9)), self.observed)
@@ -149,10 +149,15 @@ class Problem:
     @property
     def covariates(self) -> dict[str, np.ndarray]:
         """The program's array arguments by name, without those that hold values observed by ``obs=``."""
+        named, observed = zip(self.static_program.array_names, self.data.arrays, strict=True), self.carriers
+        return {name: array for name, array in named if name not in observed}
+
+    @property
+    def carriers(self) -> frozenset[str]:
+        """Names of the array arguments that hold values observed by ``obs=``."""
         probe = self._probes(1)[0] if self._inline else {}
-        observed = {place for place, *_ in refusals.carriers(self.views().structure, self.data, self._inline, probe)}
-        named = zip(self.static_program.array_names, self.data.arrays, strict=True)
-        return {name: array for place, (name, array) in enumerate(named) if place not in observed}
+        found = refusals.carriers(self.views().structure, self.data, self._inline, probe)
+        return frozenset(self.static_program.array_names[place] for place, *_ in found)
 
     @property
     def prior_factors(self) -> tuple[str, ...]:
@@ -231,19 +236,18 @@ class Problem:
         ----------
         *args, **kwargs
             New arguments of the program; without any, the present ones are kept. Keyword arguments alone replace
-            those of the same name.
+            those of the same name, however these had been given.
         observed : mapping of str to array, optional
             New values of observed sites; those not named keep their values.
+
+        Raises
+        ------
+        TypeError
+            If the program has no such argument.
         """
-        old_args, old_kwargs = self._program.arguments(self.data.arrays)
-        return Problem(
-            self.program,
-            *(args or old_args),
-            observed={**self.data.observed, **(observed or {})},
-            prior_factors=tuple(self._prior_factors),
-            units=self._declared,
-            **{**old_kwargs, **kwargs},
-        )
+        args, kwargs = self._program.changed(self.data.arrays, args, kwargs)
+        sites = {**self.data.observed, **(observed or {})}
+        return _rebuilt(self.program, args, kwargs, sites, self.prior_factors, self._declared)
 
     def with_units(self, units: Mapping[str, Any]) -> "Problem":
         """The same program with further units; names that it does not have are left out, so that one table serves its variants.
@@ -389,12 +393,3 @@ def _rebuilt(
 
 def _is_plain(value: Any) -> bool:
     return all(leaf is None or isinstance(leaf, bool | int | float | str) for leaf in jax.tree.leaves(value))
-
-
-def _fixed_bounds(probes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, Any]]:
-    bounds = {}
-    for name, found in probes[0].items():
-        ends = found.get("bounds")
-        if ends is not None and all(map(np.array_equal, ends, probes[1][name]["bounds"])):
-            bounds[name] = tuple(end if end.size > 1 else end.item() for end in ends)
-    return bounds

@@ -8,7 +8,7 @@ by; the other half, :class:`Data`, is an argument of those functions. Nothing of
 import functools
 import inspect
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ import numpy as np
 import numpyro
 from numpyro import handlers
 
+from bayesastro.hints import did_you_mean
 from bayesastro.precision import native
 from bayesastro.units import carries_unit, plain, require_unmasked
 
@@ -86,6 +87,50 @@ class Program:
         """Positional and keyword arguments with `arrays` put back into them."""
         remaining = iter(arrays)
         return jax.tree.unflatten(self.treedef, [next(remaining) if leaf is _ARRAY else leaf for leaf in self.static])
+
+    def changed(
+        self, arrays: Sequence[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Positional and keyword arguments with `arrays` put back into them, some of them exchanged.
+
+        Parameters
+        ----------
+        arrays : sequence of array
+        args : tuple
+            In place of all positional ones; these are kept if there are none.
+        kwargs : mapping
+            In place of those of the same name, whichever way they had been given.
+
+        Raises
+        ------
+        TypeError
+            If the program has no argument of a name.
+        """
+        old_args, old_kwargs = self.arguments(arrays)
+        parameters = inspect.signature(self.function).parameters
+        _check_known(self.function, parameters, kwargs)
+        places = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        if args:
+            return args, {n: v for n, v in old_kwargs.items() if n not in places[: len(args)]} | dict(kwargs)
+        placed = dict(zip(places, range(len(old_args)), strict=False))
+        exchanged = list(old_args)
+        for name in placed.keys() & kwargs.keys():
+            exchanged[placed[name]] = kwargs[name]
+        return tuple(exchanged), old_kwargs | {n: v for n, v in kwargs.items() if n not in placed}
+
+
+def _check_known(
+    function: Callable[..., Any], parameters: Mapping[str, inspect.Parameter], names: Iterable[str]
+) -> None:
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return
+    for name in names:
+        if name not in parameters:
+            program = getattr(function, "__name__", repr(function))
+            raise TypeError(
+                f"The program `{program}{inspect.signature(function)}` has no argument `{name}`."
+                f"{did_you_mean(name, parameters)}"
+            )
 
 
 class _Array:

@@ -23,6 +23,7 @@ __all__ = [
     "checked_theta",
     "data_lacks",
     "domain_error",
+    "fixed_bounds",
     "inline_error",
     "learnt_refusal",
     "require_coordinates",
@@ -310,3 +311,13 @@ def _told(value: Any) -> str:
     """A value in a few words of one line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def fixed_bounds(probes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, Any]]:
+    """Ends of the priors that were given both, by site, if they are the same at the first two probes."""
+    bounds = {}
+    for name, found in probes[0].items():
+        ends = found.get("bounds")
+        if ends is not None and all(map(np.array_equal, ends, probes[1][name]["bounds"])):
+            bounds[name] = tuple(end if end.size > 1 else end.item() for end in ends)
+    return bounds

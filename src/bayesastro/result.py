@@ -27,8 +27,10 @@ __all__ = [
     "has_walkers",
     "legal_name",
     "load",
+    "number_of_data_sets",
     "real_variables",
     "replay_draws",
+    "require_one",
     "save",
     "site_dims",
     "summary",
@@ -137,6 +139,37 @@ def _site_dims(site: Site) -> list[str]:
 def has_walkers(result: xr.DataTree) -> bool:
     """Whether the chains are walkers that depend on each other, between which R̂ means nothing."""
     return result.attrs.get("chains_are") == "walkers"
+
+
+def number_of_data_sets(result: xr.DataTree) -> int | None:
+    """How many data sets a result of `fit_many` is of; None if it is of one fit."""
+    variables = result["posterior"].data_vars.values() if "posterior" in result.children else ()
+    return next((v.sizes["dataset"] for v in variables if v.dims[0:1] == ("dataset",)), None)
+
+
+def require_one(result: Any, what: str = "The result") -> None:
+    """Raise unless this is a result of one data set, whose draws belong together.
+
+    Parameters
+    ----------
+    result
+    what : str
+        How messages name it.
+
+    Raises
+    ------
+    TypeError
+        If it is no result, such as the path of one.
+    ValueError
+        If it is of `fit_many`.
+    """
+    if not isinstance(result, xr.DataTree):
+        read = f" Read it with `ba.load({str(result)!r})`." if isinstance(result, str | Path) else ""
+        raise TypeError(f"{what} must be an `xarray.DataTree` such as `fit` returns, but {result!r} came.{read}")
+    if (number := number_of_data_sets(result)) is not None:
+        raise ValueError(
+            f"{what} is of {number} data sets (`fit_many`). Take one of them with `.isel(dataset=i)`; its problem is `batch[i]`."
+        )
 
 
 def real_variables(result: xr.DataTree) -> xr.Dataset:

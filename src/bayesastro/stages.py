@@ -13,7 +13,7 @@ from bayesastro.labels import listed
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem
 from bayesastro.program import Data, traced
-from bayesastro.result import legal_name
+from bayesastro.result import legal_name, require_one
 from bayesastro.seeds import checked_seed
 
 __all__ = ["start_from"]
@@ -46,7 +46,7 @@ def start_from(
     Raises
     ------
     ValueError
-        If the result has no draws, no latent is known, a shape differs, or a value is given for what is no latent.
+        If the result has no draws or is of several data sets, no latent is known, a shape differs, or a value is given for what is no latent.
 
     Examples
     --------
@@ -79,6 +79,7 @@ def start_from(
 
 
 def _of_result(problem: Problem, result: xr.DataTree, num: int) -> dict[str, np.ndarray]:
+    require_one(result, "`known`")
     posterior = result["posterior"].to_dataset() if "posterior" in result.children else xr.Dataset()
     total = posterior.sizes.get("chain", 0) * posterior.sizes.get("draw", 0)
     if total == 0:

@@ -15,10 +15,10 @@ from bayesastro.inference.engine import Engine
 from bayesastro.precision import Precision, to_numpy, working_precision
 from bayesastro.problem import Problem
 from bayesastro.program import Data
-from bayesastro.result import legal_name, variable_units
+from bayesastro.result import legal_name, number_of_data_sets, require_one, variable_units
 from bayesastro.units import require_same
 
-__all__ = ["BatchStart", "start_points"]
+__all__ = ["BatchStart", "draws_fingerprint", "origin", "start_points"]
 
 MAX_POINTS = 1024
 """Most draws of a result that another run starts from."""
@@ -28,6 +28,20 @@ MOST_AT_ONCE = 2**16
 
 MAX_POINTS_OF_MANY = 256
 """The same for each data set of a batch."""
+
+
+def draws_fingerprint(result: xr.DataTree) -> str:
+    """SHA-256 of all posterior draws of a result; the same after it was saved and read."""
+    posterior = result["posterior"].to_dataset() if "posterior" in result.children else xr.Dataset()
+    return data_fingerprint({str(name): variable.values for name, variable in posterior.items()})
+
+
+def origin(start: xr.DataTree | None) -> dict[str, Any]:
+    """What the attributes of a result say of the one that it started from, if it did: engine, seed, fingerprint of its draws."""
+    if start is None:
+        return {}
+    known = {f"start_{name}": start.attrs[name] for name in ("engine", "seed") if name in start.attrs}
+    return known | {"start_fingerprint": draws_fingerprint(start)}
 
 
 def start_points(problem: Problem, engine: Engine, start: xr.DataTree, precision: Precision) -> np.ndarray:
@@ -40,9 +54,13 @@ def start_points(problem: Problem, engine: Engine, start: xr.DataTree, precision
 
     Raises
     ------
+    TypeError
+        If it is no result.
     ValueError
-        If the result lacks a latent site of the problem, has another shape of one, or has no finite draw.
+        If the result lacks a latent site of the problem, has another shape of one, is of several data sets, or has no
+        finite draw.
     """
+    require_one(start, "`start`")
     points = _points(problem, engine, problem.data, _draws(problem, start, MAX_POINTS), precision)
     points = points[np.isfinite(points).all(1)]
     if not len(points):
@@ -71,7 +89,7 @@ class BatchStart:
     def __init__(self, batch: Batch, engine: Engine, start: xr.DataTree, precision: Precision) -> None:
         self.batch, self.engine = batch, engine
         self.precision: Precision = precision
-        size = start["posterior"].sizes.get("dataset") if "posterior" in start.children else None
+        size = number_of_data_sets(start)
         if size not in (None, batch.size):
             raise ValueError(
                 f"`start` is of {size} data sets, but the batch has {batch.size}. Start from a result of the same data sets."

@@ -15,6 +15,7 @@ import pytest
 import bayesastro as ba
 from bayesastro.calibration.calibrate import least_simulations
 from bayesastro.calibration.local import doubled
+from bayesastro.calibration.page import Page, page_of
 
 NUM = 200
 
@@ -125,15 +126,25 @@ def test_the_picture_shows_ranks_coverage_tarp_and_bias(right):
 def test_of_many_parameters_those_furthest_off_are_named(right):
     quantities = {f"q{i}": np.random.default_rng(i).random(NUM) ** (1 + i) for i in range(8)}
     pool = dataclasses.replace(right.pool, labels=list(quantities))
-    many = dataclasses.replace(
-        right, pool=pool, assessment=dataclasses.replace(right.assessment, pit=pd.DataFrame(quantities))
-    )
-    ordered = many._furthest_off_last()
+    many = Page(dataclasses.replace(right.assessment, pit=pd.DataFrame(quantities)), pool)
+    ordered = many.furthest_off_last()
     assert set(ordered[3:]) == {"q3", "q4", "q5", "q6", "q7"}
-    styles = many._styles(ordered)
+    styles = many.styles(ordered)
     assert [style["label"] for style in styles.values()] == ["3 others", None, None, *ordered[3:]]
     assert len({style["color"] for style in styles.values()}) == 6
-    assert [style["label"] for style in many._styles(["a", "b"]).values()] == ["a", "b"]
+    assert [style["label"] for style in many.styles(["a", "b"]).values()] == ["a", "b"]
+
+
+def test_the_page_of_a_file_is_that_of_the_report(right, tmp_path):
+    ba.save(right.to_datatree(), tmp_path / "report.nc")
+    figures = [right.plot(), page_of(ba.load(tmp_path / "report.nc"))]
+    pixels = []
+    for figure in figures:
+        figure.set_dpi(40)
+        figure.canvas.draw()
+        pixels.append(np.asarray(figure.canvas.buffer_rgba()))
+        plt.close(figure)
+    np.testing.assert_array_equal(*pixels)
 
 
 def test_nuts_passes_and_a_checkpoint_is_gone_on_from(tmp_path):

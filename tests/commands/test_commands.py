@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.image
 import matrix
 import numpy as np
+import planted
 import pytest
 import xarray as xr
 
@@ -109,6 +110,14 @@ def test_a_fit_starts_from_the_result_of_another(run, tmp_path):
     assert run("fit", "mine:build", "--engine", "pathfinder", "--quiet", "--out", "first")[0] == 0
     assert run("fit", "mine:build", *QUICK, "--start", "first/result.nc", "--out", "second")[0] == 0
     assert ba.load(tmp_path / "second" / "result.nc").attrs["engine"] == "NUTS"
+    first, second = (
+        json.loads(run("info", f"{name}/result.nc", "--json")[1])["attributes"] for name in ("first", "second")
+    )
+    assert (second["start_engine"], second["start_seed"], second["start_file"]) == ("Pathfinder", 1, "first/result.nc")
+    assert second["start_fingerprint"] == first["draws_fingerprint"] != second["draws_fingerprint"]
+    assert second["model"] == "mine:build"
+    assert not any(name.startswith("start_") for name in first)
+    assert "start_file           first/result.nc\n" in run("info", "second/result.nc")[1]
 
 
 def test_models_that_need_data_say_so(run):
@@ -224,6 +233,59 @@ def test_pictures_of_several_results(run, results, tmp_path):
     code, _, err = run("plot", results[0], results[0])
     assert code == 1
     assert "Two of the results have the same name" in err
+
+
+def test_the_data_are_drawn_on_what_the_fit_predicts(run, tmp_path):
+    assert run("fit", "mine:build", *QUICK)[0] == 0
+    for more in ((), ("--x", "sigma"), ("--var", "y"), ("--model", "mine:build")):
+        assert run("plot", "fit/result.nc", "--kind", "predictive", *more, "--out", "p.png")[:2] == (
+            0,
+            "Written: p.png\n",
+        )
+        assert is_picture(tmp_path / "p.png")
+        (tmp_path / "p.png").unlink()
+    for more, message in (
+        (("--x", "time"), "`--x time`: the program's array arguments are `sigma`. Name one."),
+        (("--var", "y", "--var", "a"), "is of all observed sites, or of the one named with `--var`"),
+        (("--model", "mine:other"), "There is no `other` in `mine`"),
+        (("--model", "cosmology.bao"), "The result is of another program than the problem"),
+    ):
+        code, out, err = run("plot", "fit/result.nc", "--kind", "predictive", *more)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert message in err
+    assert "Add `--kind predictive`" in run("plot", "fit/result.nc", "--x", "sigma")[2]
+    result = ba.load(tmp_path / "fit" / "result.nc")
+    result.attrs["data_fingerprint"] = "0"
+    ba.save(result, tmp_path / "other.nc")
+    assert "has other data now than those that were fitted" in run("plot", "other.nc", "--kind", "predictive")[2]
+
+
+def test_predictions_in_a_file_need_no_model(run, tmp_path):
+    ba.save(ba.predict(planted.problem(), num=100, seed=1), tmp_path / "prior.nc")
+    assert run("plot", "prior.nc", "--kind", "predictive", "--out", "p.png")[0] == 0
+    assert is_picture(tmp_path / "p.png")
+    code, _, err = run("plot", "prior.nc")
+    assert code == 1
+    assert "The result has no group `posterior`; it has prior, prior_predictive, observed_data." in err
+
+
+def test_a_result_that_names_no_model_needs_one(run, results):
+    code, out, err = run("plot", results[0], "--kind", "predictive")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "the result does not say which it is. Name it with `--model`" in err
+
+
+def test_a_calibration_is_drawn_as_its_page(run, results, tmp_path):
+    report = ba.calibrate(planted.problem(), planted.Planted(), num_simulations=150, seed=1, progress=False)
+    ba.save(report.to_datatree(), tmp_path / "calibration.nc")
+    for more in ((), ("--kind", "calibration")):
+        assert run("plot", "calibration.nc", *more, "--out", "page.png") == (0, "Written: page.png\n", "")
+        assert is_picture(tmp_path / "page.png")
+    for more in (("--kind", "corner"), ("--var", "a"), (results[0],)):
+        code, out, err = run("plot", "calibration.nc", *more)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert "A calibration has one picture, its page." in err
+    assert "This is the result of a fit, and no calibration." in run("plot", results[0], "--kind", "calibration")[2]
 
 
 def test_every_model_is_in_the_catalogue_and_described(run):

@@ -4,11 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesastro.batch import Batch
@@ -16,22 +14,14 @@ from bayesastro.calibration.checks import Assessment, Pool, lines_of
 from bayesastro.calibration.coverage import LEVELS, binned_coverage
 from bayesastro.calibration.members import FEATURES, MAX_RANKED, evaluated
 from bayesastro.calibration.misspecification import Plausibility, plausibility
+from bayesastro.calibration.page import Page
 from bayesastro.calibration.recalibration import Recalibration, recalibrate
-from bayesastro.calibration.sbc import ecdf_band, ecdf_grid
-from bayesastro.calibration.tarp import bootstrap_band
-from bayesastro.plots import COLORS
 from bayesastro.predictive import evenly, latent_draws
 from bayesastro.problem import Problem
 
 __all__ = ["CalibrationReport"]
 
 PLACES = {"prior": "from the prior", "observed": "near the observed data"}
-
-Styles = Mapping[str, Mapping[str, Any]]
-"""Of lines and points, by quantity."""
-
-OTHERS = "0.7"
-"""Colour of the parameters that are not named: all but the furthest off, where there are many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,89 +216,4 @@ class CalibrationReport:
         ValueError
             If too few fits succeeded for there to be anything to show.
         """
-        if not len(self.assessment.pit):
-            raise ValueError("Too few fits succeeded: there is nothing to show.")
-        figure, axes = plt.subplots(2, 3, figsize=(13, 7.5))
-        styles = self._styles(self._furthest_off_last())
-        self._draw_ranks(axes[0, 0], styles, "ranks", "truths among the draws")
-        self._draw_ranks(axes[0, 1], self._styles(["log_likelihood", "hpd"]), "log_likelihood", "joint quantities")
-        self._draw_ranks(axes[0, 2], self._styles(["tarp", "tarp_data"]), "tarp", "distances to references")
-        self._draw_coverage(axes[1, 0], styles)
-        self._draw_tarp(axes[1, 1])
-        self._draw_bias(axes[1, 2], styles)
-        figure.suptitle(f"{self.verdict}: {self.attributes['engine']}, {self.pool.size} simulations", fontsize=12)
-        figure.tight_layout()
-        return figure
-
-    def _departure(self, label: str) -> np.ndarray:
-        """ECDF of a quantity's fractional ranks minus the uniform one, at each place of the grid."""
-        grid = ecdf_grid(self.pool.size)
-        return (self.assessment.pit[label].to_numpy() <= grid[:, None]).mean(1) - grid
-
-    def _furthest_off_last(self) -> list[str]:
-        """Parameters, by how far the ranks of their truths are from uniform ones."""
-        return sorted(self.pool.labels, key=lambda label: np.abs(self._departure(label)).max())
-
-    @staticmethod
-    def _styles(labels: Sequence[str]) -> Styles:
-        """Colour, name in the legend and order of each: the last ones are named, those before them grey."""
-        number = max(0, len(labels) - len(COLORS))
-        styles: Styles = {
-            label: {"color": OTHERS, "label": None if i else f"{number} others", "zorder": 1.5}
-            for i, label in enumerate(labels[:number])
-        }
-        named = zip(labels[number:], COLORS, strict=False)
-        return {**styles} | {label: {"color": color, "label": label, "zorder": 2.5} for label, color in named}
-
-    def _draw_ranks(self, axis: Axes, styles: Styles, check: str, title: str) -> None:
-        """ECDFs of fractional ranks minus the uniform one, with the simultaneous band."""
-        if check not in self.assessment.extremity:
-            axis.set_axis_off()
-            axis.set_title(f"{title}: the program has no density", fontsize=9)
-            return
-        grid = ecdf_grid(self.pool.size)
-        low, high = ecdf_band(self.pool.size, self.assessment.extremity[check])
-        axis.fill_between(grid, low - grid, high - grid, color="0.88", lw=0)
-        for label, style in styles.items():
-            axis.plot(grid, self._departure(label), lw=1.4, **style)
-        axis.axhline(0, color="0.6", lw=0.8)
-        axis.set(xlabel="fractional rank", ylabel="ECDF − uniform", title=title)
-        axis.legend(frameon=False, fontsize=8)
-
-    def _draw_coverage(self, axis: Axes, styles: Styles) -> None:
-        """Coverage at each level with its interval."""
-        if self.pool.has_density:
-            styles = {**styles, "hpd": {"color": "k", "label": "hpd", "zorder": 2.5}}
-        step = min(0.004, 0.06 / len(styles))
-        for i, (label, style) in enumerate(styles.items()):
-            rows = self.coverage.loc[label]
-            place = np.asarray(rows.index, float) + step * (i - len(styles) / 2)
-            error = np.abs(rows[["low", "high"]].to_numpy().T - rows["coverage"].to_numpy())
-            axis.errorbar(place, rows["coverage"], yerr=error, fmt="o", ms=3, lw=1, **style)
-        axis.plot([0.4, 1], [0.4, 1], color="0.6", lw=0.8, zorder=0)
-        axis.set(xlabel="credibility", ylabel="coverage (95 % interval)", title="coverage")
-        axis.legend(frameon=False, fontsize=8)
-
-    def _draw_tarp(self, axis: Axes) -> None:
-        """Expected coverage of TARP's balls with bootstrap bands."""
-        grid, random = np.linspace(0, 1, 101), np.random.default_rng(0)
-        for color, (name, text) in zip(
-            COLORS, {"tarp": "random references", "tarp_data": "estimates from the data"}.items(), strict=False
-        ):
-            pit = self.assessment.pit[name].to_numpy()
-            low, high = bootstrap_band(pit, grid, random)
-            axis.fill_between(grid, low, high, color=color, alpha=0.25, lw=0)
-            axis.plot(grid, (pit <= grid[:, None]).mean(1), color=color, lw=1.4, label=text)
-        axis.plot([0, 1], [0, 1], color="0.6", lw=0.8, zorder=0)
-        axis.set(xlabel="credibility", ylabel="expected coverage (bootstrap 95 %)", title="TARP")
-        axis.legend(frameon=False, fontsize=8)
-
-    def _draw_bias(self, axis: Axes, styles: Styles) -> None:
-        """Bias against shrinkage."""
-        for label, style in styles.items():
-            row = self.assessment.parameters.loc[label]
-            axis.errorbar(row["shrinkage"], row["bias"], yerr=2 * row["bias_error"], fmt="o", ms=4, lw=1.2, **style)
-        axis.axhline(0, color="0.6", lw=0.8)
-        axis.set(xlabel="shrinkage of the variance", ylabel="bias [posterior sd], ± 2 errors", title="bias")
-        axis.set_xlim(min(-0.05, axis.get_xlim()[0]), 1.05)
-        axis.legend(frameon=False, fontsize=8)
+        return Page(self.assessment, self.pool).drawn(f"{self.verdict}: {self.attributes['engine']}")

@@ -54,6 +54,7 @@ def run(
         precision=precision,
         progress=progress,
     )
+    result.attrs |= {"model": model} | ({} if start is None else {"start_file": str(start)})
     status, posterior = result.attrs["status"], result["posterior"]
     if not posterior.sizes.get("chain", 0) * posterior.sizes.get("draw", 0):
         nothing = {"model": model, "data": data, "status": status, "written": []}

@@ -9,6 +9,7 @@ import xarray as xr
 from bayesastro.commands.reporting import as_text, attributes, findings, rows
 from bayesastro.diagnostics import diagnose
 from bayesastro.result import load, summary
+from bayesastro.starting import draws_fingerprint
 
 __all__ = ["run"]
 
@@ -28,6 +29,7 @@ def run(path: Path, *, json: bool = False, echo: Callable[[str], None] = print) 
     known = attributes(result)
     if "posterior" in result.children:
         table, diagnosis = summary(result), diagnose(result)
+        known["draws_fingerprint"] = draws_fingerprint(result)  # as `start_fingerprint` of those that started from it
         judged: dict[str, Any] = {"summary": rows(table), "findings": findings(diagnosis)}
         text = f"{table.to_string()}\n\n{diagnosis}"
     else:

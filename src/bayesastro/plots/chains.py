@@ -40,6 +40,8 @@ def trace(
 
     Raises
     ------
+    TypeError
+        If it is no result, such as the path of one.
     ValueError
         If a variable is missing or complex, or too many were asked for.
     """

@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bayesastro.plots.style import axis_label, colors, variable
+from bayesastro.plots.style import axis_label, colors, posterior_of, variable
 from bayesastro.units import plain
 
 __all__ = ["corner"]
@@ -39,11 +39,15 @@ def corner(
 
     Raises
     ------
+    TypeError
+        If it is no result, such as the path of one.
     ValueError
         If a variable is missing from a result, in other units in another, or not a real scalar with finite draws, or
         there is nothing to show.
     """
-    named = {"": results} if isinstance(results, xr.DataTree) else dict(results)
+    named = dict(results) if isinstance(results, Mapping) and not isinstance(results, xr.DataTree) else {"": results}
+    for key, result in named.items():
+        posterior_of(result, f"The result `{key}`" if key else "The result")
     var_names = [var_names] if isinstance(var_names, str) else var_names
     names = list(var_names) if var_names is not None else _shared_scalars(list(named.values()))
     if not names:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesastro.plots.style import COLORS
+from bayesastro.result import require_one
 
 __all__ = ["evidence"]
 
@@ -25,9 +26,18 @@ def evidence(results: Mapping[str, xr.DataTree], *, axis: Axes | None = None) ->
 
     Raises
     ------
+    TypeError
+        If these are no results by name.
     ValueError
-        If there is no result, or one has no evidence.
+        If there is no result, or one has no evidence or is of several data sets.
     """
+    if isinstance(results, xr.DataTree) or not isinstance(results, Mapping):
+        raise TypeError(
+            f"`evidence` needs results by the name of the model, but a `{type(results).__name__}` came. Give a mapping, "
+            '`{"model": result}`.'
+        )
+    for name, result in results.items():
+        require_one(result, f"The result `{name}`")
     without = [name for name, result in results.items() if "log_evidence" not in result.attrs]
     if without or not results:
         what = f"that of `{without[0]}` has none" if without else "none came"

@@ -48,6 +48,8 @@ def field(
 
     Raises
     ------
+    TypeError
+        If it is no result, such as the path of one.
     ValueError
         If there is no such variable, or it is no map.
     """

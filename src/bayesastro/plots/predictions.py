@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from bayesastro.plots.panels import Curve, Image
 from bayesastro.plots.style import axis_label, variable
+from bayesastro.result import require_one
 
 __all__ = ["predictive"]
 
@@ -69,14 +70,20 @@ def predictive(
 
     Raises
     ------
+    TypeError
+        If it is no result, such as the path of one.
     ValueError
         If there are no predictions or no such site, the shape of an array is not that of the data, nothing is left to
         show, or the number of axes is wrong.
     """
+    require_one(predicted, "`predicted`")
     group = next((g for g in ("posterior_predictive", "prior_predictive") if g in predicted.children), None)
     if group is None or "observed_data" not in predicted.children:
+        without = (
+            "" if group is None else " At other `arguments` there are no data: draw those predictions with `band`."
+        )
         raise ValueError(
-            "`predictive` needs predictions and data. Make them with `ba.predict(problem, result, seed=...)`."
+            f"`predictive` needs predictions and data. Make them with `ba.predict(problem, result, seed=...)`.{without}"
         )
     sites = list(map(str, predicted["observed_data"].data_vars)) if name is None else [name]
     given = {"x": x, "sigma": sigma, "mask": mask, "by": by, "xlabel": xlabel, "ylabel": ylabel}

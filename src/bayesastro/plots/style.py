@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 
 from bayesastro.labels import labels_of, listed
+from bayesastro.result import require_one
 
-__all__ = ["COLORS", "Scalar", "axis_label", "colors", "scalars", "variable"]
+__all__ = ["COLORS", "Scalar", "axis_label", "colors", "posterior_of", "scalars", "variable"]
 
 COLORS = ("#1b5e9b", "#d1602d", "#3a8f5c", "#7a4b9a", "#8a6d3b")
 """Line colours that stay apart for colour-blind readers and in print."""
@@ -55,13 +56,32 @@ def variable(result: xr.DataTree, name: str, group: str = "posterior") -> xr.Dat
 
     Raises
     ------
+    TypeError
+        If it is no result.
     ValueError
-        If there is none of this name.
+        If there is none of this name, or the result is of several data sets.
     """
+    require_one(result)
     if group not in result.children or name not in result[group]:
         have = ", ".join(map(str, result[group].data_vars)) if group in result.children else "no such group"
         raise ValueError(f"The result has no variable `{name}` in `{group}`; it has {have}.")
     return result[group].to_dataset()[name]
+
+
+def posterior_of(result: xr.DataTree, what: str = "The result") -> xr.Dataset:
+    """Draws of a result of one data set.
+
+    Raises
+    ------
+    TypeError
+        If it is no result.
+    ValueError
+        If it has no posterior, or is of several data sets.
+    """
+    require_one(result, what)
+    if "posterior" not in result.children:
+        raise ValueError(f"{what} has no group `posterior`; it has {', '.join(result.children) or 'none'}.")
+    return result["posterior"].to_dataset()
 
 
 class Scalar(NamedTuple):
@@ -80,11 +100,14 @@ def scalars(
 
     Raises
     ------
+    TypeError
+        If it is no result.
     ValueError
-        If a variable is missing or complex, there is nothing to show, or more than twenty were asked for.
+        If a variable is missing or complex, there is nothing to show, more than twenty were asked for, or the result is
+        of several data sets.
     """
+    posterior = posterior_of(result)
     asked = [var_names] if isinstance(var_names, str) else var_names
-    posterior = result["posterior"].to_dataset()
     names = list(posterior.data_vars) if asked is None else list(asked)
     found: list[Scalar] = []
     for name in map(str, names):

@@ -75,6 +75,7 @@ FOUNDATION = (
     "seeds",
     "units",
     "prior_units",
+    "extras",
 )
 """Modules below the engines: they import nothing above themselves."""
 

@@ -10,7 +10,6 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
-import bayesastro
 from bayesastro.inference import engines
 from bayesastro.inference.engine import Engine
 from bayesastro.models.catalogue import CATALOGUE, Entry
@@ -108,7 +107,8 @@ def method_named(name: str, options: Sequence[str]) -> Any:
     ImportError
         If torch is not installed.
     """
-    chosen = getattr(bayesastro, _of_name(name, {method.lower(): method for method in METHODS}, "method"))
+    method = _of_name(name, {method.lower(): method for method in METHODS}, "method")
+    chosen = getattr(importlib.import_module(f"bayesastro.inference.neural.{method.lower()}"), method)
     return chosen(**_settings(chosen.__name__, [f.name for f in fields(chosen)], options))
 
 

@@ -76,6 +76,7 @@ FOUNDATION = (
     "units",
     "prior_units",
     "extras",
+    "hints",
 )
 """Modules below the engines: they import nothing above themselves."""
 

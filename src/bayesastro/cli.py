@@ -249,8 +249,9 @@ def _keep_compiled(settings: dict[str, bool]) -> None:
 def main() -> None:
     """Run the command line; an expected error is one line on standard error and exit code 1."""
     debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]  # wherever it stands
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
+        sys.exit(cli.main(arguments, standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -1,6 +1,5 @@
 """What a problem can provide, what it lacks and why, and the checks on its data: every refusal names site and remedy."""
 
-import difflib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 
 from bayesastro.extras import missing
 from bayesastro.fisher import rule_of
+from bayesastro.hints import did_you_mean
 from bayesastro.precision import native, to_numpy, working_precision
 from bayesastro.program import Data
 from bayesastro.structure import Site, Structure
@@ -121,9 +121,7 @@ def check_units(structure: Structure, units: Mapping[str, str]) -> None:
 def _unknown(what: str, name: str, sites: Mapping[str, Site], known: Sequence[str], wanted: str) -> str:
     if name in sites:
         return f"{what}, which is a {sites[name].kind} site and not {wanted}. The program has {_listed(known)}."
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean `{near[0]}`?" if near else ""
-    return f"{what}, but the program has no such site; it has {_listed(known)}.{hint}"
+    return f"{what}, but the program has no such site; it has {_listed(known)}.{did_you_mean(name, known)}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -69,7 +69,7 @@ def test_in_json_and_by_a_ratio(run, tmp_path):
             "There is no method `npp`; there are `npe`, `nle`, `nre`. Did you mean `npe`",
         ),
         (["drawn:build", "--set", "epochs=3"], "`--set epochs=3`: give NAME=VALUE with a setting of `NPE`: "),
-        (["drawn:nothing"], "There is no `nothing` in `drawn`"),
+        (["drawn:nothing"], "There is no function `nothing` in `drawn`"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_one(run, arguments, message):

@@ -1,15 +1,14 @@
 """Models and engines by their names on the command line."""
 
-import difflib
 import importlib
 import json
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
+from bayesastro.commands.own import meant, mistakes_told, own_function, required
+from bayesastro.hints import did_you_mean
 from bayesastro.inference import engines
 from bayesastro.inference.engine import Engine
 from bayesastro.models.catalogue import CATALOGUE, Entry
@@ -21,8 +20,6 @@ __all__ = ["METHODS", "data_told", "engine_named", "method_named", "problem_name
 METHODS = ("NPE", "NLE", "NRE")
 """Neural methods that learn from a bank of one program."""
 
-VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-
 
 def problem_named(model: str) -> Problem:
     """The problem of a model of the catalogue with its example's data, or of the function at ``module:function``.
@@ -30,7 +27,8 @@ def problem_named(model: str) -> Problem:
     Raises
     ------
     ValueError
-        If there is no such module or function, the function needs arguments, or data are not those published.
+        If there is no such module or function, it has a mistake, the function needs arguments, or data are not those
+        published.
     TypeError
         If it returns no `Problem`.
     OSError
@@ -38,26 +36,21 @@ def problem_named(model: str) -> Problem:
     """
     if entry := _entry(model):
         return entry.problem()
-    module, _, function = model.partition(":") if ":" in model else (f"bayesastro.models.{model}", "", "build")
-    if ":" in model and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # a script's own folder, as `python -m` has it
-    try:
-        build = getattr(importlib.import_module(module), function, None)
-    except ModuleNotFoundError as error:
-        if not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module is there, and what it imports is not
-        build = None
-    if not callable(build):
-        raise ValueError(
-            f"There is no `{function}` in `{module}`. Name a model of the package, such as `cosmology.bao`, or "
-            "`module:function` of a function that returns a `Problem`."
+    names = [entry.name for entry in CATALOGUE]
+    if ":" not in model:
+        hint = meant(model, names) or (
+            " `bayesastro models` lists those of the package; one of your own is `module:function` of a function that "
+            "returns a `Problem`."
         )
-    if needed := [p.name for p in _parameters(build) if p.default is p.empty and p.kind not in VARIADIC]:
+        raise ValueError(f"There is no model `{model}`.{hint}")
+    build = own_function(model, names)
+    if needed := required(build):
         raise ValueError(
             f"`{model}` needs data: {', '.join(f'`{name}`' for name in needed)}. Write a function without arguments that "
             "reads them and returns the `Problem`, and name it as `module:function`."
         )
-    problem = build()
+    with mistakes_told():
+        problem = build()
     if not isinstance(problem, Problem):
         raise TypeError(f"`{model}` must return a `Problem`, but {problem!r} came.")
     return problem
@@ -115,9 +108,8 @@ def method_named(name: str, options: Sequence[str]) -> Any:
 def _of_name(name: str, known: Mapping[str, Any], what: str, more: str = "") -> Any:
     """What has the name, in any case."""
     if name.lower() not in known:
-        near = difflib.get_close_matches(name.lower(), known, n=1)
-        hint = f" Did you mean `{near[0]}`?" if near else ""
-        raise ValueError(f"There is no {what} `{name}`; there are {', '.join(f'`{n}`' for n in known)}.{hint}{more}")
+        listed, hint = ", ".join(f"`{n}`" for n in known), did_you_mean(name.lower(), known)
+        raise ValueError(f"There is no {what} `{name}`; there are {listed}.{hint}{more}")
     return known[name.lower()]
 
 
@@ -126,17 +118,12 @@ def _settings(owner: str, names: Sequence[str], options: Sequence[str]) -> dict[
     for option in options:
         key, is_given, value = option.partition("=")
         if not is_given or key not in names:
-            raise ValueError(f"`--set {option}`: give NAME=VALUE with a setting of `{owner}`: {', '.join(names)}.")
+            hint = did_you_mean(key, names) if is_given else ""
+            raise ValueError(
+                f"`--set {option}`: give NAME=VALUE with a setting of `{owner}`: {', '.join(names)}.{hint}"
+            )
         try:
             settings[key] = json.loads(value)
         except json.JSONDecodeError:
             settings[key] = value  # a word
     return settings
-
-
-def _parameters(function: Callable[..., Any]) -> list[Parameter]:
-    """Those of a function; none of what is written in C and has no signature."""
-    try:
-        return list(signature(function).parameters.values())
-    except ValueError:
-        return []

@@ -61,6 +61,8 @@ def test_help_tells_the_options_and_examples(calibrating):
         (["builtins:dict"], "must return a `Problem`, but {} came"),
         (["planted:problem", "--engine", "nutz"], "There is no engine `nutz`; there are .*Did you mean `nuts`"),
         (["planted:problem", "--set", "draws=3"], "`--set draws=3`: give NAME=VALUE with a setting of `NUTS`: num_"),
+        (["planted:problem", "--set", "num_draw=3"], "num_draws, .*Did you mean `num_draws`"),
+        (["planted:problem", "--set", "num_draws=0"], "`NUTS` needs `--set num_draws=...` to be a whole number of at"),
         (["planted:problem", "--num", "10"], "`calibrate` needs `num_simulations` of at least"),
     ],
 )

@@ -79,6 +79,15 @@ def test_mistakes_are_one_line_and_exit_code_one(run, arguments, message):
     assert message in err
 
 
+def test_a_folder_of_other_simulations_is_told_by_the_option(run, monkeypatch):
+    monkeypatch.setattr("bayesastro.inference.neural.npe.NPE.train", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("train", "drawn:build", *QUICK)
+    code, _, err = run("train", "drawn:build", *QUICK, "--seed", 2)
+    assert code == 1
+    assert err.endswith("Give another `--out`, or delete it.\n")
+
+
 def test_a_folder_without_an_engine_is_refused(run, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     code, _, err = run("fit", "drawn:build", "--engine", "empty")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bayesastro.commands.own import meant, mistakes_told, own_function, required
+from bayesastro.commands.wording import in_options
 from bayesastro.hints import did_you_mean
 from bayesastro.inference import engines
 from bayesastro.inference.engine import Engine
@@ -74,12 +75,12 @@ def engine_named(name: str, options: Sequence[str]) -> Engine:
     Raises
     ------
     ValueError
-        If there is no such engine or setting, or the folder holds no engine.
+        If there is no such engine or setting, it is out of range, or the folder holds no engine.
     """
     if not Path(name).is_dir():
         told = " A folder of trained networks is one too, see `bayesastro train`."
         chosen = _of_name(name, {engine.__name__.lower(): engine for engine in engines()}, "engine", told)
-        return chosen(**_settings(chosen.__name__, [f.name for f in fields(chosen)], options))
+        return _made(chosen, options)
     trained = load(name)
     if not isinstance(trained, Engine):
         raise ValueError(f"`{name}` holds a `{type(trained).__name__}`, which is no engine.")
@@ -87,7 +88,8 @@ def engine_named(name: str, options: Sequence[str]) -> Engine:
     changed = trained if inner is None else inner
     names = [f.name for f in fields(changed) if isinstance(getattr(changed, f.name), int | float | str)]
     settings = _settings(type(changed).__name__, names, options)
-    return replace(trained, **(settings if inner is None else {"engine": replace(inner, **settings)}))
+    with in_options(names):
+        return replace(trained, **(settings if inner is None else {"engine": replace(inner, **settings)}))
 
 
 def method_named(name: str, options: Sequence[str]) -> Any:
@@ -102,7 +104,15 @@ def method_named(name: str, options: Sequence[str]) -> Any:
     """
     method = _of_name(name, {method.lower(): method for method in METHODS}, "method")
     chosen = getattr(importlib.import_module(f"bayesastro.inference.neural.{method.lower()}"), method)
-    return chosen(**_settings(chosen.__name__, [f.name for f in fields(chosen)], options))
+    return _made(chosen, options)
+
+
+def _made(chosen: type[Any], options: Sequence[str]) -> Any:
+    """An engine or method with its settings."""
+    names = [f.name for f in fields(chosen)]
+    settings = _settings(chosen.__name__, names, options)
+    with in_options(names):
+        return chosen(**settings)
 
 
 def _of_name(name: str, known: Mapping[str, Any], what: str, more: str = "") -> Any:

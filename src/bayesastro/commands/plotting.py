@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesastro import plots
+from bayesastro.commands.wording import in_options
 from bayesastro.output import save_figure
 from bayesastro.result import load
 
@@ -28,7 +29,9 @@ def run(
     results = {path.stem if path.name != "result.nc" else path.resolve().parent.name: load(path) for path in paths}
     if len(results) < len(paths):
         raise ValueError("Two of the results have the same name. Rename one of the files, or its folder.")
-    save_figure(_drawn(results, kind, list(names)), out)
+    with in_options(var_names="--var"):
+        figure = _drawn(results, kind, list(names))
+    save_figure(figure, out)
     echo(f"Written: {out}")
 
 

@@ -30,6 +30,7 @@ from bayesastro.extras import missing
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
 from bayesastro.refusals import CAPABILITIES
+from bayesastro.settings import Settings
 
 __all__ = ["Block", "Draws", "Engine", "Progress", "Rows"]
 
@@ -84,7 +85,7 @@ class Draws:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine(ABC):
+class Engine(Settings, ABC):
     """An inference algorithm with its settings; abstract.
 
     Class attributes
@@ -159,7 +160,7 @@ class Engine(ABC):
         if reason := self.refusal(problem):
             raise ValueError(reason) if self._unmet(problem) else ImportError(reason)
 
-    def check_axes(self, problem: Problem, axes: Data) -> None:  # noqa: B027 - most engines take whatever is stacked
+    def check_axes(self, problem: Problem, axes: Data) -> None:  # most engines take whatever is stacked
         """Raise if data sets of a batch may not differ in what `axes` says is stacked (0, else None).
 
         Raises

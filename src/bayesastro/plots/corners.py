@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bayesastro.labels import check_variable, results_by_name
 from bayesastro.plots.style import axis_label, colors, variable
 from bayesastro.units import plain
 
@@ -35,20 +36,26 @@ def corner(
     labels : mapping of str to str, optional
         Axis labels by variable; LaTeX between dollar signs. By default the name, in LaTeX if it is a symbol.
     truths : mapping of str to float or quantity, optional
-        Values to mark.
+        Values to mark; those of variables that are not shown are left out.
 
     Raises
     ------
     ValueError
         If a variable is missing from a result, in other units in another, or not a real scalar with finite draws, or
-        there is nothing to show.
+        there is nothing to show, or `truths` names no variable of the results.
+    TypeError
+        If several results came without names.
     """
-    named = {"": results} if isinstance(results, xr.DataTree) else dict(results)
+    named = {"": results} if isinstance(results, xr.DataTree) else results_by_name(results, "corner")
     var_names = [var_names] if isinstance(var_names, str) else var_names
     names = list(var_names) if var_names is not None else _shared_scalars(list(named.values()))
     if not names:
         raise ValueError("There is no scalar variable to show. Name some in `var_names`.")
     units = {name: _unit(list(named.values()), name) for name in names}
+    for name in truths or ():
+        check_variable(
+            name, dict.fromkeys(n for r in named.values() for n in r["posterior"].data_vars), "`truths` names"
+        )
     marks = [plain((truths or {}).get(name), name, units) for name in names]
     columns = {key: np.column_stack([_draws(result, name) for name in names]) for key, result in named.items()}
     if (fewest := min(len(draws) for draws in columns.values())) <= len(names):

@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bayesastro.labels import results_by_name
 from bayesastro.plots.style import COLORS
 
 __all__ = ["evidence"]
@@ -27,7 +28,10 @@ def evidence(results: Mapping[str, xr.DataTree], *, axis: Axes | None = None) ->
     ------
     ValueError
         If there is no result, or one has no evidence.
+    TypeError
+        If they came without names.
     """
+    results = results_by_name(results, "evidence")
     without = [name for name, result in results.items() if "log_evidence" not in result.attrs]
     if without or not results:
         what = f"that of `{without[0]}` has none" if without else "none came"

@@ -40,6 +40,7 @@ MAY_IMPORT = {
         "bayesastro.program",
         "bayesastro.refusals",
         "bayesastro.seeds",
+        "bayesastro.settings",
     },
     "bayesastro.inference.neural": {
         "bayesastro.inference",
@@ -52,6 +53,7 @@ MAY_IMPORT = {
         "bayesastro.precision",
         "bayesastro.fingerprint",
         "bayesastro.progress",
+        "bayesastro.settings",
         "bayesastro._version",
     },
 }

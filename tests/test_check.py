@@ -1,5 +1,7 @@
 """`problem.check()`: each engine refuses each kind of program that it cannot serve, by site and with a remedy."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -132,6 +134,28 @@ def test_an_engine_refuses_what_it_cannot_serve_and_nothing_else(kind, table, en
 
 def test_every_engine_is_in_the_table():
     assert {engine.__name__ for engine in engines()} == ALL
+
+
+EXTRAS = {
+    "GeoVI": "`nifty8`, which is not installed. Run `pip install 'bayesastro[fields]'`, or use `NUTS`, `MCLMC`",
+} | dict.fromkeys(LEARNT, "`torch`, which is not installed. Run `pip install 'bayesastro[neural]'`.")
+
+
+def test_what_is_not_installed_is_named_with_what_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nifty8", None)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    problem = problem_of("simplex")
+    table = problem.check()
+    assert not table.loc["GeoVI", "reason"].startswith("`GeoVI` needs `nifty8`")  # which would not help
+    problem = ba.Problem(prior(dist.Normal(0.0, 1.0)), observed={"y": 0.0})
+    table = problem.check()
+    assert set(table.index[~table["ok"]]) == set(EXTRAS)
+    for name, told in EXTRAS.items():
+        assert table.loc[name, "reason"].startswith(f"`{name}` needs {told}")
+    with pytest.raises(ImportError, match=r"`GeoVI` needs `nifty8`.*bayesastro\[fields\]"):
+        ba.fit(problem, ba.GeoVI(), seed=1)
+    improper = problem_of("improper prior").check()
+    assert "`GeoVI`" not in improper.loc["SMC", "reason"]
 
 
 DISCRETE = {"finite discrete latent", "countable discrete latent"}

@@ -130,6 +130,15 @@ def test_models_of_other_data_are_refused(chains):
         ba.compare({"line": chains["line"], "other": other})
 
 
+def test_results_without_names_are_refused(chains):
+    line = chains["line"]
+    for given, kind in (([line, line], "list"), (line, "DataTree")):
+        with pytest.raises(TypeError, match=rf"^`compare` needs results by name, such as .*, but a `{kind}` came\.$"):
+            ba.compare(given)
+    with pytest.raises(TypeError, match=r"needs results of `fit`, but `other` is a `str`\. Fit it first"):
+        ba.compare({"line": line, "other": "line.nc"})
+
+
 def test_nothing_to_compare_by_is_refused(chains):
     with pytest.raises(ValueError, match="at least two results by name, but 1 came"):
         ba.compare({"line": chains["line"]})

@@ -6,7 +6,9 @@ import re
 import signal
 import termios
 import threading
+import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import child
 import jax
@@ -151,6 +153,27 @@ def test_wrong_types_are_refused(problem, engine, options, message):
 def test_deterministic_sites_are_computed_as_asked(wanted, kept):
     result = ba.fit(child.problem(), child.SMALL, seed=1, progress=False, deterministics=wanted)
     assert set(result["posterior"].data_vars) == {"a", "b", *kept}
+
+
+def prior(scale):
+    a = numpyro.sample("a", dist.Normal(0.0, scale))
+    numpyro.factor("weight", -(a**2))
+
+
+def test_draws_of_the_prior_are_told_at_the_line_of_the_fit():
+    engine = ba.NUTS(num_chains=1, num_warmup=10, num_draws=4)
+    problem = ba.Problem(prior, np.array(1.0), prior_factors=["weight"])
+    told = "^Nothing is observed: these are draws of the prior. Give the data by site name"
+    with pytest.warns(UserWarning, match=told) as caught:
+        ba.fit(problem, engine, seed=1, progress=False)
+    assert [Path(warning.filename).name for warning in caught] == ["test_drive.py"]
+    with pytest.warns(UserWarning, match=told) as caught:
+        ba.fit_many(problem, problem.batch(scale=np.ones(2)), engine, seed=1, progress=False)
+    assert [Path(warning.filename).name for warning in caught] == ["test_drive.py"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ba.fit(ba.Problem(prior, np.array(1.0)), engine, seed=1, progress=False)  # a likelihood without data
+        ba.fit(child.problem(), engine, seed=1, progress=False)
 
 
 def test_settings_may_be_numpy_scalars(small):

@@ -1,10 +1,13 @@
 """Packages that are not installed are named, with the command that installs them."""
 
 import importlib
+import inspect
+import pydoc
 import sys
 
 import pytest
 
+import bayesastro as ba
 from bayesastro.cli import main
 from bayesastro.extras import Extra
 
@@ -43,6 +46,38 @@ def test_the_sphere_needs_an_extra(monkeypatch):
         healpix_grid(2, max_degree=3)
 
 
+@pytest.fixture
+def without_torch(monkeypatch):
+    """As if the extra of neural networks were not installed."""
+    users = [name for name in sys.modules if name.startswith("bayesastro.inference.neural")]
+    hide(monkeypatch, "torch", *users)
+    monkeypatch.delattr(importlib.import_module("bayesastro.inference"), "neural", raising=False)
+    for name in NEURAL:
+        monkeypatch.delitem(vars(ba), name, raising=False)
+
+
+NEURAL = ("Amortised", "Classifier", "Corrected", "NLE", "NPE", "NRE", "Surrogate", "TMNRE", "information")
+
+
+def test_the_package_can_be_looked_through_without_an_extra(without_torch):
+    assert not any(hasattr(ba, name) for name in NEURAL)
+    found = dict(inspect.getmembers(ba))
+    assert not found.keys() & set(NEURAL)
+    assert found["NUTS"] is ba.NUTS
+    assert "class NUTS" in pydoc.plain(pydoc.render_doc(ba))
+    assert set(dir(ba)) == set(ba.__all__)
+
+
+@pytest.mark.parametrize("name", NEURAL)
+def test_a_name_that_needs_an_extra_says_what_to_install(without_torch, name):
+    told = r"Neural networks need `torch`, which is not installed: `pip install 'bayesastro\[neural\]'`\.$"
+    with pytest.raises(AttributeError, match=told) as caught:
+        getattr(ba, name)
+    assert isinstance(caught.value.__cause__, ImportError)
+    with pytest.raises(ImportError, match=told):
+        exec(f"from bayesastro import {name}")
+
+
 def test_the_command_line_says_so_in_one_line(monkeypatch, capsys, tmp_path):
     package = "tinygp"
     users = [
@@ -56,6 +91,14 @@ def test_the_command_line_says_so_in_one_line(monkeypatch, capsys, tmp_path):
     told = capsys.readouterr().err
     assert "pip install 'bayesastro[lightcurves]'" in told
     assert len(told.splitlines()) == 1
+
+
+def test_training_on_the_command_line_says_so_in_one_line(without_torch, command):
+    assert command("--no-cache", "train", "cosmology.bao") == (
+        1,
+        "",
+        "bayesastro: Neural networks need `torch`, which is not installed: `pip install 'bayesastro[neural]'`.\n",
+    )
 
 
 def test_other_errors_pass_through():

@@ -115,6 +115,22 @@ def test_truths_are_marked_where_they_are():
     assert not marks(panels(ba.plot.corner(result(), ["a", "b"]))[0, 0])
 
 
+def test_a_truth_of_no_variable_is_told_and_one_that_is_not_shown_left_out():
+    assert panels(ba.plot.corner(result(), ["a"], truths={"a": 1.0, "b": 2.0})).size == 1
+    with pytest.raises(
+        ValueError, match=r"^`truths` names `aa`, but the posterior has `a`, `b`, `v`\. Did you mean `a`\?$"
+    ):
+        ba.plot.corner(result(), ["a"], truths={"aa": 1.0})
+
+
+def test_results_in_a_list_are_refused():
+    for draw in (ba.plot.corner, ba.plot.evidence):
+        with pytest.raises(
+            TypeError, match=rf"^`{draw.__name__}` needs results by name, such as .*, but a `list` came"
+        ):
+            draw([result(), result()])
+
+
 def test_corner_has_units_and_takes_truths_in_others():
     def in_unit(unit):
         found = result()

@@ -215,7 +215,7 @@ def test_arguments(what):
 
 def test_unknown_keyword():
     refused(TypeError, "do not fit the program `line.*unexpected keyword argument 'sgma'", line_problem, sgma=1.0)
-    refused(TypeError, "do not fit the program `line.*'sgma'", line_problem().replace, sgma=1.0)
+    refused(TypeError, "has no argument `sgma`. Did you mean `sigma`", line_problem().replace, sgma=1.0)
 
 
 @pytest.mark.parametrize("settings", ["name", ("a", "b"), frozenset({1}), (1, 2), {"depth": 3}, None])

@@ -140,7 +140,12 @@ def test_summary_and_diagnosis_take_every_dtype(result):
     table = ba.summary(result)
     assert {"level", "is_bright", "fixed", "color[0, 1]", "disk.radius[1, 1]"} <= set(table.index)
     assert not any("visibility" in row or "nothing" in row for row in table.index)
-    assert set(ba.summary(result, ["level"]).index) == {"level"}
+    assert set(ba.summary(result, ["level"]).index) == set(ba.summary(result, "level").index) == {"level"}
+    assert set(ba.summary(result, ["~level"]).index) == set(table.index) - {"level"}
+    with pytest.raises(
+        ValueError, match=r"^`var_names` has `levle`, but the posterior has .*\. Did you mean `level`\?$"
+    ):
+        ba.summary(result, ["levle"])
     assert not {"fixed", "visibility"} & {finding.where for finding in ba.diagnose(result)}
 
 

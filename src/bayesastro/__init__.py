@@ -7,6 +7,7 @@ an *engine* (:class:`NUTS`, …) is an inference algorithm with its settings; :f
 The public names are loaded when first used, so that ``import bayesastro`` stays quick.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -141,12 +142,17 @@ import_hook.install()
 
 
 def __getattr__(name: str) -> Any:
-    if name == "plot":
-        value = import_module("bayesastro.plots")
-    elif name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
-    else:
-        raise AttributeError(f"module `bayesastro` has no attribute `{name}`")
+    try:
+        if name == "plot":
+            value = import_module("bayesastro.plots")
+        elif name in _HOMES:
+            value = getattr(import_module(_HOMES[name]), name)
+        else:
+            raise AttributeError(f"module `bayesastro` has no attribute `{name}`")
+    except ImportError as error:
+        if sys._getframe(1).f_code.co_name == "_handle_fromlist":
+            raise  # `from bayesastro import NPE`: of an AttributeError Python would tell only that it cannot import the name
+        raise AttributeError(str(error)) from error  # what `hasattr`, `inspect` and `help` expect
     globals()[name] = value  # the next look-up is an ordinary one, and no submodule of the same name can shadow it
     return value
 

@@ -24,6 +24,9 @@ def cli(context: click.Context, debug: bool, no_cache: bool) -> None:
     context.obj = {"cache": not no_cache}
 
 
+UNFINISHED = {"time limit reached": 124, "interrupted": 130}
+"""Exit codes of a fit that is to be gone on with: those of `timeout`, and of a shell after Ctrl-C."""
+
 KINDS = ("corner", "trace", "rank", "predictive", "evidence", "field", "calibration")
 
 READABLE = click.Path(exists=True, path_type=Path)
@@ -102,7 +105,7 @@ def fit(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices
 
     MODEL is a name of `bayesastro models` (cosmology.bao), which is fitted to published data as an example, or
     module:function of a function that returns a Problem. Writes the result (netCDF) and its pictures. Ctrl-C and the time limit write what there is; the same command goes on
-    from there. The exit code is 130 after Ctrl-C.
+    from there. The exit code is 130 after Ctrl-C, and 124 after the time limit.
 
     \b
     Examples:
@@ -116,8 +119,8 @@ def fit(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices
     status = run(model, out, progress=not quiet, echo=click.echo, **choices).attrs["status"]
     if status != "complete":
         click.echo(f"{status}; to go on: {shlex.join(['bayesastro', *sys.argv[1:]])}", err=True)
-    if status == "interrupted":
-        raise click.exceptions.Exit(130)
+    if status in UNFINISHED:
+        raise click.exceptions.Exit(UNFINISHED[status])
 
 
 @cli.command()
@@ -257,8 +260,9 @@ def _keep_compiled(settings: dict[str, bool]) -> None:
 def main() -> None:
     """Run the command line; an expected error is one line on standard error and exit code 1."""
     debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]  # wherever it stands
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
+        sys.exit(cli.main(arguments, standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

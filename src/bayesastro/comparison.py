@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 from scipy.special import logsumexp
 
+from bayesastro.labels import results_by_name
 from bayesastro.monte_carlo import relative_efficiency
 from bayesastro.result import require_one
 
@@ -40,6 +41,8 @@ def compare(results: Mapping[str, xr.DataTree]) -> pd.DataFrame:
     ValueError
         If there are fewer than two results, one is of several data sets, their observed data differ, or they have
         nothing to be compared by.
+    TypeError
+        If they came without names.
 
     References
     ----------
@@ -47,6 +50,7 @@ def compare(results: Mapping[str, xr.DataTree]) -> pd.DataFrame:
     Vehtari, Gelman & Gabry 2017, Stat. Comput. 27, 1413 (arXiv:1507.04544);
     Yao, Vehtari, Simpson & Gelman 2018, Bayesian Analysis 13, 917 (arXiv:1704.02030), stacking.
     """
+    results = results_by_name(results, "compare")
     if len(results) < 2:
         raise ValueError(f"`compare` needs at least two results by name, but {len(results)} came.")
     for name, result in results.items():

@@ -7,6 +7,7 @@ import platform
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ from bayesastro.result import build_result
 from bayesastro.seeds import checked_seed
 from bayesastro.starting import origin, start_points
 
-__all__ = ["check_kinds", "fit", "interruptions", "next_block", "run_identity"]
+__all__ = ["check_kinds", "fit", "interruptions", "next_block", "run_identity", "warn_of_prior"]
 
 BLOCK_SECONDS = 0.5
 """How long a block should take: short enough for Ctrl-C and the bar, long enough that its overhead does not show."""
@@ -56,6 +57,8 @@ def fit(
     deterministics: bool | str | Sequence[str] = True,
 ) -> xr.DataTree:
     """Run an engine on a problem.
+
+    Where nothing is observed the draws are the prior's, and a warning says so.
 
     Ctrl-C and the time limit end the run after the present block and return what there is, with ``status`` saying
     so; a second Ctrl-C raises `KeyboardInterrupt` at once.
@@ -93,6 +96,8 @@ def fit(
     ValueError
         If the engine cannot run the problem, the density is not finite anywhere the engine starts, a setting is
         out of range, or the checkpoint is damaged or another run's.
+    ImportError
+        If the engine needs a package that is not installed.
     OSError
         If the checkpoint folder cannot be written to.
     """
@@ -103,6 +108,7 @@ def fit(
     seed = checked_seed(seed)
     kept = _deterministics(problem, deterministics)
     engine.validate(problem)
+    warn_of_prior(problem)
     reporter = Reporter(type(engine).__name__, shown=progress)
     with working_precision(precision), compile_clock() as clock:
         began = time.monotonic()
@@ -140,6 +146,17 @@ def check_kinds(function: str, problem: Problem, engine: Engine) -> None:
         )
     if not isinstance(engine, Engine):
         raise TypeError(f"`{function}` needs an engine such as `NUTS()`, but {engine!r} came.")
+
+
+def warn_of_prior(problem: Problem, *, stacklevel: int = 3) -> None:
+    """Warn, at the line that called the caller, if the problem has no likelihood."""
+    factors = {site.name for site in problem.views().structure.of_kind("factor")}
+    if not problem.observed and factors <= set(problem.prior_factors):
+        warnings.warn(
+            "Nothing is observed: these are draws of the prior. Give the data by site name, `Problem(..., observed={...})`.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )
 
 
 def _deterministics(problem: Problem, wanted: bool | str | Sequence[str]) -> tuple[str, ...]:

@@ -1,8 +1,19 @@
 """Optional dependencies: what to install when one is missing."""
 
+from importlib.util import find_spec
 from types import TracebackType
 
-__all__ = ["Extra"]
+__all__ = ["Extra", "missing"]
+
+_EXTRAS = {"nifty8": "fields", "torch": "neural"}
+"""The extra that brings a package."""
+
+
+def missing(package: str) -> str:
+    """What to install for a package of an extra, to follow the name of what needs it; empty if it is there, or none is named."""
+    if not package or find_spec(package) is not None:
+        return ""
+    return f"needs `{package}`, which is not installed. Run `pip install 'bayesastro[{_EXTRAS[package]}]'`"
 
 
 class Extra:

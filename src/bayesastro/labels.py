@@ -1,10 +1,14 @@
-"""Names for the scalars of named arrays, and lists of names for messages."""
+"""Names: of the scalars of named arrays, of variables and results, and lists of them for messages."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
-__all__ = ["labels_of", "listed"]
+from bayesastro.hints import did_you_mean
+
+__all__ = ["check_variable", "labels_of", "listed", "results_by_name"]
 
 MOST_LISTED = 8
 
@@ -22,3 +26,32 @@ def listed(names: Sequence[str]) -> str:
     """The first few names, and how many more there are."""
     more = len(names) - MOST_LISTED
     return ", ".join(names[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def check_variable(name: str, known: Iterable[Any], what: str) -> None:
+    """Raise unless a posterior has the variable; `what` begins the sentence, such as "`truths` names".
+
+    Raises
+    ------
+    ValueError
+    """
+    names = [str(other) for other in known]
+    if name not in names:
+        have = listed([f"`{other}`" for other in names]) or "no variables"
+        raise ValueError(f"{what} `{name}`, but the posterior has {have}.{did_you_mean(name, names)}")
+
+
+def results_by_name(results: Any, function: str) -> dict[str, xr.DataTree]:
+    """The results that a function was given by their names.
+
+    Raises
+    ------
+    TypeError
+        If they came in another way, such as in a list.
+    """
+    if not isinstance(results, Mapping) or isinstance(results, xr.DataTree):
+        raise TypeError(
+            f'`{function}` needs results by name, such as `{{"one": result, "two": other}}`, but a '
+            f"`{type(results).__name__}` came."
+        )
+    return dict(results)

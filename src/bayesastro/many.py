@@ -15,7 +15,7 @@ from bayesastro.batch import Batch
 from bayesastro.checkpoint import Checkpoint
 from bayesastro.cluster import spread
 from bayesastro.compilation import compile_clock
-from bayesastro.drive import check_kinds, interruptions, next_block, run_identity
+from bayesastro.drive import check_kinds, interruptions, next_block, run_identity, warn_of_prior
 from bayesastro.fingerprint import data_fingerprint
 from bayesastro.inference.alone import run_alone
 from bayesastro.inference.engine import Draws, Engine, Progress, Rows
@@ -124,6 +124,7 @@ def _check(
     if chunk != "auto" and not (isinstance(chunk, int | np.integer) and chunk >= 1):
         raise ValueError(f'`chunk` must be "auto" or a whole number of at least 1, but {chunk!r} came.')
     engine.validate(batch.problem)
+    warn_of_prior(batch.problem, stacklevel=4)
     engine.check_axes(batch.problem, batch.axes)
     if engine.is_batched and start is not None:
         raise ValueError(f"`{type(engine).__name__}` draws independently and takes no `start`. Leave it out.")

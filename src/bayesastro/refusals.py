@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from bayesastro.extras import missing
 from bayesastro.fisher import rule_of
 from bayesastro.names import quoted
 from bayesastro.precision import native, to_numpy, working_precision
@@ -261,7 +262,8 @@ def learnt_refusal(method: str, lacks: Mapping[str, Lack], parameters: Sequence[
         require_coordinates(parameters, method)
     except ValueError as error:
         return str(error)
-    return ""
+    lack = missing("torch")
+    return f"`{method}` {lack}." if lack else ""
 
 
 def checked_theta(

@@ -16,6 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesastro.inference.engine import ChartName, Draws
+from bayesastro.labels import check_variable
 from bayesastro.precision import Precision, to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
@@ -180,7 +181,7 @@ def real_variables(result: xr.DataTree) -> xr.Dataset:
 
 
 def summary(
-    result: xr.DataTree, var_names: Sequence[str] | None = None, *, ci_prob: float = 0.68, digits: int = 3
+    result: xr.DataTree, var_names: str | Sequence[str] | None = None, *, ci_prob: float = 0.68, digits: int = 3
 ) -> pd.DataFrame:
     """Mean, sd, central interval, effective sample sizes, R̂ and Monte Carlo errors of each parameter; units where known.
 
@@ -189,8 +190,8 @@ def summary(
     Parameters
     ----------
     result : xarray.DataTree
-    var_names : sequence of str, optional
-        By default all variables of the posterior. Complex ones have no summary.
+    var_names : str or sequence of str, optional
+        By default all variables of the posterior; those after a ``~`` are left out. Complex ones have no summary.
     ci_prob : float
         Probability of the equal-tailed interval.
     digits : int
@@ -199,13 +200,16 @@ def summary(
     Raises
     ------
     ValueError
-        If the result has no draws.
+        If the result has no draws, or `var_names` has what it does not.
     """
     if result["posterior"].sizes.get("draw", 0) == 0:
         raise ValueError(
             "The result has no draws: the run stopped in its warm-up. Go on from its checkpoint, or run it for longer."
         )
-    variables = xr.DataTree.from_dict({"posterior": real_variables(result)})
+    real = real_variables(result)
+    for name in [var_names] if isinstance(var_names, str) else var_names or ():
+        check_variable(name.removeprefix("~"), real.data_vars, "`var_names` has")
+    variables = xr.DataTree.from_dict({"posterior": real})
     with np.errstate(all="ignore"):  # a variable that does not vary has no R̂
         settings: dict[str, Any] = {"ci_prob": ci_prob, "ci_kind": "eti", "round_to": "none"}
         table: Any = arviz_stats.summary(variables, var_names=var_names, **settings).apply(pd.to_numeric)

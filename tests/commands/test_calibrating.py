@@ -54,13 +54,15 @@ def test_help_tells_the_options_and_examples(calibrating):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["cosmology.baoo"], "There is no `build` in `bayesastro.models.cosmology.baoo`. Name a model of the package"),
-        (["planted:nothing"], "There is no `nothing` in `planted`"),
-        (["planted:posterior_sd"], "There is no `posterior_sd`"),
+        (["cosmology.baoo"], "There is no model `cosmology.baoo`. Did you mean `cosmology.bao`"),
+        (["planted:nothing"], "There is no function `nothing` in `planted`"),
+        (["planted:posterior_sd"], "There is no function `posterior_sd`"),
         (["planted:draws_total"], "There is no"),
         (["builtins:dict"], "must return a `Problem`, but {} came"),
         (["planted:problem", "--engine", "nutz"], "There is no engine `nutz`; there are .*Did you mean `nuts`"),
         (["planted:problem", "--set", "draws=3"], "`--set draws=3`: give NAME=VALUE with a setting of `NUTS`: num_"),
+        (["planted:problem", "--set", "num_draw=3"], "num_draws, .*Did you mean `num_draws`"),
+        (["planted:problem", "--set", "num_draws=0"], "`NUTS` needs `--set num_draws=...` to be a whole number of at"),
         (["planted:problem", "--num", "10"], "`calibrate` needs `num_simulations` of at least"),
     ],
 )

@@ -69,7 +69,7 @@ def test_in_json_and_by_a_ratio(run, tmp_path):
             "There is no method `npp`; there are `npe`, `nle`, `nre`. Did you mean `npe`",
         ),
         (["drawn:build", "--set", "epochs=3"], "`--set epochs=3`: give NAME=VALUE with a setting of `NPE`: "),
-        (["drawn:nothing"], "There is no `nothing` in `drawn`"),
+        (["drawn:nothing"], "There is no function `nothing` in `drawn`"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_one(run, arguments, message):
@@ -77,6 +77,15 @@ def test_mistakes_are_one_line_and_exit_code_one(run, arguments, message):
     assert (code, out) == (1, "")
     assert err.count("\n") == 1
     assert message in err
+
+
+def test_a_folder_of_other_simulations_is_told_by_the_option(run, monkeypatch):
+    monkeypatch.setattr("bayesastro.inference.neural.npe.NPE.train", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("train", "drawn:build", *QUICK)
+    code, _, err = run("train", "drawn:build", *QUICK, "--seed", 2)
+    assert code == 1
+    assert err.endswith("Give another `--out`, or delete it.\n")
 
 
 def test_a_folder_without_an_engine_is_refused(run, tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ def stored(problem: Problem, parameters: Mapping[str, Any], observed: Mapping[st
     if not sites:
         raise ValueError("`from_arrays` needs data, but the problem observes nothing. Give it `observed=`.")
     if path is not None and path.exists():
-        raise ValueError(f"`{path}` exists. Give another path, or delete it.")
+        raise ValueError(f"`{path}` exists. Give another `path`, or delete it.")
     given = _checked("parameters", parameters, problem.parameters) | _checked("observed", observed, sites)
     lengths = {name: array.shape[0] for name, array in given.items()}
     num = next(iter(lengths.values()))

@@ -110,9 +110,9 @@ def open_group(path: Path) -> zarr.Group:
     try:
         group = zarr.open_group(path, mode="r")
     except (OSError, ValueError, KeyError, TypeError) as error:  # zarr's, for what is no group
-        raise ValueError(f"`{path}` exists and is no simulation bank. Give another path.") from error
+        raise ValueError(f"`{path}` exists and is no simulation bank. Give another `path`.") from error
     if not str(group.attrs.get("format", "")).startswith("bayesastro bank"):
-        raise ValueError(f"`{path}` exists and is no simulation bank. Give another path.")
+        raise ValueError(f"`{path}` exists and is no simulation bank. Give another `path`.")
     return group
 
 
@@ -128,7 +128,7 @@ def header_of(group: zarr.Group, path: Path | None) -> Header:
     if attributes.pop("format") != FORMAT:
         raise ValueError(
             f"The bank `{path}` has the format `{group.attrs['format']}`, but this version reads `{FORMAT}`. Simulate "
-            "again to another path."
+            "again to another `path`."
         )
     try:
         header = Header(**{name: value for name, value in attributes.items() if name != "versions"})
@@ -146,7 +146,7 @@ def header_of(group: zarr.Group, path: Path | None) -> Header:
     return header
 
 
-_REMEDY = "Delete it, or give another path."
+_REMEDY = "Delete it, or give another `path`."
 
 
 class Writer:
@@ -287,7 +287,7 @@ def reopen(path: Path, identity: Mapping[str, Any], *, num: int, block: int | No
     if not what and block not in (None, header.block):
         what = [f"another `chunk` ({header.block} there, {block} here)"]
     if what:
-        raise ValueError(f"The bank `{path}` is of {' and '.join(what)}. Give another path, or delete it.")
+        raise ValueError(f"The bank `{path}` is of {' and '.join(what)}. Give another `path`, or delete it.")
     writer = Writer(group, header, path)
     try:
         # Another process may have written between the reading and the locking.

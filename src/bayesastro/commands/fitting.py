@@ -8,6 +8,7 @@ import xarray as xr
 from bayesastro import plots
 from bayesastro.commands.naming import engine_named, problem_named
 from bayesastro.commands.reporting import as_text, findings, rows
+from bayesastro.commands.wording import in_options
 from bayesastro.commands.writing import Folder, begun
 from bayesastro.diagnostics import diagnose
 from bayesastro.drive import fit
@@ -44,16 +45,17 @@ def run(
     """
     chosen, problem = engine_named(engine, options), problem_named(model)  # which may read data
     folder, data = begun(out, model, json=json, echo=echo)
-    result = fit(
-        problem,
-        chosen,
-        seed=seed,
-        start=None if start is None else load(start),
-        checkpoint=out / "checkpoint",
-        time_limit=time_limit,
-        precision=precision,
-        progress=progress,
-    )
+    with in_options(chosen.settings(), checkpoint="--out", start="--start", seed="--seed", precision="--precision"):
+        result = fit(
+            problem,
+            chosen,
+            seed=seed,
+            start=None if start is None else load(start),
+            checkpoint=out / "checkpoint",
+            time_limit=time_limit,
+            precision=precision,
+            progress=progress,
+        )
     result.attrs |= {"model": model} | ({} if start is None else {"start_file": str(start)})
     status, posterior = result.attrs["status"], result["posterior"]
     if not posterior.sizes.get("chain", 0) * posterior.sizes.get("draw", 0):

@@ -1,16 +1,15 @@
 """Models and engines by their names on the command line."""
 
-import difflib
 import importlib
 import json
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
-import bayesastro
+from bayesastro.commands.own import meant, mistakes_told, own_function, required
+from bayesastro.commands.wording import in_options
+from bayesastro.hints import did_you_mean
 from bayesastro.inference import engines
 from bayesastro.inference.engine import Engine
 from bayesastro.models.catalogue import CATALOGUE, Entry
@@ -22,8 +21,6 @@ __all__ = ["METHODS", "data_told", "engine_named", "method_named", "problem_name
 METHODS = ("NPE", "NLE", "NRE")
 """Neural methods that learn from a bank of one program."""
 
-VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-
 
 def problem_named(model: str) -> Problem:
     """The problem of a model of the catalogue with its example's data, or of the function at ``module:function``.
@@ -31,7 +28,8 @@ def problem_named(model: str) -> Problem:
     Raises
     ------
     ValueError
-        If there is no such module or function, the function needs arguments, or data are not those published.
+        If there is no such module or function, it has a mistake, the function needs arguments, or data are not those
+        published.
     TypeError
         If it returns no `Problem`.
     OSError
@@ -39,26 +37,21 @@ def problem_named(model: str) -> Problem:
     """
     if entry := _entry(model):
         return entry.problem()
-    module, _, function = model.partition(":") if ":" in model else (f"bayesastro.models.{model}", "", "build")
-    if ":" in model and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # a script's own folder, as `python -m` has it
-    try:
-        build = getattr(importlib.import_module(module), function, None)
-    except ModuleNotFoundError as error:
-        if not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module is there, and what it imports is not
-        build = None
-    if not callable(build):
-        raise ValueError(
-            f"There is no `{function}` in `{module}`. Name a model of the package, such as `cosmology.bao`, or "
-            "`module:function` of a function that returns a `Problem`."
+    names = [entry.name for entry in CATALOGUE]
+    if ":" not in model:
+        hint = meant(model, names) or (
+            " `bayesastro models` lists those of the package; one of your own is `module:function` of a function that "
+            "returns a `Problem`."
         )
-    if needed := [p.name for p in _parameters(build) if p.default is p.empty and p.kind not in VARIADIC]:
+        raise ValueError(f"There is no model `{model}`.{hint}")
+    build = own_function(model, names)
+    if needed := required(build):
         raise ValueError(
             f"`{model}` needs data: {', '.join(f'`{name}`' for name in needed)}. Write a function without arguments that "
             "reads them and returns the `Problem`, and name it as `module:function`."
         )
-    problem = build()
+    with mistakes_told():
+        problem = build()
     if not isinstance(problem, Problem):
         raise TypeError(f"`{model}` must return a `Problem`, but {problem!r} came.")
     return problem
@@ -82,12 +75,12 @@ def engine_named(name: str, options: Sequence[str]) -> Engine:
     Raises
     ------
     ValueError
-        If there is no such engine or setting, or the folder holds no engine.
+        If there is no such engine or setting, it is out of range, or the folder holds no engine.
     """
     if not Path(name).is_dir():
         told = " A folder of trained networks is one too, see `bayesastro train`."
         chosen = _of_name(name, {engine.__name__.lower(): engine for engine in engines()}, "engine", told)
-        return chosen(**_settings(chosen.__name__, [f.name for f in fields(chosen)], options))
+        return _made(chosen, options)
     trained = load(name)
     if not isinstance(trained, Engine):
         raise ValueError(f"`{name}` holds a `{type(trained).__name__}`, which is no engine.")
@@ -95,7 +88,8 @@ def engine_named(name: str, options: Sequence[str]) -> Engine:
     changed = trained if inner is None else inner
     names = [f.name for f in fields(changed) if isinstance(getattr(changed, f.name), int | float | str)]
     settings = _settings(type(changed).__name__, names, options)
-    return replace(trained, **(settings if inner is None else {"engine": replace(inner, **settings)}))
+    with in_options(names):
+        return replace(trained, **(settings if inner is None else {"engine": replace(inner, **settings)}))
 
 
 def method_named(name: str, options: Sequence[str]) -> Any:
@@ -108,16 +102,24 @@ def method_named(name: str, options: Sequence[str]) -> Any:
     ImportError
         If torch is not installed.
     """
-    chosen = getattr(bayesastro, _of_name(name, {method.lower(): method for method in METHODS}, "method"))
-    return chosen(**_settings(chosen.__name__, [f.name for f in fields(chosen)], options))
+    method = _of_name(name, {method.lower(): method for method in METHODS}, "method")
+    chosen = getattr(importlib.import_module(f"bayesastro.inference.neural.{method.lower()}"), method)
+    return _made(chosen, options)
+
+
+def _made(chosen: type[Any], options: Sequence[str]) -> Any:
+    """An engine or method with its settings."""
+    names = [f.name for f in fields(chosen)]
+    settings = _settings(chosen.__name__, names, options)
+    with in_options(names):
+        return chosen(**settings)
 
 
 def _of_name(name: str, known: Mapping[str, Any], what: str, more: str = "") -> Any:
     """What has the name, in any case."""
     if name.lower() not in known:
-        near = difflib.get_close_matches(name.lower(), known, n=1)
-        hint = f" Did you mean `{near[0]}`?" if near else ""
-        raise ValueError(f"There is no {what} `{name}`; there are {', '.join(f'`{n}`' for n in known)}.{hint}{more}")
+        listed, hint = ", ".join(f"`{n}`" for n in known), did_you_mean(name.lower(), known)
+        raise ValueError(f"There is no {what} `{name}`; there are {listed}.{hint}{more}")
     return known[name.lower()]
 
 
@@ -126,17 +128,12 @@ def _settings(owner: str, names: Sequence[str], options: Sequence[str]) -> dict[
     for option in options:
         key, is_given, value = option.partition("=")
         if not is_given or key not in names:
-            raise ValueError(f"`--set {option}`: give NAME=VALUE with a setting of `{owner}`: {', '.join(names)}.")
+            hint = did_you_mean(key, names) if is_given else ""
+            raise ValueError(
+                f"`--set {option}`: give NAME=VALUE with a setting of `{owner}`: {', '.join(names)}.{hint}"
+            )
         try:
             settings[key] = json.loads(value)
         except json.JSONDecodeError:
             settings[key] = value  # a word
     return settings
-
-
-def _parameters(function: Callable[..., Any]) -> list[Parameter]:
-    """Those of a function; none of what is written in C and has no signature."""
-    try:
-        return list(signature(function).parameters.values())
-    except ValueError:
-        return []

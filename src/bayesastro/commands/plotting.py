@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from bayesastro import plots
 from bayesastro.calibration.page import is_calibration, page_of
 from bayesastro.commands.naming import problem_named
+from bayesastro.commands.wording import in_options
 from bayesastro.fingerprint import data_fingerprint
 from bayesastro.output import save_figure
 from bayesastro.predictive import predict
@@ -56,12 +57,13 @@ def run(
         raise ValueError("Two of the results have the same name. Rename one of the files, or its folder.")
     if (model or x) and kind != "predictive":
         raise ValueError("`--model` and `--x` are for predictions. Add `--kind predictive`.")
-    if kind == "predictive":
-        figure = _predictive(_only(results, kind), list(names), model, x)
-    elif any(isinstance(result, xr.DataTree) and is_calibration(result) for result in results.values()):
-        figure = _page(results, kind, names)
-    else:
-        figure = _drawn(results, kind or "corner", list(names))
+    with in_options(var_names="--var"):
+        if kind == "predictive":
+            figure = _predictive(_only(results, kind), list(names), model, x)
+        elif any(isinstance(result, xr.DataTree) and is_calibration(result) for result in results.values()):
+            figure = _page(results, kind, names)
+        else:
+            figure = _drawn(results, kind or "corner", list(names))
     save_figure(figure, out)
     echo(f"Written: {out}")
 

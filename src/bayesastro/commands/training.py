@@ -1,10 +1,12 @@
 """What ``bayesastro train`` does: simulations of a model, and networks that learn its posteriors from them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from bayesastro.banks.simulation import simulate
 from bayesastro.commands.naming import method_named, problem_named
+from bayesastro.commands.wording import in_options
 from bayesastro.commands.writing import Folder
 
 __all__ = ["run"]
@@ -35,8 +37,9 @@ def run(
     """
     chosen, problem = method_named(method, options), problem_named(model)  # which may read data
     folder = Folder(out)
-    bank = simulate(problem, num, seed=seed, path=out / "bank", progress=progress)
-    trained = chosen.train(problem, bank, seed=seed, progress=progress)
+    with in_options((f.name for f in fields(chosen)), path="--out", num="--num", seed="--seed"):
+        bank = simulate(problem, num, seed=seed, path=out / "bank", progress=progress)
+        trained = chosen.train(problem, bank, seed=seed, progress=progress)
     trained.save(out / "network")
     folder.names += ["bank", "network"]
     histories = [

@@ -26,9 +26,11 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import jax
 import numpy as np
 
+from bayesastro.extras import missing
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
 from bayesastro.refusals import CAPABILITIES
+from bayesastro.settings import Settings
 
 __all__ = ["Block", "Draws", "Engine", "Progress", "Rows"]
 
@@ -83,7 +85,7 @@ class Draws:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine(ABC):
+class Engine(Settings, ABC):
     """An inference algorithm with its settings; abstract.
 
     Class attributes
@@ -99,6 +101,8 @@ class Engine(ABC):
         The coordinates that the engine walks in.
     max_size : int
         Parameters beyond which the engine is of no use, whatever its settings.
+    package : str
+        What it needs of an extra, if anything; named in :mod:`bayesastro.extras`.
     is_traced : bool
         Whether JAX can trace `init` and `advance`.
     is_batched : bool
@@ -110,6 +114,7 @@ class Engine(ABC):
     references: ClassVar[tuple[str, ...]]
     chart: ClassVar[ChartName] = "unconstrained"
     max_size: ClassVar[int] = 10**9
+    package: ClassVar[str] = ""
     is_traced: ClassVar[bool] = True
     is_batched: ClassVar[bool] = False
 
@@ -123,10 +128,10 @@ class Engine(ABC):
         """Why this engine cannot run the problem, with the remedy; empty if it can."""
         from bayesastro.inference import engines  # the package's own list, known only once all engines are loaded
 
-        reason = cls._unmet(problem)
+        reason = cls._unmet(problem) or missing(cls.package)
         if not reason:
             return ""
-        others = [f"`{engine.__name__}`" for engine in engines() if not engine._unmet(problem)]
+        others = [f"`{e.__name__}`" for e in engines() if not e._unmet(problem) and not missing(e.package)]
         return f"`{cls.__name__}` {reason}{f', or use {_either(others)}' if others else ''}."
 
     @classmethod
@@ -149,11 +154,13 @@ class Engine(ABC):
         Raises
         ------
         ValueError
+        ImportError
+            If only a package is missing.
         """
         if reason := self.refusal(problem):
-            raise ValueError(reason)
+            raise ValueError(reason) if self._unmet(problem) else ImportError(reason)
 
-    def check_axes(self, problem: Problem, axes: Data) -> None:  # noqa: B027 - most engines take whatever is stacked
+    def check_axes(self, problem: Problem, axes: Data) -> None:  # most engines take whatever is stacked
         """Raise if data sets of a batch may not differ in what `axes` says is stacked (0, else None).
 
         Raises

@@ -26,7 +26,7 @@ from bayesastro.inference.appraisal import bound, minisanity, num_weighed, resid
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
 from bayesastro.inference.newton import newton_cg
 from bayesastro.inference.starts import best, points_at
-from bayesastro.problem import Problem, Views
+from bayesastro.problem import Views
 from bayesastro.program import Data
 
 __all__ = ["GeoVI"]
@@ -99,6 +99,7 @@ class GeoVI(Engine):
     exactness: ClassVar[str] = "variational"
     references: ClassVar[tuple[str, ...]] = ("arXiv:2105.10470", "arXiv:1901.11033", "arXiv:2402.16683")
     chart: ClassVar = "white"
+    package: ClassVar[str] = "nifty8"
 
     num_iterations: int = 10
     num_samples: int = 8
@@ -116,10 +117,6 @@ class GeoVI(Engine):
             raise ValueError(f"`GeoVI` draws in mirrored pairs: `num_draws` must be even, but {self.num_draws} came.")
         if not 0 < self.tolerance < 1:
             raise ValueError(f"`GeoVI` needs `tolerance` between 0 and 1, but {self.tolerance!r} came.")
-
-    def validate(self, problem: Problem) -> None:
-        super().validate(problem)
-        from bayesastro.inference import fisher_likelihood  # noqa: F401  raises where nifty8 is missing
 
     def block_size(self, views: Views) -> int:
         return int(np.clip(BLOCK_BYTES // (16 * self.num_samples * views.white.size), 1, MAX_BLOCK))

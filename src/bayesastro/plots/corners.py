@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bayesastro.labels import check_variable, results_by_name
 from bayesastro.plots.style import axis_label, colors, posterior_of, variable
 from bayesastro.units import plain
 
@@ -35,17 +36,18 @@ def corner(
     labels : mapping of str to str, optional
         Axis labels by variable; LaTeX between dollar signs. By default the name, in LaTeX if it is a symbol.
     truths : mapping of str to float or quantity, optional
-        Values to mark.
+        Values to mark; those of variables that are not shown are left out.
 
     Raises
     ------
-    TypeError
-        If it is no result, such as the path of one.
     ValueError
         If a variable is missing from a result, in other units in another, or not a real scalar with finite draws, or
-        there is nothing to show.
+        there is nothing to show, or `truths` names no variable of the results.
+    TypeError
+        If it is no result, such as the path of one, or several came without names.
     """
-    named = dict(results) if isinstance(results, Mapping) and not isinstance(results, xr.DataTree) else {"": results}
+    by_name = isinstance(results, Mapping | list | tuple) and not isinstance(results, xr.DataTree)
+    named = results_by_name(results, "corner") if by_name else {"": results}
     for key, result in named.items():
         posterior_of(result, f"The result `{key}`" if key else "The result")
     var_names = [var_names] if isinstance(var_names, str) else var_names
@@ -53,6 +55,10 @@ def corner(
     if not names:
         raise ValueError("There is no scalar variable to show. Name some in `var_names`.")
     units = {name: _unit(list(named.values()), name) for name in names}
+    for name in truths or ():
+        check_variable(
+            name, dict.fromkeys(n for r in named.values() for n in r["posterior"].data_vars), "`truths` names"
+        )
     marks = [plain((truths or {}).get(name), name, units) for name in names]
     columns = {key: np.column_stack([_draws(result, name) for name in names]) for key, result in named.items()}
     if (fewest := min(len(draws) for draws in columns.values())) <= len(names):

@@ -9,6 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bayesastro.labels import results_by_name
 from bayesastro.plots.style import COLORS
 from bayesastro.result import require_one
 
@@ -31,11 +32,7 @@ def evidence(results: Mapping[str, xr.DataTree], *, axis: Axes | None = None) ->
     ValueError
         If there is no result, or one has no evidence or is of several data sets.
     """
-    if isinstance(results, xr.DataTree) or not isinstance(results, Mapping):
-        raise TypeError(
-            f"`evidence` needs results by the name of the model, but a `{type(results).__name__}` came. Give a mapping, "
-            '`{"model": result}`.'
-        )
+    results = results_by_name(results, "evidence")
     for name, result in results.items():
         require_one(result, f"The result `{name}`")
     without = [name for name, result in results.items() if "log_evidence" not in result.attrs]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from bayesastro.hints import did_you_mean
 from bayesastro.labels import labels_of, listed
 from bayesastro.result import require_one
 
@@ -63,8 +64,9 @@ def variable(result: xr.DataTree, name: str, group: str = "posterior") -> xr.Dat
     """
     require_one(result)
     if group not in result.children or name not in result[group]:
-        have = ", ".join(map(str, result[group].data_vars)) if group in result.children else "no such group"
-        raise ValueError(f"The result has no variable `{name}` in `{group}`; it has {have}.")
+        names = list(map(str, result[group].data_vars)) if group in result.children else []
+        have = ", ".join(names) or "no such group"
+        raise ValueError(f"The result has no variable `{name}` in `{group}`; it has {have}.{did_you_mean(name, names)}")
     return result[group].to_dataset()[name]
 
 

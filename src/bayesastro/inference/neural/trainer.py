@@ -22,6 +22,7 @@ from bayesastro.inference.neural.standardise import Standardisation, Transform
 from bayesastro.inference.neural.training import Decay, History, Minibatches, Schedule, train
 from bayesastro.problem import Problem
 from bayesastro.progress import Reporter
+from bayesastro.settings import Settings
 
 __all__ = ["Trainer"]
 
@@ -38,7 +39,7 @@ LEAST_ROWS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trainer(ABC):
+class Trainer(Settings, ABC):
     """Settings of training; abstract.
 
     Class attributes
@@ -161,7 +162,7 @@ class Trainer(ABC):
             history = train(network, rows, held, schedule, seed=seed + i, report=_report(reporter, i, self))
             yield network, history, rows, held
 
-    def _begin(self, network: Learner, rows: Minibatches, seed: int) -> None:  # noqa: B027 - not abstract: most have none
+    def _begin(self, network: Learner, rows: Minibatches, seed: int) -> None:  # most have none
         """What comes before training proper; by default nothing."""
 
     def _schedule(self, num_rows: int, deadline: float | None, num_left: int) -> Schedule:

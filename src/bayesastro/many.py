@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,7 +66,7 @@ def fit_many(
         Folder in which finished chunks are kept, and every few seconds and at an interruption how far the chunk under way
         has got. If it holds this run's, the run goes on from there, with the same draws.
     time_limit : float, optional
-        Seconds after which to stop, as Ctrl-C does, after the present block; data sets not reached are marked so.
+        Seconds after which to stop, as Ctrl-C does; data sets not reached are marked so.
     progress : bool
     precision : {"double", "single"}
     client : dask.distributed.Client, optional
@@ -75,8 +76,8 @@ def fit_many(
     -------
     xarray.DataTree
         As of :func:`fit`, with a leading dimension ``dataset``; and ``fits``, with the engine's figures for each data
-        set, ``failed``: no finite start, a draw that is not finite, or not reached; and ``reached``: whether its fit came
-        to an end before an interruption. The draws of those that failed are NaN.
+        set; ``reached``, whether its fit came to an end; and ``failed``: not reached, no finite start, or a draw that is
+        not finite. Their draws are NaN.
 
     Raises
     ------
@@ -93,26 +94,23 @@ def fit_many(
     identity = run_identity(batch.problem.with_data(batch.take(0)), engine, checked_seed(seed), precision)
     reporter = Reporter(f"{type(engine).__name__} × {batch.size}", shown=progress)
     began = time.monotonic()
+    work = _Work(batch, engine, int(seed), precision, reporter, starts)
     with compile_clock() as clock, interruptions(reporter) as is_interrupted:
-        work = _Work(batch, engine, int(seed), precision, reporter, starts)
         if checkpoint is not None:
-            begin = "prior" if starts is None else starts.fingerprint()
-            work.attach(ManyCheckpoint(Path(checkpoint), identity | {"batch": work.fingerprint(), "start": begin}))
+            work.attach(ManyCheckpoint(Path(checkpoint), identity | work.fingerprints()))
 
         def is_over() -> bool:
             return is_interrupted() or (time_limit is not None and time.monotonic() - began > time_limit)
 
-        try:
+        with closing(reporter):
             size = FIRST_CHUNK if chunk == "auto" else int(chunk)
             if client is None:
                 work.here(size, halve=chunk == "auto", is_over=is_over)
             else:
                 work.on(client, size, is_over)
-        finally:
-            reporter.close()
         result = build_many(batch, engine, work.rows(), identity, precision)
-        running = max(time.monotonic() - began - clock.seconds, 0.0)
-        result.attrs |= {"seconds_compiling": clock.seconds, "seconds_running": running}
+        seconds = time.monotonic() - began
+        result.attrs |= {"seconds_compiling": clock.seconds, "seconds_running": max(seconds - clock.seconds, 0.0)}
     return result
 
 
@@ -147,8 +145,10 @@ class _Work:
         self.is_alone = not (engine.is_traced or engine.is_batched)
         """Whether the data sets of a chunk are fitted one after the other."""
 
-    def fingerprint(self) -> str:
-        return data_fingerprint(self.batch.data)
+    def fingerprints(self) -> dict[str, str]:
+        """Of the data sets, and of what they start from."""
+        begin = "prior" if self.starts is None else self.starts.fingerprint()
+        return {"batch": data_fingerprint(self.batch.data), "start": begin}
 
     def attach(self, checkpoint: ManyCheckpoint) -> None:
         self.checkpoint = checkpoint

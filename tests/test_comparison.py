@@ -135,7 +135,7 @@ def test_results_without_names_are_refused(chains):
     for given, kind in (([line, line], "list"), (line, "DataTree")):
         with pytest.raises(TypeError, match=rf"^`compare` needs results by name, such as .*, but a `{kind}` came\.$"):
             ba.compare(given)
-    with pytest.raises(TypeError, match=r"needs results of `fit`, but `other` is a `str`\. Fit it first"):
+    with pytest.raises(TypeError, match=r"`other` .*ba\.load"):
         ba.compare({"line": line, "other": "line.nc"})
 
 

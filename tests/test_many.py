@@ -13,13 +13,14 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import planted
 import pytest
 import xarray as xr
 from matrix import Z
 from numpyro.handlers import mask as masked
 
 import bayesastro as ba
-from bayesastro import many
+from bayesastro import drive, many, many_checkpoint
 from bayesastro.compilation import compile_clock
 from bayesastro.inference import engines
 from bayesastro.starting import draws_fingerprint
@@ -198,6 +199,110 @@ def test_a_checkpoint_keeps_finished_chunks(tmp_path, monkeypatch, together):
         ba.fit_many(*arguments, **{**options, "seed": 4})
 
 
+@pytest.fixture
+def eager(monkeypatch):
+    """Small blocks, and what they made kept after each."""
+    monkeypatch.setattr(drive, "BLOCK_SECONDS", 0.005)
+    monkeypatch.setattr(drive, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(many_checkpoint, "REST", 0)
+
+
+def stopped_after(monkeypatch, blocks):
+    """Runs are interrupted after so many blocks."""
+    monkeypatch.setattr(many, "interruptions", lambda reporter: _Stop(iter([True] * blocks)))
+
+
+def test_a_chunk_interrupted_goes_on_bit_by_bit(tmp_path, monkeypatch, eager, together):
+    arguments = (child.problem(), {"y": Y}, ENGINE)
+    options = {"seed": 3, "chunk": 2, "progress": False, "checkpoint": tmp_path / "run"}
+    reached = []
+    for _ in range(1000):
+        stopped_after(monkeypatch, 3)
+        result = ba.fit_many(*arguments, **options)
+        reached.append(int(result["fits"]["reached"].sum()))
+        assert (tmp_path / "run" / "chunk").exists() or reached[-1] > 0
+        if reached[-1] == NUM:
+            break
+    assert len(reached) > 4
+    assert reached == sorted(reached)
+    assert reached[0] == 0
+    assert whole_is(result, together)
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json", "state.npz", *rows_files(3)}
+
+
+def rows_files(number):
+    return {f"rows-{i:06d}.npz" for i in range(1, number + 1)}
+
+
+def whole_is(result, other):
+    return all(result[name].equals(other[name]) for name in ("posterior", "sample_stats", "fits"))
+
+
+def test_a_chunk_killed_goes_on_from_what_was_last_written(tmp_path, monkeypatch, eager, together):
+    """A kill between two writings leaves an older state, or no state at all."""
+    options = {"seed": 3, "chunk": 2, "progress": False, "checkpoint": tmp_path / "run"}
+
+    def killed(at_block):
+        write, written = many_checkpoint.KeptChunk.write, []
+
+        def wrapped(self, *args):
+            if len(written) == at_block:
+                raise KeyboardInterrupt
+            written.append(1)
+            write(self, *args)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(many_checkpoint.KeptChunk, "write", wrapped)
+            with pytest.raises(KeyboardInterrupt):
+                ba.fit_many(child.problem(), {"y": Y}, ENGINE, **options)
+
+    for at_block in (0, 2, 5):
+        killed(at_block)
+    (tmp_path / "run" / "chunk" / "state.npz").unlink()
+    for path in (tmp_path / "run" / "chunk").glob("rows-*"):
+        path.unlink()
+    (tmp_path / "run" / ".chunk.unfinished").mkdir()
+    assert whole_is(ba.fit_many(child.problem(), {"y": Y}, ENGINE, **options), together)
+
+
+def test_a_chunk_under_way_keeps_its_size_unless_smaller_ones_are_asked_for(tmp_path, monkeypatch, eager, together):
+    fitted, fit_chunk = [], many.fit_chunk
+    monkeypatch.setattr(many, "fit_chunk", lambda *args: fitted.append((list(args[3]), args[4])) or fit_chunk(*args))
+    options = {"seed": 3, "progress": False, "checkpoint": tmp_path / "run"}
+    for chunk, expected in [(2, ([0, 1], 2)), ("auto", ([0, 1], 2)), (1, ([0], 1))]:
+        stopped_after(monkeypatch, 2)
+        ba.fit_many(child.problem(), {"y": Y}, ENGINE, chunk=chunk, **options)
+        assert fitted.pop() == expected
+    monkeypatch.undo()
+    assert ba.fit_many(child.problem(), {"y": Y}, ENGINE, chunk=2, **options).attrs["status"] == "complete"
+
+
+def test_a_damaged_chunk_is_refused(tmp_path, monkeypatch, eager):
+    options = {"seed": 3, "chunk": 2, "progress": False, "checkpoint": tmp_path / "run"}
+    stopped_after(monkeypatch, 3)
+    ba.fit_many(child.problem(), {"y": Y}, ENGINE, **options)
+    (tmp_path / "run" / "chunk" / "state.npz").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"run/chunk` is damaged: `state\.npz`"):
+        ba.fit_many(child.problem(), {"y": Y}, ENGINE, **options)
+
+
+def test_data_sets_fitted_one_after_the_other_are_kept_when_done(tmp_path, monkeypatch):
+    """Whatever the chunk, an interruption costs at most the one under way."""
+    engine, y = planted.Planted(num_draws=50), np.zeros((6, len(planted.T)))
+    options = {"seed": 3, "progress": False, "checkpoint": tmp_path / "run"}
+    stopped_after(monkeypatch, 4)
+    part = ba.fit_many(planted.problem(), {"y": y}, engine, **options)
+    np.testing.assert_array_equal(part["fits"]["reached"], np.arange(6) < 4)
+    np.testing.assert_array_equal(part["fits"]["failed"], np.arange(6) >= 4)
+    assert (part.attrs["status"], part.attrs["num_failed"]) == ("4 of 6 data sets reached", 0)
+    monkeypatch.undo()
+    monkeypatch.setattr(drive, "CHECKPOINT_SECONDS", 0.0)
+    whole = ba.fit_many(planted.problem(), {"y": y}, engine, **options)
+    alone = ba.fit_many(planted.problem(), {"y": y}, engine, seed=3, progress=False)
+    assert whole["posterior"].equals(alone["posterior"])
+    assert {path.name for path in (tmp_path / "run").glob("rows-*")} == rows_files(3)
+
+
 class _Stop:
     """Stands in for the handler of Ctrl-C: pressed once the given answers are used up."""
 
@@ -261,6 +366,18 @@ def test_every_engine_fits_many(name):
         assert result["fits"]["log_evidence"].dims == ("dataset",)
     if name == "NestedSampler":
         assert (result["fits"]["drawn_from_regions"] == 0).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_engine_interrupted_goes_on_bit_by_bit(name, tmp_path, monkeypatch, eager):
+    arguments, options = (child.problem(), {"y": Y[:2]}, ENGINES[name]), {"seed": 3, "progress": False}
+    for blocks in (2, 3):
+        with monkeypatch.context() as patch:
+            stopped_after(patch, blocks)
+            part = ba.fit_many(*arguments, **options, checkpoint=tmp_path / "run")
+    assert part.attrs["status"] != "complete" or name == "Ensemble"
+    assert whole_is(ba.fit_many(*arguments, **options, checkpoint=tmp_path / "run"), ba.fit_many(*arguments, **options))
 
 
 def test_every_engine_is_among_them():

@@ -18,17 +18,17 @@ import numpy as np
 
 from bayesastro.inference.engine import Rows
 
-__all__ = ["Checkpoint", "write_atomically"]
+__all__ = ["UNFINISHED", "Checkpoint", "write_atomically"]
 
 _FORMAT = "bayesastro checkpoint 1"
 
-_UNFINISHED = ".unfinished"
+UNFINISHED = ".unfinished"
 """Ending of a file that is being written; a kill may leave one behind."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that at any moment it is either the old one or the new one, whole."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
+    beside = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
     try:
         with open(beside, "wb") as file:
             file.write(content)
@@ -137,7 +137,7 @@ def _rows_name(number: int) -> str:
 
 
 def _is_unfinished(path: Path) -> bool:
-    return path.name.startswith(".") and path.name.endswith(_UNFINISHED)
+    return path.name.startswith(".") and path.name.endswith(UNFINISHED)
 
 
 def _differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:

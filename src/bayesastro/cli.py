@@ -114,11 +114,14 @@ def fit(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices
       bayesastro fit mymodels:build --engine nestedsampler --out nested --json
     """
     _keep_compiled(settings)
-    from bayesastro.commands.fitting import run
+    from bayesastro.commands.leaving import second_interrupt_ends
 
-    status = run(model, out, progress=not quiet, echo=click.echo, **choices).attrs["status"]
+    with second_interrupt_ends(_going_on("stopped at once")):
+        from bayesastro.commands.fitting import run
+
+        status = run(model, out, progress=not quiet, echo=click.echo, **choices).attrs["status"]
     if status != "complete":
-        click.echo(f"{status}; to go on: {shlex.join(['bayesastro', *sys.argv[1:]])}", err=True)
+        click.echo(_going_on(status), err=True)
     if status in UNFINISHED:
         raise click.exceptions.Exit(UNFINISHED[status])
 
@@ -164,8 +167,9 @@ def train(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choic
 def calibrate(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices: Any) -> None:
     """Say whether an engine's posteriors of a model are right, by simulations of which the truth is known.
 
-    MODEL is a name below bayesastro.models (cosmology.bao), or module:function of a function that returns a Problem.
-    Writes the report (netCDF) and its picture. The exit code is 1 if the verdict is "fail".
+    MODEL is a name of `bayesastro models` (cosmology.bao), or module:function of a function that returns a Problem.
+    Writes the report (netCDF) and its picture. The exit code is 1 if the verdict is "fail". Ctrl-C tells how many fits are done, with
+    exit code 130; the same command goes on from there.
 
     \b
     Examples:
@@ -173,9 +177,19 @@ def calibrate(settings: dict[str, bool], model: str, out: Path, quiet: bool, **c
       bayesastro calibrate mymodels:build --engine mclmc --set num_draws=2000 --near observed
     """
     _keep_compiled(settings)
-    from bayesastro.commands.calibrating import run
+    from bayesastro.commands.leaving import second_interrupt_ends
 
-    if run(model, out, progress=not quiet, echo=click.echo, **choices) != "pass":
+    try:
+        with second_interrupt_ends(_going_on("stopped at once")):
+            from bayesastro.commands.calibrating import run
+
+            verdict = run(model, out, progress=not quiet, echo=click.echo, **choices)
+    except KeyboardInterrupt:
+        verdict = "incomplete"
+    if verdict == "incomplete":
+        click.echo(_going_on("interrupted"), err=True)
+        raise click.exceptions.Exit(130)
+    if verdict != "pass":
         raise click.exceptions.Exit(1)
 
 
@@ -247,6 +261,11 @@ def plot(settings: dict[str, bool], results: tuple[Path, ...], kind: str | None,
     from bayesastro.commands.plotting import run
 
     run(results, kind, out, echo=click.echo, **choices)
+
+
+def _going_on(status: str) -> str:
+    """What to type to go on with this command."""
+    return f"{status}; to go on: {shlex.join(['bayesastro', *sys.argv[1:]])}"
 
 
 def _keep_compiled(settings: dict[str, bool]) -> None:

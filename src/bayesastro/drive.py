@@ -101,13 +101,9 @@ def fit(
     OSError
         If the checkpoint folder cannot be written to.
     """
-    check_kinds("fit", problem, engine)
-    if time_limit is not None and not (isinstance(time_limit, int | float | np.number) and time_limit > 0):
-        raise ValueError(f"`time_limit` must be a positive number of seconds, but {time_limit!r} came.")
-    validate_precision(precision)
+    _check(problem, engine, time_limit, precision)
     seed = checked_seed(seed)
     kept = _deterministics(problem, deterministics)
-    engine.validate(problem)
     warn_of_prior(problem)
     reporter = Reporter(type(engine).__name__, shown=progress)
     with working_precision(precision), compile_clock() as clock:
@@ -127,6 +123,15 @@ def fit(
         seconds = time.monotonic() - began
         result.attrs |= {"seconds_compiling": clock.seconds, "seconds_running": max(seconds - clock.seconds, 0.0)}
     return result
+
+
+def _check(problem: Problem, engine: Engine, time_limit: float | None, precision: Precision) -> None:
+    """Raise before anything is compiled."""
+    check_kinds("fit", problem, engine)
+    if time_limit is not None and not (isinstance(time_limit, int | float | np.number) and time_limit > 0):
+        raise ValueError(f"`time_limit` must be a positive number of seconds, but {time_limit!r} came.")
+    validate_precision(precision)
+    engine.validate(problem)
 
 
 def check_kinds(function: str, problem: Problem, engine: Engine) -> None:

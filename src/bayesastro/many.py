@@ -1,29 +1,27 @@
 """Many data sets at once: one compiled fit, vectorised over data sets in chunks, on one machine or a cluster."""
 
-import functools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
+from bayesastro import drive
 from bayesastro.batch import Batch
-from bayesastro.checkpoint import Checkpoint
+from bayesastro.chunks import fit_chunk
 from bayesastro.cluster import spread
 from bayesastro.compilation import compile_clock
-from bayesastro.drive import check_kinds, interruptions, next_block, run_identity, warn_of_prior
+from bayesastro.drive import check_kinds, interruptions, run_identity, warn_of_prior
 from bayesastro.fingerprint import data_fingerprint
-from bayesastro.inference.alone import run_alone
-from bayesastro.inference.engine import Draws, Engine, Progress, Rows
-from bayesastro.inference.lanes import on_one_device, over_lanes, vectorised
+from bayesastro.inference.engine import Engine, Progress, Rows
+from bayesastro.many_checkpoint import KeptChunk, ManyCheckpoint
 from bayesastro.many_result import build_many
-from bayesastro.precision import Precision, to_numpy, validate_precision, working_precision
-from bayesastro.problem import Problem, Views
-from bayesastro.program import Data
+from bayesastro.precision import Precision, validate_precision
+from bayesastro.problem import Problem
 from bayesastro.progress import Reporter
 from bayesastro.seeds import checked_seed
 from bayesastro.starting import BatchStart, origin
@@ -65,9 +63,10 @@ def fit_many(
     chunk : int or "auto"
         Data sets fitted together. ``"auto"`` begins with `FIRST_CHUNK` and halves it, saying so, when memory runs out.
     checkpoint : path, optional
-        Folder in which finished chunks are kept. If it holds this run's, only the rest is fitted.
+        Folder in which finished chunks are kept, and every few seconds and at an interruption how far the chunk under way
+        has got. If it holds this run's, the run goes on from there, with the same draws.
     time_limit : float, optional
-        Seconds after which to stop; data sets not reached are marked so.
+        Seconds after which to stop, as Ctrl-C does; data sets not reached are marked so.
     progress : bool
     precision : {"double", "single"}
     client : dask.distributed.Client, optional
@@ -77,7 +76,8 @@ def fit_many(
     -------
     xarray.DataTree
         As of :func:`fit`, with a leading dimension ``dataset``; and ``fits``, with the engine's figures for each data
-        set and ``failed``: no finite start, a draw that is not finite, or not reached. Their draws are NaN.
+        set; ``reached``, whether its fit came to an end; and ``failed``: not reached, no finite start, or a draw that is
+        not finite. Their draws are NaN.
 
     Raises
     ------
@@ -94,26 +94,24 @@ def fit_many(
     identity = run_identity(batch.problem.with_data(batch.take(0)), engine, checked_seed(seed), precision)
     reporter = Reporter(f"{type(engine).__name__} × {batch.size}", shown=progress)
     began = time.monotonic()
+    work = _Work(batch, engine, int(seed), precision, reporter, starts)
     with compile_clock() as clock, interruptions(reporter) as is_interrupted:
-        work = _Work(batch, engine, int(seed), precision, reporter, starts)
         if checkpoint is not None:
-            begin = "prior" if starts is None else starts.fingerprint()
-            work.attach(Checkpoint(Path(checkpoint), identity | {"batch": work.fingerprint(), "start": begin}))
+            work.attach(ManyCheckpoint(Path(checkpoint), identity | work.fingerprints()))
 
         def is_over() -> bool:
             return is_interrupted() or (time_limit is not None and time.monotonic() - began > time_limit)
 
-        try:
+        with closing(reporter):
             size = FIRST_CHUNK if chunk == "auto" else int(chunk)
             if client is None:
                 work.here(size, halve=chunk == "auto", is_over=is_over)
             else:
                 work.on(client, size, is_over)
-        finally:
-            reporter.close()
         result = build_many(batch, engine, work.rows(), identity, precision)
-        running = max(time.monotonic() - began - clock.seconds, 0.0)
-        result.attrs |= origin(start) | {"seconds_compiling": clock.seconds, "seconds_running": running}
+        seconds = time.monotonic() - began
+        timing = {"seconds_compiling": clock.seconds, "seconds_running": max(seconds - clock.seconds, 0.0)}
+        result.attrs |= origin(start) | timing
     return result
 
 
@@ -145,16 +143,20 @@ class _Work:
         self.batch, self.engine, self.seed, self.reporter, self.starts = batch, engine, seed, reporter, starts
         self.precision: Precision = precision
         self.done: list[Rows] = []
-        self.checkpoint: Checkpoint | None = None
+        self.checkpoint: ManyCheckpoint | None = None
+        self.is_alone = not (engine.is_traced or engine.is_batched)
+        """Whether the data sets of a chunk are fitted one after the other."""
 
-    def fingerprint(self) -> str:
-        return data_fingerprint(self.batch.data)
+    def fingerprints(self) -> dict[str, str]:
+        """Of the data sets, and of what they start from."""
+        begin = "prior" if self.starts is None else self.starts.fingerprint()
+        return {"batch": data_fingerprint(self.batch.data), "start": begin}
 
-    def attach(self, checkpoint: Checkpoint) -> None:
+    def attach(self, checkpoint: ManyCheckpoint) -> None:
         self.checkpoint = checkpoint
         found = checkpoint.open()
         if found is not None:
-            self.done = list(found[1])
+            self.done = found
             self.reporter.say(f"going on from `{checkpoint.folder}`")
 
     def points_of(self, numbers: np.ndarray) -> np.ndarray | None:
@@ -167,7 +169,7 @@ class _Work:
     def add(self, rows: Rows) -> None:
         self.done.append(rows)
         if self.checkpoint is not None:
-            self.checkpoint.append([np.asarray(len(self.done))], rows)
+            self.checkpoint.add(rows)
         self.report(0.0)
 
     def report(self, fraction_of_chunk: float) -> None:
@@ -182,19 +184,23 @@ class _Work:
 
     def here(self, size: int, *, halve: bool, is_over: Callable[[], bool]) -> None:
         """Fit what remains in this process, chunk by chunk."""
+        if self.engine.is_traced and len(self.remaining()):
+            self.reporter.compiling()
         while len(left := self.remaining()) and not is_over():
-            numbers = left[:size]
+            kept = self._kept(left, size)
+            numbers, padded = (left[:size], min(size, self.batch.size)) if kept is None else (kept.numbers, kept.size)
             try:
                 rows = fit_chunk(
                     self.batch,
                     self.engine,
                     self.seed,
                     numbers,
-                    min(size, self.batch.size),
+                    padded,
                     self.precision,
                     self.points_of(numbers),
                     self.report,
-                    is_over,
+                    self._is_enough(is_over),
+                    kept,
                 )
             except (MemoryError, jax.errors.JaxRuntimeError) as error:
                 if not (isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)) or not halve:
@@ -206,6 +212,17 @@ class _Work:
                 continue
             if rows is not None:
                 self.add(rows)
+
+    def _kept(self, left: np.ndarray, size: int) -> KeptChunk | None:
+        """The next chunk, if its blocks are kept."""
+        if self.checkpoint is None or self.is_alone or self.engine.is_batched:
+            return None
+        return self.checkpoint.chunk(left, size, self.batch.size)
+
+    def _is_enough(self, is_over: Callable[[], bool]) -> Callable[[], bool]:
+        """What ends a chunk: for data sets fitted one after the other also the time to keep those done."""
+        due = time.monotonic() + drive.CHECKPOINT_SECONDS
+        return lambda: is_over() or (self.is_alone and time.monotonic() > due)
 
     def on(self, client: Any, size: int, is_over: Callable[[], bool]) -> None:
         """Fit what remains on the workers of a Dask cluster."""
@@ -225,155 +242,3 @@ class _Work:
             self.add(future.result())
         except KilledWorker as error:
             self.reporter.say(f"a chunk is given up, for its workers died one after the other: {error}")
-
-
-@functools.lru_cache(maxsize=32)
-def _compiled(engine: Engine, views: Views, axes: tuple[Any, ...], size: int) -> tuple[Any, Any]:
-    """The engine's functions over `size` data sets."""
-    in_axes = Data(axes[0], dict(axes[1]))
-
-    def init(keys: jax.Array, data: Data, points: jax.Array | None) -> Any:
-        with on_one_device():
-            one = functools.partial(engine.init, views)
-            return vectorised(one, size, (0, in_axes, None if points is None else 0))(keys, data, points)
-
-    def advance(keys: jax.Array, state: Any, data: Data, num_steps: jax.Array) -> Any:
-        def one(key: jax.Array, state: Any, data: Data, num_steps: jax.Array) -> Any:
-            with on_one_device():
-                return engine.advance(views, key, state, data, num_steps)
-
-        return over_lanes(one, size, (0, 0, in_axes, None))(keys, state, data, num_steps)
-
-    return jax.jit(init), jax.jit(advance, donate_argnums=1)
-
-
-def fit_chunk(
-    batch: Batch,
-    engine: Engine,
-    seed: int,
-    numbers: np.ndarray,
-    size: int,
-    precision: Precision,
-    points: np.ndarray | None = None,
-    report: Callable[[float], None] | None = None,
-    is_over: Callable[[], bool] | None = None,
-) -> Rows | None:
-    """Fit the data sets of the given `numbers`, padded to `size`, from `points` of each; None if it was stopped.
-
-    Returns
-    -------
-    dict of str to array
-        ``index``, ``failed``, ``coordinates``, and the engine's figures, with the data sets along the leading axis.
-    """
-    has_start = np.ones(len(numbers), bool) if points is None else np.isfinite(points).all(axis=(1, 2))
-    found: Sequence[Draws | None] | None = []
-    if has_start.any():
-        kept = None if points is None else points[has_start]
-        found = _draws_of(batch, engine, seed, numbers[has_start], size, precision, kept, report, is_over)
-    if found is None:
-        return None
-    by_number = dict(zip(numbers[has_start].tolist(), found, strict=True))
-    return _as_rows(numbers, [by_number.get(int(n)) for n in numbers])
-
-
-def _draws_of(
-    batch: Batch,
-    engine: Engine,
-    seed: int,
-    numbers: np.ndarray,
-    size: int,
-    precision: Precision,
-    points: np.ndarray | None,
-    report: Callable[[float], None] | None,
-    is_over: Callable[[], bool] | None,
-) -> Sequence[Draws | None] | None:
-    """See `fit_chunk`; None for data sets without a finite start."""
-    views = batch.problem.views(precision)
-    with working_precision(precision):
-        key = jax.random.key(seed)
-        if engine.is_batched:
-            keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.asarray(numbers))
-            return engine.fit_batch(views, keys, batch.take(numbers), batch.axes)
-        if not engine.is_traced:
-            begins = [None] * len(numbers) if points is None else points
-            return [
-                run_alone(engine, views, jax.random.fold_in(key, int(n)), batch.take(int(n)), begin)
-                for n, begin in zip(numbers, begins, strict=True)
-            ]
-        repeats = max(0, size - len(numbers))
-        padded = np.concatenate([numbers, np.repeat(numbers[-1:], repeats)])
-        if points is not None:
-            points = np.concatenate([points, np.repeat(points[-1:], repeats, axis=0)])
-        data = jax.device_put(batch.take(padded))
-        keys = jax.vmap(lambda n: jax.random.fold_in(key, n))(jnp.asarray(padded))
-        axes = (batch.axes.arrays, tuple(batch.axes.observed.items()))
-        init, advance = _compiled(engine, views, axes, len(padded))
-        first, blocks = init(keys, data, points), []
-        state = first
-        for fraction, last in _advanced(engine, views, advance, keys, first, data, blocks):
-            state = last
-            if report is not None:
-                report(fraction * len(numbers))
-            if is_over is not None and fraction < 1 and is_over():
-                return None
-        states = to_numpy(state)
-    return [_finished(engine, views, _at(states, i), blocks, i) for i in range(len(numbers))]
-
-
-def _advanced(
-    engine: Engine, views: Views, advance: Any, keys: jax.Array, state: Any, data: Data, blocks: list[Any]
-) -> Iterator[tuple[float, Any]]:
-    """Advance all data sets until the last is done; the fraction done and the state after each block."""
-    largest = engine.block_size(views)
-    num_steps, fraction = max(1, largest // 20), 0.0
-    while fraction < 1:
-        with compile_clock() as clock:
-            began = time.monotonic()
-            state, block = advance(keys, state, data, jnp.asarray(num_steps))
-            counts = np.asarray(block.count)
-            elapsed = time.monotonic() - began - clock.seconds
-        if most := int(counts.max()):
-            blocks.append((counts, {name: np.array(np.asarray(rows)[:, :most]) for name, rows in block.rows.items()}))
-        states = to_numpy(state)
-        standings = [engine.progress(_at(states, i)) for i in range(len(counts))]
-        fraction = min(s.done / s.total if s.total else 1.0 for s in standings)
-        left = max(s.total - s.done for s in standings)
-        num_steps = max(1, min(next_block(num_steps, elapsed), largest, left))
-        yield fraction, state
-
-
-def _at(tree: Any, index: int) -> Any:
-    return jax.tree.map(lambda array: array[index], tree)
-
-
-def _finished(engine: Engine, views: Views, state: Any, blocks: Sequence[Any], index: int) -> Draws | None:
-    """The draws of one data set; None if it had no finite start."""
-    if not engine.started(state).all():
-        return None
-    names = blocks[0][1]
-    rows = {name: np.concatenate([rows[name][index, : counts[index]] for counts, rows in blocks]) for name in names}
-    return engine.finish(views, state, rows)
-
-
-def _as_rows(numbers: np.ndarray, draws: Sequence[Draws | None]) -> Rows:
-    """Stack the draws of several data sets; NaN for those that failed."""
-    failed = np.array([d is None or not np.isfinite(d.coordinates).all() for d in draws])
-    rows: dict[str, np.ndarray] = {"index": np.asarray(numbers), "failed": failed}
-    example = next((d for d in draws if d is not None), None)
-    if example is None:
-        return rows
-    flat = [None if d is None else _flat(d) for d in draws]
-    for name, value in _flat(example).items():
-        missing = np.full_like(value, np.nan if value.dtype.kind == "f" else 0)
-        rows[name] = np.stack([missing if f is None else f[name] for f in flat])
-    return rows
-
-
-def _flat(draws: Draws) -> dict[str, np.ndarray]:
-    """Everything of a fit by one name each: coordinates, statistics of draws, figures of the run."""
-    numbers = {k: np.asarray(v) for k, v in draws.attributes.items() if isinstance(v, int | float | np.number)}
-    return {
-        "coordinates": draws.coordinates,
-        **{f"stat {name}": value for name, value in draws.sample_stats.items()},
-        **{f"figure {name}": value for name, value in numbers.items()},
-    }

@@ -1,6 +1,8 @@
 """`calibrate` from end to end: verdicts, reports, posterior SBC, recalibration, plausibility, and refusals."""
 
 import dataclasses
+import importlib
+from contextlib import nullcontext
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +20,9 @@ from bayesastro.calibration.local import doubled
 from bayesastro.calibration.page import Page, page_of
 
 NUM = 200
+
+calibrating = importlib.import_module("bayesastro.calibration.calibrate")
+"""The module, which the function of the same name hides."""
 
 
 def calibrated(defect="none", num=NUM, failing=0.0, **options):
@@ -104,6 +109,44 @@ def test_failed_fits_are_counted(right):
     with pytest.raises(ValueError, match="nothing to show"):
         none_left.plot()
     assert len(none_left.to_datatree()["checks"].to_dataset()["p"]) == 1
+
+
+@pytest.fixture
+def interrupted_after(monkeypatch):
+    """Interrupts the fits of a calibration once they have been asked so many times whether to go on."""
+
+    def interrupt(number):
+        asked = iter([False] * number)
+        monkeypatch.setattr("bayesastro.many.interruptions", lambda reporter: nullcontext(lambda: next(asked, True)))
+
+    return interrupt
+
+
+def test_an_interrupted_calibration_is_incomplete_and_goes_on(right, interrupted_after, monkeypatch, tmp_path):
+    """Fits that were not reached are no failures, and there is no verdict before all are done."""
+    interrupted_after(5)
+    begun = calibrated(checkpoint=tmp_path / "run")
+    assert (begun.verdict, begun.num_failed) == ("incomplete", 0)
+    assert 0 < begun.reached.sum() <= 5
+    assert str(begun).splitlines()[1] == (
+        f"{begun.reached.sum()} of 200 simulations were fitted before the interruption, which is no verdict. "
+        f"The same call goes on from `{tmp_path / 'run'}`."
+    )
+    assert "fits" not in "".join(str(begun).splitlines()[3:])
+    interrupted_after(60)
+    part = calibrated("half width", failing=0.5)
+    assert part.verdict == "incomplete"
+    assert 50 < part.reached.sum() == part.pool.size + part.num_failed <= 60
+    assert str(part).startswith(f"incomplete: Planted on {part.reached.sum()} of 200 simulations from the prior")
+    assert "Nothing is kept: give `checkpoint` a folder" in str(part)
+    assert "FAIL" in str(part)
+    part.plot()
+    plt.close("all")
+    assert part.to_datatree().attrs["calibration"] == "incomplete"
+    monkeypatch.undo()
+    whole = calibrated(checkpoint=tmp_path / "run")
+    assert whole.verdict == "pass"
+    assert whole.checks.equals(right.checks)
 
 
 def test_the_report_is_kept_in_a_file(right, tmp_path):
@@ -218,6 +261,39 @@ def test_calibration_near_the_observed_data(defect):
     np.testing.assert_allclose(report.pool.theta[:, 0].mean(0), mean[0], atol=5 * np.sqrt(covariance.max() / NUM))
     with pytest.raises(ValueError, match="needs simulations from the prior"):
         report.recalibrate()
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_near_the_observed_data_fits_start_from_draws_of_their_posterior(monkeypatch, tmp_path, given):
+    """Chains that never move then return these; from the prior they would return the prior."""
+    problem, engine = planted.problem(), Started(num_draws=250)
+    posterior = ba.fit(problem, planted.Planted(num_draws=2000), seed=1, progress=False)
+    asked = []
+    monkeypatch.setattr(calibrating, "fit", lambda *args, **options: asked.append(options) or posterior)
+    options = {"num_simulations": 80, "seed": 1, "near": "observed", "progress": False}
+    report = ba.calibrate(problem, engine, **options, checkpoint=tmp_path, posterior=posterior if given else None)
+    assert [o["checkpoint"] for o in asked] == ([] if given else [tmp_path / "posterior"])
+    members = report.pool.theta[:, 1:].reshape(-1, 2)
+    members = members[np.isfinite(members[:, 0])]
+    drawn = np.stack([posterior["posterior"][name].values.ravel() for name in "ab"], axis=1)
+    assert np.isin(members[:, 0].round(9), drawn[:, 0].round(9)).all()
+    assert not report.checks.loc["log_likelihood", "passed"]
+
+
+class Started(planted.Planted):
+    """Returns what it starts from."""
+
+    def init(self, views, key, data, start):
+        return {"draws": np.asarray(start)[None, : self.num_draws], "done": np.zeros((), int)}
+
+
+def test_an_interrupted_fit_of_the_observed_data_says_how_to_go_on(monkeypatch, tmp_path):
+    part = ba.fit(planted.problem(), planted.Planted(), seed=1, progress=False)
+    part.attrs["status"] = "interrupted"
+    monkeypatch.setattr(calibrating, "fit", lambda *args, **options: part)
+    options = {"num_simulations": 80, "seed": 1, "near": "observed", "progress": False}
+    with pytest.raises(KeyboardInterrupt, match=r"observed data was interrupted\. The same call goes on from `"):
+        ba.calibrate(planted.problem(), Twice(), **options, checkpoint=tmp_path)
 
 
 @pytest.mark.slow

@@ -1,6 +1,13 @@
 """`bayesastro calibrate`: models and engines by name, files, exit codes."""
 
 import functools
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
 
 import planted
 import pytest
@@ -34,6 +41,65 @@ def test_the_exit_code_is_the_verdict(calibrating, with_planted, tmp_path, defec
     assert (tree.attrs["num_simulations"], tree.attrs["calibration"]) == (150, out[:4])
     assert (tree["pool"].sizes["member"]) == 151
     assert (tmp_path / "here" / "calibration.png").stat().st_size > 20_000
+    assert not (tmp_path / "here" / "checkpoint").exists()
+
+
+def test_an_interrupted_calibration_goes_on_with_the_same_command(calibrating, with_planted, monkeypatch, tmp_path):
+    options = ("--engine", "planted", "--set", "num_draws=150", "--num", 80, "--quiet", "--out", "here")
+    with monkeypatch.context() as patch:
+        asked = iter([False] * 10)
+        patch.setattr("bayesastro.many.interruptions", lambda reporter: nullcontext(lambda: next(asked, True)))
+        code, out, err = calibrating("planted:problem", *options)
+    assert code == 130
+    assert re.match(r"incomplete: Planted on \d+ of 80 simulations", out)
+    assert (
+        err == f"interrupted; to go on: bayesastro --no-cache calibrate planted:problem {' '.join(map(str, options))}\n"
+    )
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["checkpoint"]
+    code, out, err = calibrating("planted:problem", *options, "--seed", 7)
+    assert (code, out) == (1, "")
+    assert "here/checkpoint/fits` belongs to another run" in err
+    assert "Give `--out` another folder, or delete that one." in err
+    code, out, err = calibrating("planted:problem", *options)
+    assert (code, err, out[:5]) == (0, "", "pass:")
+    assert {path.name for path in (tmp_path / "here").iterdir()} == {"calibration.nc", "calibration.png"}
+
+
+def begun(tmp_path, mark):
+    """A calibration in a process of its own, once its standard error has the mark."""
+    settings = ("--set", "num_chains=1", "--set", "num_draws=100000", "--num", "80")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bayesastro", "calibrate", "planted:problem", *settings, "--out", str(tmp_path)],
+        cwd=Path(planted.__file__).parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if mark in line:
+            break
+    return process
+
+
+def test_ctrl_c_keeps_the_blocks_done(tmp_path):
+    process = begun(tmp_path, "data sets 0/80")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert out.startswith("incomplete: NUTS on 0 of 80 simulations")
+    assert "interrupted; to go on: bayesastro calibrate planted:problem --set" in err
+    assert (tmp_path / "checkpoint" / "fits" / "chunk" / "state.npz").stat().st_size > 1000
+
+
+def test_the_second_ctrl_c_ends_the_command_at_once(tmp_path):
+    """Also in the midst of compiling, where Python looks at no signal."""
+    process = begun(tmp_path, "compiling")
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    _, err = process.communicate(timeout=5)
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1].startswith("stopped at once; to go on: bayesastro calibrate planted:problem --set")
 
 
 def test_help_tells_the_options_and_examples(calibrating):
@@ -63,15 +129,13 @@ def test_help_tells_the_options_and_examples(calibrating):
         (["planted:problem", "--set", "draws=3"], "`--set draws=3`: give NAME=VALUE with a setting of `NUTS`: num_"),
         (["planted:problem", "--set", "num_draw=3"], "num_draws, .*Did you mean `num_draws`"),
         (["planted:problem", "--set", "num_draws=0"], "`NUTS` needs `--set num_draws=...` to be a whole number of at"),
-        (["planted:problem", "--num", "10"], "`calibrate` needs `num_simulations` of at least"),
+        (["planted:problem", "--num", "10"], "`calibrate` needs `--num` of at least"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_one(calibrating, arguments, message):
     code, out, err = calibrating(*arguments)
     assert (code, out) == (1, "")
     assert err.count("\n") == 1
-    import re
-
     assert re.search(message, err), err
 
 

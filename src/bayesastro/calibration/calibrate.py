@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,10 +12,10 @@ import xarray as xr
 from scipy.stats import norm
 
 from bayesastro.batch import Batch
-from bayesastro.calibration.checks import MEANINGS, assess
+from bayesastro.calibration.checks import MEANINGS, MIN_FITS, assess
 from bayesastro.calibration.local import REPLICATE, doubled
 from bayesastro.calibration.members import MAX_RANKED, evaluated, pool_of, ranked_labels
-from bayesastro.calibration.report import CalibrationReport
+from bayesastro.calibration.report import CalibrationReport, going_on
 from bayesastro.calibration.requirements import require_whole_prior
 from bayesastro.calibration.tarp import estimates
 from bayesastro.drive import check_kinds, fit
@@ -78,14 +78,18 @@ def calibrate(
     seed : int
     near : {"prior", "observed"}
         Simulate from the prior, or replicates of the observed data from their posterior (posterior SBC; the engine then
-        fits the data and a replicate together).
+        fits the data and a replicate together, from draws of the posterior: these are spread wider than what it seeks, and
+        the truth is one like them).
     posterior : xarray.DataTree, optional
-        With ``near="observed"``, a result of the problem to draw parameters from. By default the engine is run.
+        With ``near="observed"``, a result of the problem to draw and start from. By default the engine is run.
     false_alarm : float
         Probability that an engine which draws from the posterior fails.
     deterministics : sequence of str
         Deterministic sites that are checked beside the parameters: the pixels of an image beside its modes, say.
-    chunk, checkpoint, progress, precision, client
+    checkpoint : path, optional
+        Folder to keep the fits in; the same call goes on from there. A calibration that Ctrl-C ended has the verdict
+        ``"incomplete"``.
+    chunk, progress, precision, client
         As for :func:`fit_many`.
 
     Returns
@@ -94,6 +98,8 @@ def calibrate(
 
     Raises
     ------
+    KeyboardInterrupt
+        If Ctrl-C ended the fit of the observed data, of which there is nothing to report.
     ValueError
         If the program does not generate its data (an improper prior, a factor), the engine cannot run it, the
         simulations are too few for the false-alarm rate, or a setting makes no sense.
@@ -105,22 +111,40 @@ def calibrate(
     """
     began = time.monotonic()
     _check(problem, engine, num_simulations, near, posterior, false_alarm, tuple(deterministics))
-    start = checked_seed(seed), near, posterior, progress, precision
-    target, batch, truths, known = _simulations(problem, engine, num_simulations, *start)
-    running = {"chunk": chunk, "checkpoint": checkpoint, "progress": progress, "precision": precision, "client": client}
-    tree = fit_many(target, batch, engine, seed=seed, **running)
-    references, random = _references(target, batch, known, seed), np.random.default_rng(seed)
-    pool, effective, features = pool_of(batch, truths, tree, references, random, tuple(deterministics))
-    return CalibrationReport(
-        assessment=assess(pool, false_alarm=false_alarm, seed=seed),
-        pool=pool,
-        batch=batch,
-        features=features,
-        effective_draws=effective,
-        near=near,
-        false_alarm=false_alarm,
-        attributes=_attributes(problem, engine, tree, seed) | {"seconds": time.monotonic() - began},
-    )
+    seed, folder = checked_seed(seed), None if checkpoint is None else Path(checkpoint)
+    running: dict[str, Any] = {"seed": seed, "progress": progress, "precision": precision}
+    if near == "observed" and posterior is None:
+        posterior = _fitted(problem, engine, folder, running)
+    target, batch, truths, known = _simulations(problem, num_simulations, seed, posterior)
+    begin = None if engine.is_batched else posterior
+    fits = None if folder is None else folder / "fits"
+    tree = fit_many(target, batch, engine, start=begin, chunk=chunk, checkpoint=fits, client=client, **running)
+    found = _assessed(target, batch, truths, known, tree, seed, false_alarm, tuple(deterministics))
+    attributes = _attributes(problem, engine, tree, seed, folder) | {"seconds": time.monotonic() - began}
+    return CalibrationReport(**found, batch=batch, near=near, false_alarm=false_alarm, attributes=attributes)
+
+
+def _assessed(
+    target: Problem,
+    batch: Batch,
+    truths: Mapping[str, np.ndarray],
+    known: tuple[dict[str, np.ndarray], dict[str, np.ndarray]],
+    tree: xr.DataTree,
+    seed: int,
+    false_alarm: float,
+    deterministics: tuple[str, ...],
+) -> dict[str, Any]:
+    """What a report says of the fits, by name."""
+    reached = tree["fits"].to_dataset()["reached"].values
+    references = _references(target, batch, known, seed) if reached.sum() >= MIN_FITS else {}
+    pool, effective, features = pool_of(batch, truths, tree, references, np.random.default_rng(seed), deterministics)
+    return {
+        "assessment": assess(pool, false_alarm=false_alarm, seed=seed),
+        "pool": pool,
+        "features": features,
+        "effective_draws": effective,
+        "reached": reached,
+    }
 
 
 def least_simulations(num_parameters: int, false_alarm: float) -> int:
@@ -129,8 +153,8 @@ def least_simulations(num_parameters: int, false_alarm: float) -> int:
     return int(np.ceil((norm.isf(rate / 2) / (2 * MAX_HALF_BAND)) ** 2))
 
 
-def _attributes(problem: Problem, engine: Engine, tree: xr.DataTree, seed: int) -> dict[str, Any]:
-    """What was run, and the seconds it took."""
+def _attributes(problem: Problem, engine: Engine, tree: xr.DataTree, seed: int, folder: Path | None) -> dict[str, Any]:
+    """What was run and where it is kept, and the seconds it took."""
     return {
         "engine": type(engine).__name__,
         "engine_settings": json.dumps(engine.settings(), default=str),
@@ -138,6 +162,7 @@ def _attributes(problem: Problem, engine: Engine, tree: xr.DataTree, seed: int) 
         "program_fingerprint": problem.fingerprint,
         "seed": int(seed),
         "num_simulations": int(tree["fits"].sizes["dataset"]),
+        "checkpoint": "" if folder is None else str(folder),
         "seconds_compiling": tree.attrs["seconds_compiling"],
         "seconds_running": tree.attrs["seconds_running"],
     }
@@ -182,24 +207,24 @@ def _check(
         )
 
 
+def _fitted(problem: Problem, engine: Engine, folder: Path | None, running: Mapping[str, Any]) -> xr.DataTree:
+    """The posterior of the observed data by the engine."""
+    kept = None if folder is None else folder / "posterior"
+    posterior = fit(problem, engine, checkpoint=kept, deterministics=False, **running)
+    if posterior.attrs["status"] != "complete":
+        raise KeyboardInterrupt(f"The fit of the observed data was interrupted. {going_on(str(folder or ''))}")
+    return posterior
+
+
 def _simulations(
-    problem: Problem,
-    engine: Engine,
-    number: int,
-    seed: int,
-    near: Near,
-    posterior: xr.DataTree | None,
-    progress: bool,
-    precision: Precision,
+    problem: Problem, number: int, seed: int, posterior: xr.DataTree | None
 ) -> tuple[Problem, Batch, dict[str, np.ndarray], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
-    """The problem to fit, its data sets, their truths; and further parameters with their data."""
+    """The problem to fit, its data sets, their truths, from the prior or a posterior; and further parameters with data."""
     key = jax.random.key(seed)
-    if near == "prior":
+    if posterior is None:
         theta, x = problem.simulate(number + NUM_REFERENCE, key=jax.random.fold_in(key, 1))
         target = problem
     else:
-        if posterior is None:
-            posterior = fit(problem, engine, seed=seed, progress=progress, precision=precision, deterministics=False)
         draws = latent_draws(problem, posterior)
         have = len(next(iter(draws.values())))
         if have < 2 * number:

@@ -11,7 +11,7 @@ from bayesastro.calibration.exchange import Replicates, joint_level, ranks, repl
 from bayesastro.calibration.sbc import ecdf_extremity
 from bayesastro.calibration.tarp import distances
 
-__all__ = ["MEANINGS", "Assessment", "Pool", "assess", "lines_of"]
+__all__ = ["MEANINGS", "MIN_FITS", "Assessment", "Pool", "assess", "lines_of"]
 
 MEANINGS = {
     "fits": "fits failed, so many that all other checks might have failed with them",
@@ -47,7 +47,7 @@ class Pool:
     numbers : array of int, shape (simulation,)
         Which simulation each is.
     num_failed : int
-        Simulations that have no draws.
+        Simulations whose fits have no draws.
     deterministics : tuple of str
         Deterministic sites that are ranked.
     """
@@ -237,8 +237,8 @@ def _coverage(pool: Pool, pit: pd.DataFrame) -> pd.DataFrame:
 
 
 def _without_fits(pool: Pool, labels: list[str]) -> Assessment:
-    """So few fits succeeded that nothing else can be said."""
-    row = {"p": np.nan, "passed": False, "where": f"{pool.num_failed} fits"}
+    """So few fits succeeded, or were done, that nothing else can be said."""
+    row = {"p": np.nan, "passed": pool.num_failed == 0, "where": f"{pool.num_failed} fits"}
     return Assessment(
         checks=pd.DataFrame(row, index=["fits"]).rename_axis("check"),
         parameters=pd.DataFrame(columns=["bias", "bias_error", "spread", "shrinkage"], dtype=float),

@@ -67,14 +67,15 @@ def pool_of(
     -------
     pool : Pool
     effective : array, shape (simulation,)
-        Independent draws of each fit; zero where it failed.
+        Independent draws of each fit; zero where it failed or was not reached.
     features : array, shape (simulation in the pool, feature)
         Of the residuals, averaged over the draws; see `FEATURES`.
     """
     sites = batch.problem.parameters
     posterior = tree["posterior"].to_dataset() if "posterior" in tree.children else xr.Dataset()
     draws = {s.name: posterior[legal_name(s.name)].values for s in sites if posterior}
-    failed = tree["fits"].to_dataset()["failed"].values
+    fits = tree["fits"].to_dataset()
+    failed, reached = fits["failed"].values, fits["reached"].values
     effective = effective_numbers(tree, draws) if draws else np.zeros(batch.size)
     effective = np.where(failed, 0.0, effective)
     good = np.flatnonzero(effective >= MIN_RANKED)
@@ -106,7 +107,7 @@ def pool_of(
         **of_members(found, is_member),
         references={name: at[good] for name, at in references.items()},
         numbers=good,
-        num_failed=batch.size - len(good),
+        num_failed=int(reached.sum()) - len(good),
     )
     weights = is_member[:, 1:, None] / np.maximum(is_member[:, 1:].sum(1), 1)[:, None, None]
     return pool, effective, (found["features"][:, 1:] * weights).sum(1)

@@ -40,7 +40,7 @@ def page_of(tree: xr.DataTree) -> Figure:
     Raises
     ------
     ValueError
-        If too few fits succeeded for there to be anything to show.
+        If too few fits succeeded or were done for there to be anything to show.
     """
     stored, attributes = tree["pool"].to_dataset(), tree.attrs
     prefix = "reference_"
@@ -77,10 +77,10 @@ class Page:
         Raises
         ------
         ValueError
-            If too few fits succeeded for there to be anything to show.
+            If too few fits succeeded or were done for there to be anything to show.
         """
         if not len(self.assessment.pit):
-            raise ValueError("Too few fits succeeded: there is nothing to show.")
+            raise ValueError("Too few fits succeeded or were done: there is nothing to show.")
         figure, axes = plt.subplots(2, 3, figsize=(13, 7.5))
         styles = self.styles(self.furthest_off_last())
         self._draw_ranks(axes[0, 0], styles, "ranks", "truths among the draws")

@@ -19,9 +19,16 @@ from bayesastro.calibration.recalibration import Recalibration, recalibrate
 from bayesastro.predictive import evenly, latent_draws
 from bayesastro.problem import Problem
 
-__all__ = ["CalibrationReport"]
+__all__ = ["CalibrationReport", "going_on"]
 
 PLACES = {"prior": "from the prior", "observed": "near the observed data"}
+
+
+def going_on(checkpoint: str) -> str:
+    """How to go on with a calibration that was interrupted; the checkpoint is empty if it has none."""
+    if checkpoint:
+        return f"The same call goes on from `{checkpoint}`."
+    return "Nothing is kept: give `checkpoint` a folder, from which the same call then goes on."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +46,14 @@ class CalibrationReport:
     features : array, shape (simulation, feature)
         Of the residuals of each fit.
     effective_draws : array, shape (simulation,)
-        Independent draws of each fit; zero where it failed.
+        Independent draws of each fit; zero where it failed or was not reached.
+    reached : array of bool, shape (simulation,)
+        Whether each fit came to an end before an interruption.
     near : str
         ``"prior"`` or ``"observed"``: where the simulations come from.
     false_alarm : float
     attributes : dict
-        Engine, settings, seed, numbers and seconds.
+        Engine, settings, seed, numbers, checkpoint and seconds.
     """
 
     assessment: Assessment
@@ -52,13 +61,19 @@ class CalibrationReport:
     batch: Batch = field(repr=False)
     features: np.ndarray = field(repr=False)
     effective_draws: np.ndarray = field(repr=False)
+    reached: np.ndarray = field(repr=False)
     near: str
     false_alarm: float
     attributes: Mapping[str, Any]
 
     @property
     def verdict(self) -> str:
-        """``"pass"`` if every check passed, otherwise ``"fail"``; a right posterior fails at the rate `false_alarm`."""
+        """``"pass"`` if every check passed, otherwise ``"fail"``; a right posterior fails at the rate `false_alarm`.
+
+        ``"incomplete"`` if it was interrupted before all simulations were fitted, whatever the checks say of the others.
+        """
+        if not self.reached.all():
+            return "incomplete"
         return "pass" if bool(self.checks["passed"].all()) else "fail"
 
     @property
@@ -73,7 +88,7 @@ class CalibrationReport:
 
     @property
     def num_failed(self) -> int:
-        """Fits without enough draws."""
+        """Fits without enough draws, among those that came to an end."""
         return self.pool.num_failed
 
     def summary(self) -> pd.DataFrame:
@@ -117,13 +132,17 @@ class CalibrationReport:
     def __str__(self) -> str:
         number, level = self.attributes["num_simulations"], self.assessment.level
         draws = self.effective_draws[self.effective_draws > 0]
+        of = "" if self.reached.all() else f"{self.reached.sum()} of "
         lines = [
-            f"{self.verdict}: {self.attributes['engine']} on {number} simulations {PLACES[self.near]}, at a "
+            f"{self.verdict}: {self.attributes['engine']} on {of}{number} simulations {PLACES[self.near]}, at a "
             f"false-alarm rate of {self.false_alarm:g} (p ≤ {level:.2g} fails)",
             f"{self.num_failed} fits failed; {np.median(draws) if len(draws) else 0:.0f} independent draws of each, at least "
             f"{draws.min() if len(draws) else 0:.0f}; {self.attributes['seconds']:.1f} s",
         ]
-        return "\n".join([*lines, *lines_of(self.checks)])
+        if of:
+            told = f"{of}{number} simulations were fitted before the interruption, which is no verdict."
+            lines.insert(1, f"{told} {going_on(self.attributes['checkpoint'])}")
+        return "\n".join([*lines, *([] if of and not len(self.assessment.pit) else lines_of(self.checks))])
 
     def plausibility(self, problem: Problem, result: xr.DataTree, *, false_alarm: float = 0.01) -> Plausibility:
         """Say whether the observed data are among those that the program can produce.
@@ -197,7 +216,9 @@ class CalibrationReport:
             "checks": tables.checks.astype({"where": str}).to_xarray(),
             "parameters": tables.parameters.to_xarray(),
             "coverage": tables.coverage.to_xarray() if len(tables.coverage) else xr.Dataset(),
-            "fits": xr.Dataset({"effective_draws": ("dataset", self.effective_draws)}),
+            "fits": xr.Dataset(
+                {"effective_draws": ("dataset", self.effective_draws), "reached": ("dataset", self.reached)}
+            ),
         }
         tree = xr.DataTree.from_dict(groups)
         tree.attrs = dict(self.attributes) | {
@@ -214,6 +235,6 @@ class CalibrationReport:
         Raises
         ------
         ValueError
-            If too few fits succeeded for there to be anything to show.
+            If too few fits succeeded or were done for there to be anything to show.
         """
         return Page(self.assessment, self.pool).drawn(f"{self.verdict}: {self.attributes['engine']}")

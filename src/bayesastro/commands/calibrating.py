@@ -1,11 +1,13 @@
 """What ``bayesastro calibrate`` does: a model and an engine by name, a report and its picture in a folder."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bayesastro.calibration.calibrate import Near, calibrate
 from bayesastro.commands.naming import engine_named, problem_named
-from bayesastro.commands.reporting import rows
+from bayesastro.commands.reporting import as_text, rows
+from bayesastro.commands.wording import in_options
 from bayesastro.commands.writing import begun
 
 __all__ = ["run"]
@@ -25,25 +27,46 @@ def run(
     json: bool = False,
     echo: Callable[[str], None] = print,
 ) -> str:
-    """Calibrate a model named on the command line; returns the verdict.
+    """Calibrate a model named on the command line, or go on with what the folder holds; returns the verdict.
+
+    The fits are kept in the folder until all are done; too few for any check leave nothing else.
 
     Raises
     ------
     ValueError, TypeError
-        If there is no such model, engine or setting, or `calibrate` refuses.
+        If there is no such model, engine or setting, `calibrate` refuses, or the folder holds an unfinished calibration
+        other than this.
+    KeyboardInterrupt
+        If the fit of the observed data was interrupted.
     OSError
         If the folder cannot be written to, or data of the model's example are missing.
     """
     chosen, problem = engine_named(engine, options), problem_named(model)  # which may read data
     folder, data = begun(out, model, json=json, echo=echo)
-    report = calibrate(
-        problem, chosen, num_simulations=num, seed=seed, near=near, false_alarm=false_alarm, progress=progress
-    )
+    kept = out / "checkpoint"
+    words = {"checkpoint": "--out", "num_simulations": "--num", "false_alarm": "--false-alarm", "seed": "--seed"}
+    with in_options(chosen.settings(), **words):
+        report = calibrate(
+            problem,
+            chosen,
+            num_simulations=num,
+            seed=seed,
+            near=near,
+            false_alarm=false_alarm,
+            checkpoint=kept,
+            progress=progress,
+        )
+    facts = {"data": data, "verdict": report.verdict, "num_failed": report.num_failed}
+    facts |= {"num_fitted": int(report.reached.sum()), "num_simulations": len(report.reached)}
+    if report.verdict == "incomplete" and not len(report.assessment.pit):
+        echo(as_text({**facts, "written": []}) if json else str(report))
+        return report.verdict
     folder.keep(report.to_datatree(), "calibration.nc")
     if len(report.assessment.pit):
         folder.keep(report.plot(), "calibration.png")
     table = report.summary()
-    facts = {"data": data, "verdict": report.verdict, "num_failed": report.num_failed}
     facts |= {"false_alarm": report.false_alarm, "checks": rows(report.checks), "parameters": rows(table)}
     folder.tell(f"{report}\n\n{table.round(3).to_string()}", facts, json=json, echo=echo)
+    if report.verdict != "incomplete":
+        shutil.rmtree(kept)
     return report.verdict

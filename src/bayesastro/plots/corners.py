@@ -1,6 +1,7 @@
 """Corner plots."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import corner as corner_library
 import matplotlib.pyplot as plt
@@ -47,7 +48,7 @@ def corner(
         If it is no result, such as the path of one, or several came without names.
     """
     by_name = isinstance(results, Mapping | list | tuple) and not isinstance(results, xr.DataTree)
-    named = results_by_name(results, "corner") if by_name else {"": results}
+    named: dict[str, Any] = results_by_name(results, "corner") if by_name else {"": results}
     for key, result in named.items():
         posterior_of(result, f"The result `{key}`" if key else "The result")
     var_names = [var_names] if isinstance(var_names, str) else var_names

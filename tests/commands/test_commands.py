@@ -253,7 +253,7 @@ def test_the_data_are_drawn_on_what_the_fit_predicts(run, tmp_path):
     for more, message in (
         (("--x", "time"), "`--x time`: the program's array arguments are `sigma`. Name one."),
         (("--var", "y", "--var", "a"), "is of all observed sites, or of the one named with `--var`"),
-        (("--model", "mine:other"), "There is no `other` in `mine`"),
+        (("--model", "mine:other"), "There is no function `other` in `mine`"),
         (("--model", "cosmology.bao"), "The result is of another program than the problem"),
     ):
         code, out, err = run("plot", "fit/result.nc", "--kind", "predictive", *more)

@@ -304,6 +304,8 @@ MODELS: dict[str, Callable[[], Problem]] = {
     "lightcurves.transient": lambda: transient.build(transient_curves.curve()),
     "lightcurves.transient_population": lambda: transient_population.build(transient_curves.sample()),
     "lightcurves.transit rotation": lambda: transits.problem(30, variability="rotation"),
+    "lightcurves.radial_velocities": transits.velocities,
+    "lightcurves.radial_velocities circular": lambda: transits.velocities(12, eccentric=False, trend=False),
     "lightcurves.transit_rv": lambda: transits.joint(30, variability="matern"),
     "lensing.euclid": lambda: small_euclid(2),
     "lensing.parametric": small_lens,

@@ -1,9 +1,11 @@
 """Small made-up light curves and velocities of a transiting planet, which several tests are about."""
 
+import jax.numpy as jnp
 import numpy as np
 
-from bayesastro.models.lightcurves import transit, transit_rv
+from bayesastro.models.lightcurves import radial_velocities, transit, transit_rv
 from bayesastro.problem import Problem
+from bayesastro.simulators.lightcurves.orbits import keplerian_velocity
 
 EPHEMERIS = {"period": (3.0, 0.01), "t0": (2459000.25, 0.005), "density": (1.4, 0.3)}
 RNG_SEED = 5
@@ -29,4 +31,16 @@ def joint(num: int = 60, **settings) -> Problem:
     velocity = 10.0 * instrument - 60.0 * np.sin(2 * np.pi * (rv_time - 2459000.25) / 3.0) + 5.0 * rng.normal(size=12)
     return transit_rv.build(
         *light_curve(num), rv_time, velocity, np.full(12, 5.0), instrument, **{**EPHEMERIS, **settings}
+    )
+
+
+def velocities(num: int = 24, **settings) -> Problem:
+    """Velocities alone of an eccentric orbit of 3 days, by two instruments, with a trend."""
+    rng = np.random.default_rng(RNG_SEED + 2)
+    time, instrument = 2459000.0 + rng.uniform(0, 60, num), np.arange(num) % 2
+    longitude = 2 * np.pi * (time - 2459000.0) / 3.0
+    curve = keplerian_velocity(jnp.asarray(longitude), 60.0, 0.3, 1.0)
+    velocity = 10.0 * instrument + 0.2 * (time - 2459000.0) + np.asarray(curve) + 5.0 * rng.normal(size=num)
+    return radial_velocities.build(
+        time, velocity, np.full(num, 5.0), instrument, **{"period": (2.9, 3.1), "trend": True, **settings}
     )

@@ -20,6 +20,7 @@ def population():
 
 SMALL = {
     "hubble_diagram": lambda: hubble_diagram.build(supernovae.diagram(), "w"),
+    "radial_velocities": lambda: transits.velocities(30, period=(2.99, 3.01)),
     "supernova_survey": lambda: supernovae.small_survey(40, num_redshifts=65),
     "transient_population": population,
     "transit_rv": lambda: transits.joint(30),

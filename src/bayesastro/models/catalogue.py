@@ -72,6 +72,13 @@ CATALOGUE = (
         "k2_140",
         ("k2_140", "k2_140_velocities"),
     ),
+    Entry(
+        "lightcurves.radial_velocities",
+        "CORALIE, HARPS, FIES",
+        ("NUTS", "NestedSampler"),
+        "k2_140_velocities",
+        ("k2_140_velocities",),
+    ),
     Entry("lightcurves.transient", "ZTF alerts", ("SMC", "NPE", "NUTS"), "ztf_supernova", ("ztf_supernovae",)),
     Entry("lightcurves.transient_population", "ZTF alerts", ("NUTS",), "ztf_type_ia", ("ztf_supernovae",)),
     Entry(

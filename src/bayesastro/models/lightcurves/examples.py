@@ -6,7 +6,7 @@ from bayesastro.datasets import load
 from bayesastro.models.lightcurves import transient, transient_population
 from bayesastro.problem import Problem
 
-__all__ = ["hat_p_7", "k2_140", "wasp_126", "ztf_supernova", "ztf_type_ia"]
+__all__ = ["hat_p_7", "k2_140", "k2_140_velocities", "wasp_126", "ztf_supernova", "ztf_type_ia"]
 
 BIN = 10 / 1440
 """Of the light curves of space telescopes [day]."""
@@ -70,6 +70,14 @@ def k2_140() -> Problem:
         num_samples=7,
         window=0.12,
     )
+
+
+def k2_140_velocities() -> Problem:
+    """K2-140 b in radial velocities of three spectrographs alone, about the one of its possible periods at which it transits."""
+    from bayesastro.models.lightcurves import radial_velocities
+
+    rv = load("k2_140_velocities")
+    return radial_velocities.build(rv.time, rv.velocity, rv.sigma, rv.instrument, period=(6.4, 6.75))
 
 
 def ztf_supernova() -> Problem:

@@ -8,7 +8,6 @@ Winn 2010, arXiv:1001.2010, sections 2 and 3 (what each of the two measures); Gi
 
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
@@ -18,9 +17,9 @@ from numpy.typing import ArrayLike
 from bayesastro.models.lightcurves import transit
 from bayesastro.models.lightcurves.gaussian_process import Variability
 from bayesastro.models.lightcurves.planet import planet, transit_flux
-from bayesastro.models.lightcurves.series import checked_pair, checked_series
+from bayesastro.models.lightcurves.series import checked_pair
+from bayesastro.models.lightcurves.velocities import checked_velocities, observe
 from bayesastro.problem import Problem
-from bayesastro.units import in_unit, said_unit
 
 __all__ = ["build", "program"]
 
@@ -76,12 +75,7 @@ def program(
     flux = transit_flux(body, time, exposure, near, num_samples)
     transit.observe(flux, time, sigma, level_scale, jitter_scale, mask, gp_sigma, gp_time, variability)
     K = numpyro.sample("semi_amplitude", dist.HalfNormal(semi_amplitude_scale))
-    with numpyro.plate("instruments", offset.shape[0]):
-        system: Any = numpyro.sample("offset", dist.Normal(offset[:, 0], offset[:, 1]))
-        jitter: Any = numpyro.sample("rv_jitter", dist.HalfNormal(rv_jitter_scale))
-    velocity = system[instrument] + body.orbit.radial_velocity(rv_time, K)
-    scale = jnp.sqrt(jnp.square(rv_sigma) + jnp.square(jitter[instrument]))
-    numpyro.sample("velocity", dist.Normal(velocity, scale))
+    observe(body.orbit.radial_velocity(rv_time, K), rv_sigma, instrument, offset, rv_jitter_scale)
 
 
 def build(
@@ -126,31 +120,17 @@ def build(
     ValueError
         As there, and if an instrument has no velocity.
     """
-    speed = said_unit(velocity)
-    velocity, rv_sigma = in_unit(velocity, speed, "velocity"), in_unit(rv_sigma, speed, "rv_sigma")
-    rv_time = in_unit(rv_time, "d", "rv_time")
+    series = checked_velocities(rv_time, velocity, rv_sigma, instrument, prefix="rv_")
     light = transit.build(time, flux, sigma, period=period, t0=t0, eccentric=eccentric, **settings)
-    series = checked_series("radial velocities", time=rv_time, sigma=rv_sigma, velocity=velocity, instrument=instrument)
-    codes = series["instrument"].astype(int)
-    counts = np.bincount(codes) if np.array_equal(codes, series["instrument"]) and codes.min() >= 0 else np.zeros(1)
-    if not counts.all():
-        raise ValueError(
-            "`instrument` must number the instruments 0, 1, … without gaps, with a velocity for each, but "
-            f"{sorted(set(series['instrument'].tolist()))} came. Leave out instruments without data."
-        )
-    centres = [np.mean(series["velocity"][codes == code]) for code in range(counts.size)]
-    extent = float(np.ptp(series["velocity"])) if codes.size > 1 else float(series["sigma"][0])
     _, arguments = light.static_program.arguments(light.data.arrays)
     return Problem(
         program,
-        rv_time=series["time"] - checked_pair("t0", t0, unit="d")[0],
-        rv_sigma=series["sigma"],
-        instrument=codes,
-        offset=np.stack([centres, np.full(counts.size, extent)], axis=1),
-        semi_amplitude_scale=np.asarray(extent if semi_amplitude_scale is None else float(semi_amplitude_scale)),
-        rv_jitter_scale=np.asarray(
-            3.0 * np.median(series["sigma"]) if rv_jitter_scale is None else float(rv_jitter_scale)
-        ),
+        rv_time=series.time - checked_pair("t0", t0, unit="d")[0],
+        rv_sigma=series.sigma,
+        instrument=series.instrument,
+        offset=series.offset,
+        semi_amplitude_scale=np.asarray(series.extent if semi_amplitude_scale is None else float(semi_amplitude_scale)),
+        rv_jitter_scale=series.jitter_scale(rv_jitter_scale),
         **arguments,
-        observed={**light.observed, "velocity": series["velocity"]},
-    ).with_units(transit.UNITS | {"rv_time": "d"} | (dict.fromkeys(VELOCITIES, speed) if speed else {}))
+        observed={**light.observed, "velocity": series.velocity},
+    ).with_units(transit.UNITS | {"rv_time": "d"} | (dict.fromkeys(VELOCITIES, series.unit) if series.unit else {}))

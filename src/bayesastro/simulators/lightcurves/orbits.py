@@ -18,7 +18,7 @@ from bayesastro.extras import Extra
 with Extra("lightcurves", "Orbits"):
     from jaxoplanet.core.kepler import kepler
 
-__all__ = ["GRAVITY", "Orbit", "axis_of_density", "density_of_axis"]
+__all__ = ["GRAVITY", "Orbit", "axis_of_density", "conjunction", "density_of_axis", "keplerian_velocity"]
 
 GRAVITY = 498.23382528
 """Newton's constant [cm³ g⁻¹ day⁻²]: 6.67430e-8 cm³ g⁻¹ s⁻² (CODATA 2018)."""
@@ -44,6 +44,48 @@ def axis_of_density(density: ScalarLike, period: ScalarLike) -> ScalarLike:
 def density_of_axis(scaled_axis: ScalarLike, period: ScalarLike) -> ScalarLike:
     """The star's mean density [g/cm³] from a/R*, the inverse of `axis_of_density`."""
     return 3.0 * jnp.pi * scaled_axis**3 / (GRAVITY * jnp.square(period))
+
+
+def conjunction(eccentricity: ScalarLike, omega: ScalarLike) -> Array:
+    r"""Mean anomaly [rad] at inferior conjunction, where the true anomaly is π/2 − ω.
+
+    .. math:: \tan(E/2) = \sqrt{(1 - e)/(1 + e)} \tan(f/2), \quad M = E - e \sin E
+
+    Parameters
+    ----------
+    eccentricity : scalar
+    omega : scalar [rad]
+        Argument of periastron of the star's orbit.
+    """
+    e, sin_w, cos_w = jnp.asarray(eccentricity), jnp.sin(omega), jnp.cos(omega)
+    E = 2.0 * jnp.arctan2(jnp.sqrt(1.0 - e) * cos_w, jnp.sqrt(1.0 + e) * (1.0 + sin_w))
+    return E - e * jnp.sin(E)
+
+
+def keplerian_velocity(
+    longitude: Float[Array, "*shape"], semi_amplitude: ScalarLike, eccentricity: ScalarLike, omega: ScalarLike
+) -> Array:
+    r"""The star's velocity away from the observer, in the unit of `semi_amplitude`, of an orbit of any inclination.
+
+    .. math:: v = K [\cos(\omega + f) + e \cos\omega]
+
+    Parameters
+    ----------
+    longitude : array [rad]
+        Mean longitude λ = M + ω, which grows by 2π in a period and means something for a circular orbit, too.
+    semi_amplitude : scalar
+        K.
+    eccentricity : scalar
+    omega : scalar [rad]
+        Argument of periastron of the star's orbit.
+
+    References
+    ----------
+    Winn 2010, arXiv:1001.2010, section 2 (with K for the amplitude).
+    """
+    sin_f, cos_f = kepler(longitude - omega, eccentricity)
+    sin_w, cos_w = jnp.sin(omega), jnp.cos(omega)
+    return jnp.asarray(semi_amplitude) * (cos_w * cos_f - sin_w * sin_f + eccentricity * cos_w)
 
 
 class Orbit(eqx.Module):
@@ -107,9 +149,7 @@ class Orbit(eqx.Module):
         if self.eccentricity is None or self.omega is None:
             return jnp.cos(phase), -jnp.sin(phase), jnp.ones_like(phase)
         e, sin_w, cos_w = self.eccentricity, jnp.sin(self.omega), jnp.cos(self.omega)
-        # Eccentric anomaly at conjunction, where f = π/2 − ω: tan(E/2) = √((1 − e)/(1 + e)) tan(f/2).
-        E0 = 2.0 * jnp.arctan2(jnp.sqrt(1.0 - e) * cos_w, jnp.sqrt(1.0 + e) * (1.0 + sin_w))
-        sin_f, cos_f = kepler(phase + E0 - e * jnp.sin(E0), e)
+        sin_f, cos_f = kepler(phase + conjunction(e, self.omega), e)
         distance = (1.0 - e**2) / (1.0 + e * cos_f)
         return sin_w * cos_f + cos_w * sin_f, cos_w * cos_f - sin_w * sin_f, distance
 

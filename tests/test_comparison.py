@@ -1,5 +1,7 @@
 """Comparison of models by evidence and by leave-one-out cross-validation."""
 
+import json
+
 import arviz_stats
 import numpy as np
 import numpyro
@@ -92,6 +94,33 @@ def test_evidences_and_their_errors(with_evidence):
     assert odds == pytest.approx(np.exp(log_evidence(1) - log_evidence(2)))
     assert table["probability"].sum() == pytest.approx(1.0)
     assert "elpd" in table
+
+
+def test_what_is_wrong_with_a_result_stands_beside_its_evidence(with_evidence):
+    """As of particles that missed a needle: the islands' evidences scatter, and their error says nothing."""
+    clean = ba.compare(with_evidence)
+    assert list(clean["findings"]) == ["", ""]
+    results = {name: result.copy() for name, result in with_evidence.items()}
+    results["line"].attrs |= {"log_evidence_scatter": 3.0, "num_founders": 1}
+    table = ba.compare(results)
+    assert table.columns[-1] == "findings"
+    assert table.loc["line", "findings"] == "evidence_scatter, few_founders"
+    assert table.loc["constant", "findings"] == ""
+    assert "evidence_scatter" in repr(table)
+    assert json.loads(table.to_json(orient="index"))["line"]["findings"] == "evidence_scatter, few_founders"
+    first, second = table.attrs["findings"]["line"]
+    assert (first["id"], first["number"]) == ("evidence_scatter", 3.0)
+    assert "`num_particles`" in second["remedy"]
+    assert table.attrs["findings"]["constant"] == []
+    json.dumps(table.attrs)
+
+
+def test_a_mere_notice_is_not_held_against_a_result(with_evidence):
+    results = {name: result.copy() for name, result in with_evidence.items()}
+    results["line"]["sample_stats"]["diverging"].values[0, 0] = True
+    table = ba.compare(results)
+    assert list(table["findings"]) == ["", ""]
+    assert [found["level"] for found in table.attrs["findings"]["line"]] == ["notice"]
 
 
 @pytest.mark.parametrize("masked", [0, 6])

@@ -92,7 +92,7 @@ class Agreement:
             told = {"fail": "; they differ in ", "undecided": "; undecided: ", "pass": ""}
             lines.append(text + told[row["verdict"]] + row["reason"])
         for name, result in self.results.items():
-            lines += [f"{name}: {finding.id} [{finding.where}]: {finding.text}" for finding in diagnose(result)]
+            lines += [f"{name}: {finding}" for finding in diagnose(result)]
         return "\n".join(lines)
 
     def plot(self) -> Figure:
@@ -183,10 +183,11 @@ def crosscheck(
     # One rate for all tests: two shifts for each parameter, a classifier and an evidence.
     level = false_alarm / (len(couples) * (2 * len(labels) + 2))
     pairs = {couple: _pair(couple, results, draws, rhat, labels, seed) for couple in couples}
+    shifts: dict[Any, pd.DataFrame] = {couple: pair.shifts for couple, pair in pairs.items()}
     index = pd.MultiIndex.from_tuples(couples, names=["first", "second"])
     return Agreement(
         results=results,
-        shifts=pd.concat({couple: pair.shifts for couple, pair in pairs.items()}, names=["first", "second"]),
+        shifts=pd.concat(shifts, names=["first", "second"]),
         pairs=pd.DataFrame([judged(pair, tolerance, level) for pair in pairs.values()], index=index),
         tolerance=tolerance,
         false_alarm=false_alarm,

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import arviz_stats
@@ -10,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from scipy.special import logsumexp
 
+from bayesastro.diagnostics import diagnose
 from bayesastro.monte_carlo import relative_efficiency
 
 __all__ = ["compare"]
@@ -32,7 +34,9 @@ def compare(results: Mapping[str, xr.DataTree]) -> pd.DataFrame:
         Where all have pointwise likelihoods: ``elpd``, the expected log predictive density of a datum left out, summed
         over the data, and its error; ``elpd_diff`` to the best model and its error; the ``stacking_weight``; and
         ``num_bad_k``, the number of data for which importance sampling fails (k̂ above 0.7). Sorted by evidence, or
-        else by elpd. A `numpyro.factor` has no data to leave out: with one there is no elpd.
+        else by elpd. A `numpyro.factor` has no data to leave out: with one there is no elpd. Last, ``findings``: the
+        names of what :func:`diagnose` finds wrong with a result, whose figures then are worth less than their errors say;
+        in full, with numbers and remedies, by model in ``attrs["findings"]`` of the table.
 
     Raises
     ------
@@ -62,6 +66,9 @@ def compare(results: Mapping[str, xr.DataTree]) -> pd.DataFrame:
         table = table.sort_values("elpd", ascending=False)
     if have_evidence:
         table = _evidences(results).join(table).sort_values("log_evidence", ascending=False)
+    found = {name: diagnose(result) for name, result in results.items()}
+    table["findings"] = pd.Series({name: ", ".join(diagnosis.warnings) for name, diagnosis in found.items()})
+    table.attrs["findings"] = {name: [asdict(finding) for finding in diagnosis] for name, diagnosis in found.items()}
     return table
 
 

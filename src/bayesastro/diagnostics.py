@@ -35,10 +35,15 @@ class Diagnosis:
         """The checks that found something."""
         return tuple(dict.fromkeys(f.id for f in self.findings))
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those of them that are no mere notices."""
+        return tuple(dict.fromkeys(f.id for f in self.findings if f.level == "warning"))
+
     def __str__(self) -> str:
         if not self.findings:
             return "No problems found."
-        return "\n".join(f"{f.id} [{f.where}]: {f.text} → {f.remedy}" for f in self.findings)
+        return "\n".join(f"{finding} → {finding.remedy}" for finding in self.findings)
 
 
 def diagnose(result: xr.DataTree) -> Diagnosis:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -27,6 +28,9 @@ class Finding:
         The finding in words.
     remedy : str
         What to do.
+    level : {"warning", "notice"}
+        Whether a number in the summary is, or may be, wrong by more than it claims; or whether it is not, and this is to
+        be known all the same.
     """
 
     id: str
@@ -35,6 +39,11 @@ class Finding:
     threshold: float
     text: str
     remedy: str
+    level: Literal["warning", "notice"] = "warning"
+
+    def __str__(self) -> str:
+        told = "notice: " if self.level == "notice" else ""
+        return f"{self.id} [{self.where}]: {told}{self.text}"
 
 
 def worst(

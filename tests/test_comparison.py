@@ -140,6 +140,26 @@ def test_leaving_one_out_agrees_with_the_closed_form(chains, masked):
     assert table["stacking_weight"].sum() == pytest.approx(1.0)
 
 
+def test_data_gathered_in_one_event_are_left_out_one_by_one(chains):
+    def gathered(x, sigma, keep):
+        a = numpyro.sample("a", dist.Normal(0.0, PRIOR_SD))
+        numpyro.sample("y", dist.Normal(a + 0.0 * x, sigma).mask(keep).to_event(1))
+
+    def together(x, sigma, keep):
+        a = numpyro.sample("a", dist.Normal(0.0, PRIOR_SD))
+        numpyro.sample("y", dist.MultivariateNormal(a + 0.0 * x, sigma**2 * np.eye(20)))
+
+    result = fit(gathered, NUTS, log_likelihood=True)
+    table = ba.compare({"gathered": result, "line": chains["line"]})
+    assert list(table["num_data"]) == [20, 20]
+    assert table.loc["gathered", "elpd"] == pytest.approx(elpd(1, ALL), abs=0.15)
+    assert arviz_stats.loo(result).elpd == pytest.approx(table.loc["gathered", "elpd"], abs=0.05)
+    assert "datum" not in result["log_likelihood"]["y"].attrs
+    whole = fit(together, NUTS, log_likelihood=True)
+    assert whole["log_likelihood"]["y"].attrs["datum"].startswith("all entries along the last 1 axes of `y` together")
+    assert list(ba.compare({"one": whole, "other": whole})["num_data"]) == [1, 1]
+
+
 def test_two_sites_are_left_out_as_one_set_of_data():
     def split(x, sigma):
         a = numpyro.sample("a", dist.Normal(0.0, PRIOR_SD))

@@ -74,6 +74,12 @@ def build_result(
         tree[name] = xr.DataTree(
             arviz_base.dict_to_dataset(variables, sample_dims=[dimension], check_conventions=False)
         )
+    for site in views.structure.of_kind("observed") if log_likelihood else ():
+        values = tree["log_likelihood"][legal_name(site.name)]
+        if more := len(site.shape) - (values.ndim - 2):
+            values.attrs["datum"] = (
+                f"all entries along the last {more} axes of `{site.name}` together, as of one vector"
+            )
     for site in problem.parameters:
         if site.name in problem.bounds:
             lower, upper = problem.bounds[site.name]

@@ -126,6 +126,8 @@ def diverged(number, begin=None, num_draws=DRAWS):
     diverging.ravel()[np.linspace(0, diverging.size - 1, number).astype(int)] = True
     result = build(normal(shape=diverging.shape), {"diverging": diverging})
     begin = normal(9, number) if begin is None else begin
+    numbered = result["posterior"].to_dataset().assign_coords(chain=range(CHAINS), draw=range(num_draws))
+    result["posterior"] = xr.DataTree(numbered)
     result["divergence_starts"] = xr.DataTree(xr.Dataset({"x": ("point", begin), "draw": ("point", np.arange(number))}))
     return result
 

@@ -8,7 +8,18 @@ from scipy.stats import norm
 from bayesastro.findings import Finding, by_entry, entries, sample_stats, worst
 from bayesastro.result import has_walkers, real_variables
 
-__all__ = ["CHAIN_CHECKS"]
+__all__ = [
+    "CHAIN_CHECKS",
+    "FIGURE_CHECKS",
+    "MAX_BEHIND",
+    "MAX_DEEP",
+    "MAX_DIVERGENT",
+    "MAX_RHAT",
+    "MIN_BFMI",
+    "MIN_ESS",
+    "MIN_ESS_PER_CHAIN",
+    "MIN_MOVED",
+]
 
 MAX_RHAT = 1.01
 """Vehtari et al. 2021, Bayesian Analysis 16, 667 (arXiv:1903.08008)."""
@@ -33,6 +44,15 @@ MIN_PLACE_P = 0.01
 MAX_ENERGY_RATIO = 10.0
 """Measured over desired variance of energy errors; the step is then half as large again as it should be."""
 
+MAX_DEEP = 0.01
+"""Share of trajectories cut at their greatest length."""
+
+MIN_MOVED = 0.05
+"""Share of a chain's transitions."""
+
+MAX_BEHIND = 5.0
+"""Of a chain below the best, in sds of the log-density."""
+
 MAX_SHIFT = 0.1
 """In posterior sds; below the Monte Carlo error of a hundred effective draws."""
 
@@ -44,12 +64,17 @@ def _rhat(result: xr.DataTree) -> list[Finding]:
     return worst("rhat", entries(result, arviz_stats.rhat), MAX_RHAT, 1, "R̂", remedy)
 
 
+def _weighted_ess(result: xr.DataTree) -> list[Finding]:
+    """Of draws of a weighted sample, in an order without meaning."""
+    number = float(result.attrs.get("ess", np.inf))
+    text = f"the weighted points are worth {number:.0f} independent draws, where {MIN_ESS} are needed"
+    remedy = "Use more points (`num_live`, or `num_draws` of each path), or an engine whose draws fit better."
+    return [Finding("ess_weights", "posterior", number, MIN_ESS, text, remedy)] if number < MIN_ESS else []
+
+
 def _ess(result: xr.DataTree) -> list[Finding]:
-    if "ess" in result.attrs:  # draws of a weighted sample, in an order without meaning
-        number = float(result.attrs["ess"])
-        text = f"the weighted points are worth {number:.0f} independent draws, where {MIN_ESS} are needed"
-        remedy = "Use more points (`num_live`, or `num_draws` of each path), or an engine whose draws fit better."
-        return [Finding("ess_weights", "posterior", number, MIN_ESS, text, remedy)] if number < MIN_ESS else []
+    if "ess" in result.attrs:
+        return []
     least = MIN_ESS if has_walkers(result) else MIN_ESS_PER_CHAIN * result["posterior"].sizes["chain"]
     found = []
     for method in ("bulk", "tail"):
@@ -102,7 +127,7 @@ def _common_place(result: xr.DataTree) -> str | None:
         return None
     starts = result["divergence_starts"].to_dataset()
     draws = real_variables(result)
-    names = [name for name in starts.data_vars if name in draws]
+    names = [name for name in starts.data_vars if name in draws.data_vars]
     extremity = {}
     for name in names:
         begun = starts[name].values.reshape(starts[name].shape[0], -1)
@@ -126,7 +151,7 @@ def _tree_depth(result: xr.DataTree) -> list[Finding]:
     fraction = float(stats["reached_max_treedepth"].mean())
     text = f"{100 * fraction:.2g} % of trajectories reached the largest tree depth"
     remedy = 'Use `mass_matrix="dense"`, rescale or reparametrise; or raise `max_tree_depth`.'
-    return [Finding("tree_depth", "sampler", fraction, 0.01, text, remedy)] if fraction > 0.01 else []
+    return [Finding("tree_depth", "sampler", fraction, MAX_DEEP, text, remedy)] if fraction > MAX_DEEP else []
 
 
 def _bfmi(result: xr.DataTree) -> list[Finding]:
@@ -177,26 +202,18 @@ def _stuck(result: xr.DataTree) -> list[Finding]:
     lp = stats["lp"].values
     moved = np.mean(np.diff(lp, axis=1) != 0, axis=1)
     remedy = "Start from elsewhere (another seed, more `num_starts`), or give the problem an engine for several modes."
-    for chain in np.flatnonzero(moved < 0.05):
+    for chain in np.flatnonzero(moved < MIN_MOVED):
         text = f"chain {chain} moved in only {100 * moved[chain]:.2g} % of its transitions"
-        found.append(Finding("stuck", f"chain {chain}", float(moved[chain]), 0.05, text, remedy))
+        found.append(Finding("stuck", f"chain {chain}", float(moved[chain]), MIN_MOVED, text, remedy))
     level, spread = np.median(lp, axis=1), np.median(np.std(lp, axis=1))
     behind = (level.max() - level) / spread if spread > 0 else np.zeros_like(level)
-    for chain in np.flatnonzero(behind > 5):
+    for chain in np.flatnonzero(behind > MAX_BEHIND):
         text = f"chain {chain} lies {behind[chain]:.3g} sd of the log-density below the best chain"
-        found.append(Finding("stuck", f"chain {chain}", float(behind[chain]), 5.0, text, remedy))
+        found.append(Finding("stuck", f"chain {chain}", float(behind[chain]), MAX_BEHIND, text, remedy))
     return found
 
 
-CHAIN_CHECKS = (
-    _rhat,
-    _ess,
-    _autocorrelation,
-    _nans,
-    _divergences,
-    _tree_depth,
-    _bfmi,
-    _energy_errors,
-    _halving,
-    _stuck,
-)
+FIGURE_CHECKS = (_weighted_ess, _autocorrelation, _nans, _energy_errors, _halving)
+"""Those that judge the engine's figures alone."""
+
+CHAIN_CHECKS = (_rhat, _ess, _divergences, _tree_depth, _bfmi, _stuck, *FIGURE_CHECKS)

@@ -73,9 +73,9 @@ def by_entry(data: xr.Dataset) -> Iterator[tuple[str, float]]:
 
 
 def entries(result: xr.DataTree, statistic: Callable[[xr.Dataset], xr.Dataset]) -> list[tuple[str, float]]:
-    """A statistic of every scalar that varies; the corner of a Cholesky factor, say, is constant and has none."""
+    """A statistic of every scalar that is finite and varies; the corner of a Cholesky factor, say, is constant."""
     data = real_variables(result)
     with np.errstate(all="ignore"):
         values = dict(by_entry(statistic(data)))
-        spread = dict(by_entry(data.std(["chain", "draw"])))
+        spread = dict(by_entry(data.std(["chain", "draw"], skipna=False)))
     return [(name, value) for name, value in values.items() if spread[name] > 0]

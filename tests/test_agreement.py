@@ -114,8 +114,55 @@ def test_dependent_draws_are_not_taken_for_independent_ones(problem):
     """Every draw a hundred times: fewer independent ones than a classifier needs, and large errors of means."""
     slow = [result_like(problem, np.repeat(gaussian(seed, 10), 100, axis=1)) for seed in (1, 2)]
     report = compared(problem, *slow)
-    assert report.verdict == "pass"
+    assert report.verdict == "undecided"
     assert np.isnan(report.pairs["accuracy"].iloc[0])
+
+
+def test_errors_that_could_hide_a_shift_leave_the_verdict_open(problem):
+    """28 draws have an error of 0.19 sd, so that with a z of 3.5 a shift of 0.7 sd could be there unseen."""
+    good = result_like(problem, gaussian(1))
+    report = compared(problem, good, result_like(problem, gaussian(2, 7)))
+    assert (report.verdict, report.pairs["verdict"].iloc[0]) == ("undecided", "undecided")
+    reason = report.pairs["reason"].iloc[0]
+    assert "the mean of `" in reason
+    assert "most of it of `second`" in reason
+    assert f"undecided: {reason}" in str(report)
+    assert compared(problem, good, result_like(problem, gaussian(2, 100))).verdict == "pass"
+
+
+def test_chains_that_did_not_mix_leave_the_verdict_open(problem):
+    """A period with aliases: one engine's chains in four of them, the other's all in the right one."""
+    aliases = gaussian(1) * np.array([0.02, 1.0])
+    aliases[..., 0] += np.array([31.4, 31.4, 48.0, 60.0])[:, None]
+    right = gaussian(2) * np.array([0.02, 1.0]) + np.array([31.4, 0.0])
+    report = compared(problem, result_like(problem, aliases), result_like(problem, right))
+    assert report.verdict == "undecided"
+    assert "the chains of `first` did not mix in `a` (R̂ " in report.pairs["reason"].iloc[0]
+    moved = result_like(problem, right + np.array([0.0, 2.0]))
+    assert "the mean of `b`" in compared(problem, result_like(problem, aliases), moved).pairs["reason"].iloc[0]
+
+
+def test_a_shift_that_few_draws_show_is_a_difference(problem):
+    report = compared(problem, result_like(problem, gaussian(1)), result_like(problem, gaussian(2, 10, shift=5.0)))
+    assert report.verdict == "fail"
+
+
+def test_of_several_pairs_the_worst_verdict_counts(problem):
+    good, short = result_like(problem, gaussian(1)), result_like(problem, gaussian(2, 7))
+    shifted = result_like(problem, gaussian(3, shift=0.5))
+    report = ba.crosscheck(problem, {"good": good, "short": short, "shifted": shifted}, seed=0)
+    assert report.verdict == "fail"
+    assert report.pairs["verdict"]["good", "short"] == "undecided"
+    assert report.pairs["verdict"]["good", "shifted"] == "fail"
+
+
+def test_evidences_of_large_errors_leave_the_verdict_open(problem):
+    first = result_like(problem, gaussian(1), log_evidence=-3.0, log_evidence_err=0.1)
+    vague = result_like(problem, gaussian(2), log_evidence=-5.0, log_evidence_err=2.0)
+    report = compared(problem, first, vague)
+    assert report.verdict == "undecided"
+    assert "the log-evidences could differ by" in report.pairs["reason"].iloc[0]
+    assert "most of it of `second`" in report.pairs["reason"].iloc[0]
 
 
 def test_engines_are_run_and_drawn(problem, tmp_path):

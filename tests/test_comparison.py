@@ -1,5 +1,7 @@
 """Comparison of models by evidence and by leave-one-out cross-validation."""
 
+import json
+
 import arviz_stats
 import numpy as np
 import numpyro
@@ -94,6 +96,33 @@ def test_evidences_and_their_errors(with_evidence):
     assert "elpd" in table
 
 
+def test_what_is_wrong_with_a_result_stands_beside_its_evidence(with_evidence):
+    """As of particles that missed a needle: the islands' evidences scatter, and their error says nothing."""
+    clean = ba.compare(with_evidence)
+    assert list(clean["findings"]) == ["", ""]
+    results = {name: result.copy() for name, result in with_evidence.items()}
+    results["line"].attrs |= {"log_evidence_scatter": 3.0, "num_founders": 1}
+    table = ba.compare(results)
+    assert table.columns[-1] == "findings"
+    assert table.loc["line", "findings"] == "evidence_scatter, few_founders"
+    assert table.loc["constant", "findings"] == ""
+    assert "evidence_scatter" in repr(table)
+    assert json.loads(table.to_json(orient="index"))["line"]["findings"] == "evidence_scatter, few_founders"
+    first, second = table.attrs["findings"]["line"]
+    assert (first["id"], first["number"]) == ("evidence_scatter", 3.0)
+    assert "`num_particles`" in second["remedy"]
+    assert table.attrs["findings"]["constant"] == []
+    json.dumps(table.attrs)
+
+
+def test_a_mere_notice_is_not_held_against_a_result(with_evidence):
+    results = {name: result.copy() for name, result in with_evidence.items()}
+    results["line"]["sample_stats"]["diverging"].values[0, 0] = True
+    table = ba.compare(results)
+    assert list(table["findings"]) == ["", ""]
+    assert [found["level"] for found in table.attrs["findings"]["line"]] == ["notice"]
+
+
 @pytest.mark.parametrize("masked", [0, 6])
 def test_leaving_one_out_agrees_with_the_closed_form(chains, masked):
     keep = ALL.copy()
@@ -109,6 +138,26 @@ def test_leaving_one_out_agrees_with_the_closed_form(chains, masked):
     assert table.loc["constant", "elpd_diff"] < -5
     assert table["num_bad_k"].sum() == 0
     assert table["stacking_weight"].sum() == pytest.approx(1.0)
+
+
+def test_data_gathered_in_one_event_are_left_out_one_by_one(chains):
+    def gathered(x, sigma, keep):
+        a = numpyro.sample("a", dist.Normal(0.0, PRIOR_SD))
+        numpyro.sample("y", dist.Normal(a + 0.0 * x, sigma).mask(keep).to_event(1))
+
+    def together(x, sigma, keep):
+        a = numpyro.sample("a", dist.Normal(0.0, PRIOR_SD))
+        numpyro.sample("y", dist.MultivariateNormal(a + 0.0 * x, sigma**2 * np.eye(20)))
+
+    result = fit(gathered, NUTS, log_likelihood=True)
+    table = ba.compare({"gathered": result, "line": chains["line"]})
+    assert list(table["num_data"]) == [20, 20]
+    assert table.loc["gathered", "elpd"] == pytest.approx(elpd(1, ALL), abs=0.15)
+    assert arviz_stats.loo(result).elpd == pytest.approx(table.loc["gathered", "elpd"], abs=0.05)
+    assert "datum" not in result["log_likelihood"]["y"].attrs
+    whole = fit(together, NUTS, log_likelihood=True)
+    assert whole["log_likelihood"]["y"].attrs["datum"].startswith("all entries along the last 1 axes of `y` together")
+    assert list(ba.compare({"one": whole, "other": whole})["num_data"]) == [1, 1]
 
 
 def test_two_sites_are_left_out_as_one_set_of_data():

@@ -117,6 +117,40 @@ def test_divergences_are_counted():
     assert (finding.id, finding.number, finding.threshold) == ("divergences", 20, 0)
     assert "20 of 4000 transitions diverged (0.5 %)" in finding.text
     assert "`target_accept`" in finding.remedy
+    assert finding.level == "warning"
+
+
+def diverged(number, begin=None, num_draws=DRAWS):
+    """A result with so many divergent transitions, which begin at the values given or at draws."""
+    diverging = np.zeros((CHAINS, num_draws), bool)
+    diverging.ravel()[np.linspace(0, diverging.size - 1, number).astype(int)] = True
+    result = build(normal(shape=diverging.shape), {"diverging": diverging})
+    begin = normal(9, number) if begin is None else begin
+    numbered = result["posterior"].to_dataset().assign_coords(chain=range(CHAINS), draw=range(num_draws))
+    result["posterior"] = xr.DataTree(numbered)
+    result["divergence_starts"] = xr.DataTree(xr.Dataset({"x": ("point", begin), "draw": ("point", np.arange(number))}))
+    return result
+
+
+@pytest.mark.parametrize(("number", "level"), [(1, "notice"), (4, "notice"), (5, "warning"), (400, "warning")])
+def test_one_divergence_in_a_thousand_is_a_notice(number, level):
+    finding = only(diverged(number))
+    assert (finding.id, finding.number, finding.level) == ("divergences", number, level)
+    assert ("biased" in finding.remedy) is (level == "warning")
+    assert ("notice: " in str(ba.diagnose(diverged(number)))) is (level == "notice")
+
+
+@pytest.mark.parametrize("begin", [np.linspace(-4, -3, 8), np.linspace(3, 4, 8), np.tile([-4.0, 4.0], 4)])
+def test_few_divergences_that_begin_in_one_place_are_a_warning(begin):
+    """Of 10,000 transitions; as at the neck of a funnel."""
+    finding = only(diverged(8, begin, num_draws=2500))
+    assert finding.level == "warning"
+    assert "begin in one part of the range of `x`" in finding.text
+
+
+def test_scattered_divergences_are_rarely_taken_for_crowded_ones():
+    levels = [only(diverged(4, normal(seed, 4))).level for seed in range(50)]
+    assert levels.count("warning") <= 2
 
 
 @pytest.mark.parametrize(("number", "is_found"), [(40, False), (41, True)])

@@ -63,6 +63,13 @@ def test_groups_and_attributes(together):
     assert together["sample_stats"]["diverging"].shape == (NUM, 2, 200)
 
 
+def test_all_fits_are_diagnosed_together(together):
+    diagnosis = ba.diagnose(together)
+    for name, numbers in diagnosis.datasets.items():
+        assert all(name in ba.diagnose(together, dataset=int(number)).ids for number in numbers)
+    assert not {"failed", "incomplete", "divergences", "stuck"} & set(diagnosis.ids)
+
+
 @pytest.mark.slow
 def test_draws_do_not_depend_on_the_chunks(together):
     """Chunks of other sizes are other programs, which round differently; the first transitions still agree."""
@@ -176,6 +183,19 @@ def test_a_failed_fit_is_reported_and_the_others_stand():
     assert result.attrs["num_failed"] == 1
     assert np.isnan(result["posterior"]["x"][1]).all()
     assert np.isfinite(result["posterior"]["x"][[0, 2]]).all()
+    np.testing.assert_array_equal(ba.diagnose(result).datasets["failed"], [1])
+
+
+def test_bounds_of_priors_are_known_where_all_data_sets_share_them():
+    def program(sigma):
+        x = numpyro.sample("x", dist.Uniform(0.0, 10.0))
+        numpyro.sample("y", dist.Normal(x, sigma))
+
+    problem = ba.Problem(program, np.array(1.0), observed={"y": 5.0})
+    engine = ba.NUTS(num_warmup=100, num_draws=100)
+    result = ba.fit_many(problem, {"y": np.array([5.0, -3.0])}, engine, seed=0, progress=False)
+    assert result["posterior"]["x"].attrs["prior_upper"] == 10.0
+    np.testing.assert_array_equal(ba.diagnose(result).datasets["prior_edge"], [1])
 
 
 def test_a_checkpoint_keeps_finished_chunks(tmp_path, monkeypatch, together):
@@ -187,6 +207,7 @@ def test_a_checkpoint_keeps_finished_chunks(tmp_path, monkeypatch, together):
     part = ba.fit_many(*arguments, **options, time_limit=1e-6)
     assert part.attrs["status"] == "0 of 5 data sets reached"
     assert part["fits"]["failed"].all()
+    assert ba.diagnose(part).ids == ("incomplete",)
     limited = iter([True, True, False, False, False])
     monkeypatch.setattr(many, "interruptions", lambda reporter: _Stop(limited))
     ba.fit_many(*arguments, **options)

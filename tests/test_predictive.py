@@ -269,6 +269,20 @@ def posterior_mean(level):
     return float((planted.posterior(np.full((1, 8), level))[0] @ planted.DESIGN.T).mean())
 
 
+def test_data_gathered_in_one_event_are_left_out_one_by_one(monkeypatch):
+    def program(x):
+        a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+        numpyro.sample("y", dist.Normal(a * x, 1.0).to_event(1))
+
+    x = np.linspace(1.0, 2.0, 12)
+    problem = ba.Problem(program, x, observed={"y": x + np.random.default_rng(0).normal(size=12)})
+    result = ba.fit(problem, ba.NUTS(num_chains=1, num_warmup=200, num_draws=300), seed=1, progress=False)
+    whole = ba.check_fit(problem, result, seed=1).loo_pit["y"]
+    assert whole.shape == (12,)
+    monkeypatch.setattr("bayesastro.predictive_checks.MAX_LEFT_OUT", 3)
+    np.testing.assert_allclose(ba.check_fit(problem, result, seed=1).loo_pit["y"], whole[[0, 5, 11]])
+
+
 def test_what_makes_no_sense_is_refused(problem):
     with pytest.raises(ValueError, match="`num` must be a whole number of at least 1, but 0 came"):
         ba.predict(problem, num=0, seed=1)

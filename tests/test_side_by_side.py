@@ -46,6 +46,6 @@ def test_simulations_and_densities_do_not_depend_on_how_many_fit_into_memory(mon
     monkeypatch.setattr(side_by_side, "VALUES_TOGETHER", 12)
     found = everything()
     simulator.cache_clear(), site_terms.cache_clear()
-    assert found[2]["y"].shape == (2, 3)
+    assert found[2]["y"].shape == (2, 3, 5)
     assert found[3]["line"].shape == (2, 3, 5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), found, at_once)

@@ -21,11 +21,12 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from bayesastro.agreement_rules import MIN_CLASSIFIED, Pair, judged
 from bayesastro.diagnostics import diagnose
 from bayesastro.drive import fit
 from bayesastro.inference.engine import Engine
 from bayesastro.labels import labels_of
-from bayesastro.monte_carlo import effective_draws, mean_and_error
+from bayesastro.monte_carlo import effective_draws, mean_and_error, rank_rhat
 from bayesastro.plots import COLORS
 from bayesastro.precision import Precision
 from bayesastro.problem import Problem
@@ -35,9 +36,6 @@ __all__ = ["Agreement", "crosscheck"]
 
 MAX_CLASSIFIED = 2000
 """Draws of each engine that the classifier is given."""
-
-MIN_CLASSIFIED = 100
-"""Independent draws below which it can tell nothing."""
 
 MAX_FEATURES = 200
 """Parameters that it is given, evenly chosen."""
@@ -61,7 +59,7 @@ class Agreement:
     pairs : pandas.DataFrame
         By pair: the classifier's ``accuracy`` on held-out draws (0.5 where nothing can be told apart), ``p`` of one so
         large, the number of draws ``num_classified``; ``log_evidence``, the difference of evidences, and its error;
-        ``agree``; and ``reason``, what they do not agree in.
+        ``verdict``; and ``reason``, what they differ in, or why differences could be there unseen.
     tolerance, false_alarm : float
     """
 
@@ -73,8 +71,9 @@ class Agreement:
 
     @property
     def verdict(self) -> str:
-        """``"pass"`` if all pairs agree, otherwise ``"fail"``."""
-        return "pass" if bool(np.all(self.pairs["agree"])) else "fail"
+        """``"fail"`` if a pair differs; ``"undecided"`` if of a pair the draws cannot tell; otherwise ``"pass"``."""
+        found = set(self.pairs["verdict"])
+        return next((verdict for verdict in ("fail", "undecided") if verdict in found), "pass")
 
     def summary(self) -> pd.DataFrame:
         """The worst shifts of each pair beside its other figures."""
@@ -90,9 +89,10 @@ class Agreement:
             )
             if np.isfinite(row["log_evidence"]):
                 text += f", Δ log Z = {row['log_evidence']:.2g} ± {row['log_evidence_error']:.2g}"
-            lines.append(text + (f"; they differ in {row['reason']}" if row["reason"] else ""))
+            told = {"fail": "; they differ in ", "undecided": "; undecided: ", "pass": ""}
+            lines.append(text + told[row["verdict"]] + row["reason"])
         for name, result in self.results.items():
-            lines += [f"{name}: {finding.id} [{finding.where}]: {finding.text}" for finding in diagnose(result)]
+            lines += [f"{name}: {finding}" for finding in diagnose(result)]
         return "\n".join(lines)
 
     def plot(self) -> Figure:
@@ -128,11 +128,15 @@ def crosscheck(
     progress: bool = True,
     precision: Precision = "double",
 ) -> Agreement:
-    """Fit a problem with several engines and say whether they agree.
+    """Fit a problem with several engines and say whether they agree, differ, or cannot be told apart.
 
-    Two engines agree if no mean or sd is shifted, and no evidence differs, by more than the tolerance and the Monte
-    Carlo errors, and a classifier cannot tell their draws apart better than at an accuracy of (1 + tolerance)/2.
-    Engines that err in the same way agree: :func:`calibrate` finds that too.
+    Two engines differ if a mean or an sd is shifted, or the log-evidence differs, by more than t + z e: the tolerance t,
+    and the Monte Carlo error e times the quantile z of the false-alarm rate; or if a classifier tells their draws apart
+    better than at an accuracy of (1 + t)/2. Otherwise they agree, if the draws could have shown a difference: no shift has
+    a z e above 0.5 posterior sd, the log-evidence none above 3, and there are 100 independent draws for the classifier.
+    If not, or where the chains of an engine did not mix (R̂ above 1.05), so that its errors are unknown, the verdict is
+    ``"undecided"``, with the parameter, the engine and the reason. Engines that err in the same way agree:
+    :func:`calibrate` finds that too.
 
     Parameters
     ----------
@@ -173,28 +177,43 @@ def crosscheck(
     }
     columns = {name: _columns(problem, name, result) for name, result in results.items()}
     labels = next(iter(columns.values()))[0]
-    num_pairs = len(results) * (len(results) - 1) // 2
+    draws = {name: values for name, (_, values) in columns.items()}
+    rhat = {name: rank_rhat(result, draws[name]) for name, result in results.items()}
+    couples = list(combinations(results, 2))
     # One rate for all tests: two shifts for each parameter, a classifier and an evidence.
-    level = false_alarm / (num_pairs * (2 * len(labels) + 2))
-    shifts, pairs = {}, {}
-    for first, second in combinations(results, 2):
-        draws = [columns[first][1], columns[second][1]]
-        table = _shifts([results[first], results[second]], draws, labels)
-        shifts[first, second] = table
-        pairs[first, second] = _judged(
-            table,
-            _classified([results[first], results[second]], draws, np.random.default_rng(seed)),
-            _evidence_difference(results[first], results[second]),
-            tolerance,
-            level,
-        )
-    index = pd.MultiIndex.from_tuples(list(pairs), names=["first", "second"])
+    level = false_alarm / (len(couples) * (2 * len(labels) + 2))
+    pairs = {couple: _pair(couple, results, draws, rhat, labels, seed) for couple in couples}
+    shifts: dict[Any, pd.DataFrame] = {couple: pair.shifts for couple, pair in pairs.items()}
+    index = pd.MultiIndex.from_tuples(couples, names=["first", "second"])
     return Agreement(
         results=results,
         shifts=pd.concat(shifts, names=["first", "second"]),
-        pairs=pd.DataFrame(list(pairs.values()), index=index),
+        pairs=pd.DataFrame([judged(pair, tolerance, level) for pair in pairs.values()], index=index),
         tolerance=tolerance,
         false_alarm=false_alarm,
+    )
+
+
+def _pair(
+    names: tuple[str, str],
+    results: Mapping[str, xr.DataTree],
+    draws: Mapping[str, np.ndarray],
+    rhat: Mapping[str, np.ndarray],
+    labels: list[str],
+    seed: int,
+) -> Pair:
+    """Everything that two engines are judged by."""
+    both, drawn = [results[name] for name in names], [draws[name] for name in names]
+    shifts, errors = _shifts(both, drawn, labels)
+    return Pair(
+        names=names,
+        shifts=shifts,
+        errors=errors,
+        rhat=np.stack([rhat[name] for name in names]),
+        sizes=[(d.shape[0], d.shape[1]) for d in drawn],
+        classified=_classified(both, drawn, np.random.default_rng(seed)),
+        evidence=_evidence_difference(both[0], both[1]),
+        evidence_errors=[float(r.attrs.get("log_evidence_err", np.nan)) for r in both],
     )
 
 
@@ -239,18 +258,24 @@ def _columns(problem: Problem, name: str, result: xr.DataTree) -> tuple[list[str
     return labels_of((site.name, site.shape) for site in problem.parameters), columns
 
 
-def _shifts(results: Sequence[xr.DataTree], draws: Sequence[np.ndarray], labels: list[str]) -> pd.DataFrame:
-    """Shifts of mean and sd from the first to the second, of the normal scores of the common ranks."""
+def _shifts(
+    results: Sequence[xr.DataTree], draws: Sequence[np.ndarray], labels: list[str]
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Shifts of mean and sd from the first to the second, of the normal scores of the common ranks; and errors of each."""
     flat = [d.reshape(-1, d.shape[-1]) for d in draws]
     # Both count the same however many their draws: ranks are averages of those within each.
     scores = [_scores(draws[i], flat[0], flat[1]) for i in range(2)]
     columns: dict[str, np.ndarray] = {}
-    for what, moment in (("mean", lambda z: z), ("sd", lambda z: 0.5 * z**2)):
+    errors: dict[str, np.ndarray] = {}
+    # With the sds of independent draws of one posterior: few draws may have errors that look smaller by chance.
+    for what, moment, sd in (("mean", lambda z: z, 1.0), ("sd", lambda z: 0.5 * z**2, np.sqrt(0.5))):
         (first, first_error), (second, second_error) = (
             mean_and_error(r, moment(z)) for r, z in zip(results, scores, strict=True)
         )
-        columns |= {what: second - first, f"{what}_error": np.hypot(first_error, second_error)}
-    return pd.DataFrame(columns, index=pd.Index(labels, name="parameter"))
+        least = np.array([sd / np.sqrt(len(d)) for d in flat])[:, None]
+        errors[what] = np.maximum(np.stack([first_error, second_error]), least)
+        columns |= {what: second - first, f"{what}_error": np.hypot(*errors[what])}
+    return pd.DataFrame(columns, index=pd.Index(labels, name="parameter")), errors
 
 
 def _scores(draws: np.ndarray, *samples: np.ndarray) -> np.ndarray:
@@ -297,21 +322,3 @@ def _evidence_difference(first: xr.DataTree, second: xr.DataTree) -> dict[str, f
         "log_evidence": float(second.attrs["log_evidence"] - first.attrs["log_evidence"]),
         "log_evidence_error": float(np.hypot(*(r.attrs["log_evidence_err"] for r in (first, second)))),
     }
-
-
-def _judged(
-    shifts: pd.DataFrame, classified: dict[str, float], evidence: dict[str, float], tolerance: float, level: float
-) -> dict[str, Any]:
-    """One pair's figures with the verdict."""
-    z, reasons = norm.isf(level / 2), []
-    for what in ("mean", "sd"):
-        excess = np.abs(shifts[what].to_numpy()) - z * shifts[f"{what}_error"].to_numpy()
-        worst = int(np.argmax(excess))
-        if excess[worst] > tolerance:
-            reasons.append(f"the {what} of `{shifts.index[worst]}` by {shifts[what].iloc[worst]:.2g} sd")
-    total, accuracy = classified["num_classified"], classified["accuracy"]
-    if np.isfinite(accuracy) and binom.sf(round(accuracy * total) - 1, total, 0.5 + tolerance / 2) < level:
-        reasons.append(f"draws that a classifier tells apart with an accuracy of {accuracy:.3f}")
-    if abs(evidence["log_evidence"]) > tolerance + z * evidence["log_evidence_error"]:
-        reasons.append(f"log-evidence by {evidence['log_evidence']:.2g} ± {evidence['log_evidence_error']:.2g}")
-    return classified | evidence | {"agree": not reasons, "reason": "; ".join(reasons)}

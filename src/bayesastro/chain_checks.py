@@ -3,11 +3,23 @@
 import arviz_stats
 import numpy as np
 import xarray as xr
+from scipy.stats import norm
 
-from bayesastro.findings import Finding, entries, sample_stats, worst
-from bayesastro.result import has_walkers
+from bayesastro.findings import Finding, by_entry, entries, sample_stats, worst
+from bayesastro.result import has_walkers, real_variables
 
-__all__ = ["CHAIN_CHECKS"]
+__all__ = [
+    "CHAIN_CHECKS",
+    "FIGURE_CHECKS",
+    "MAX_BEHIND",
+    "MAX_DEEP",
+    "MAX_DIVERGENT",
+    "MAX_RHAT",
+    "MIN_BFMI",
+    "MIN_ESS",
+    "MIN_ESS_PER_CHAIN",
+    "MIN_MOVED",
+]
 
 MAX_RHAT = 1.01
 """Vehtari et al. 2021, Bayesian Analysis 16, 667 (arXiv:1903.08008)."""
@@ -21,8 +33,25 @@ MIN_ESS = 400
 MIN_BFMI = 0.3
 """Betancourt 2016, arXiv:1604.00695."""
 
+MAX_DIVERGENT = 1e-3
+"""Share of transitions: what so few draws stand for, even five posterior sds away, moves a mean by 0.005 sd, less than the
+Monte Carlo error of ten thousand independent draws. Only where they begin all over the posterior: at the mouth of a region
+that cannot be entered they stand for more than their number."""
+
+MIN_PLACE_P = 0.01
+"""Of divergent transitions that begin anywhere in the posterior, over all parameters."""
+
 MAX_ENERGY_RATIO = 10.0
 """Measured over desired variance of energy errors; the step is then half as large again as it should be."""
+
+MAX_DEEP = 0.01
+"""Share of trajectories cut at their greatest length."""
+
+MIN_MOVED = 0.05
+"""Share of a chain's transitions."""
+
+MAX_BEHIND = 5.0
+"""Of a chain below the best, in sds of the log-density."""
 
 MAX_SHIFT = 0.1
 """In posterior sds; below the Monte Carlo error of a hundred effective draws."""
@@ -35,12 +64,17 @@ def _rhat(result: xr.DataTree) -> list[Finding]:
     return worst("rhat", entries(result, arviz_stats.rhat), MAX_RHAT, 1, "R̂", remedy)
 
 
+def _weighted_ess(result: xr.DataTree) -> list[Finding]:
+    """Of draws of a weighted sample, in an order without meaning."""
+    number = float(result.attrs.get("ess", np.inf))
+    text = f"the weighted points are worth {number:.0f} independent draws, where {MIN_ESS} are needed"
+    remedy = "Use more points (`num_live`, or `num_draws` of each path), or an engine whose draws fit better."
+    return [Finding("ess_weights", "posterior", number, MIN_ESS, text, remedy)] if number < MIN_ESS else []
+
+
 def _ess(result: xr.DataTree) -> list[Finding]:
-    if "ess" in result.attrs:  # draws of a weighted sample, in an order without meaning
-        number = float(result.attrs["ess"])
-        text = f"the weighted points are worth {number:.0f} independent draws, where {MIN_ESS} are needed"
-        remedy = "Use more points (`num_live`, or `num_draws` of each path), or an engine whose draws fit better."
-        return [Finding("ess_weights", "posterior", number, MIN_ESS, text, remedy)] if number < MIN_ESS else []
+    if "ess" in result.attrs:
+        return []
     least = MIN_ESS if has_walkers(result) else MIN_ESS_PER_CHAIN * result["posterior"].sizes["chain"]
     found = []
     for method in ("bulk", "tail"):
@@ -78,8 +112,36 @@ def _divergences(result: xr.DataTree) -> list[Finding]:
     if number == 0:
         return []
     text = f"{number} of {total} transitions diverged ({100 * number / total:.2g} %)"
+    place = _common_place(result)
+    if number <= MAX_DIVERGENT * total and place is None:
+        remedy = "So few, and all over the posterior, they move no mean by more than its Monte Carlo error; raise `target_accept` (0.95) to be rid of them."
+        return [Finding("divergences", "sampler", number, 0, text, remedy, "notice")]
+    text += "" if place is None else f", which begin in one part of the range of `{place}`"
     remedy = "The posterior has regions the sampler cannot enter, so the result is biased: raise `target_accept` (0.95, 0.99), use non-centred scales, or smooth hard edges; their places are in the group `divergences`."
     return [Finding("divergences", "sampler", number, 0, text, remedy)]
+
+
+def _common_place(result: xr.DataTree) -> str | None:
+    """The parameter among whose draws divergent transitions begin at one end, at both, or in the middle, if there is one."""
+    if "divergence_starts" not in result.children:
+        return None
+    starts = result["divergence_starts"].to_dataset()
+    draws = real_variables(result)
+    names = [name for name in starts.data_vars if name in draws.data_vars]
+    extremity = {}
+    for name in names:
+        begun = starts[name].values.reshape(starts[name].shape[0], -1)
+        ordered = np.sort(draws[name].values.reshape(-1, begun.shape[1]), axis=0)
+        labels = [label for label, _ in by_entry(draws[[name]].isel(chain=0, draw=0))]
+        for label, column, sample in zip(labels, begun.T, ordered.T, strict=True):
+            u = 0.5 * (np.searchsorted(sample, column, "left") + np.searchsorted(sample, column, "right")) / len(sample)
+            # Mean ranks, and mean distances from the median, of uniform ones: sums of as many terms are near to normal.
+            means = np.abs([(u.mean() - 0.5) * np.sqrt(12), (np.abs(u - 0.5).mean() - 0.25) * np.sqrt(48)])
+            extremity[label] = float(np.max(means) * np.sqrt(len(u)))
+    if not extremity:
+        return None
+    place = max(extremity, key=lambda label: extremity[label])
+    return place if 4 * len(extremity) * norm.sf(extremity[place]) < MIN_PLACE_P else None
 
 
 def _tree_depth(result: xr.DataTree) -> list[Finding]:
@@ -89,7 +151,7 @@ def _tree_depth(result: xr.DataTree) -> list[Finding]:
     fraction = float(stats["reached_max_treedepth"].mean())
     text = f"{100 * fraction:.2g} % of trajectories reached the largest tree depth"
     remedy = 'Use `mass_matrix="dense"`, rescale or reparametrise; or raise `max_tree_depth`.'
-    return [Finding("tree_depth", "sampler", fraction, 0.01, text, remedy)] if fraction > 0.01 else []
+    return [Finding("tree_depth", "sampler", fraction, MAX_DEEP, text, remedy)] if fraction > MAX_DEEP else []
 
 
 def _bfmi(result: xr.DataTree) -> list[Finding]:
@@ -140,26 +202,18 @@ def _stuck(result: xr.DataTree) -> list[Finding]:
     lp = stats["lp"].values
     moved = np.mean(np.diff(lp, axis=1) != 0, axis=1)
     remedy = "Start from elsewhere (another seed, more `num_starts`), or give the problem an engine for several modes."
-    for chain in np.flatnonzero(moved < 0.05):
+    for chain in np.flatnonzero(moved < MIN_MOVED):
         text = f"chain {chain} moved in only {100 * moved[chain]:.2g} % of its transitions"
-        found.append(Finding("stuck", f"chain {chain}", float(moved[chain]), 0.05, text, remedy))
+        found.append(Finding("stuck", f"chain {chain}", float(moved[chain]), MIN_MOVED, text, remedy))
     level, spread = np.median(lp, axis=1), np.median(np.std(lp, axis=1))
     behind = (level.max() - level) / spread if spread > 0 else np.zeros_like(level)
-    for chain in np.flatnonzero(behind > 5):
+    for chain in np.flatnonzero(behind > MAX_BEHIND):
         text = f"chain {chain} lies {behind[chain]:.3g} sd of the log-density below the best chain"
-        found.append(Finding("stuck", f"chain {chain}", float(behind[chain]), 5.0, text, remedy))
+        found.append(Finding("stuck", f"chain {chain}", float(behind[chain]), MAX_BEHIND, text, remedy))
     return found
 
 
-CHAIN_CHECKS = (
-    _rhat,
-    _ess,
-    _autocorrelation,
-    _nans,
-    _divergences,
-    _tree_depth,
-    _bfmi,
-    _energy_errors,
-    _halving,
-    _stuck,
-)
+FIGURE_CHECKS = (_weighted_ess, _autocorrelation, _nans, _energy_errors, _halving)
+"""Those that judge the engine's figures alone."""
+
+CHAIN_CHECKS = (_rhat, _ess, _divergences, _tree_depth, _bfmi, _stuck, *FIGURE_CHECKS)

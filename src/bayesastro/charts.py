@@ -24,7 +24,7 @@ from numpyro import handlers
 from numpyro.distributions.transforms import biject_to
 
 from bayesastro import transport
-from bayesastro.families import unmasked
+from bayesastro.families import entrywise, unmasked, with_axes
 from bayesastro.program import Data, observing, traced
 from bayesastro.structure import Structure, generate
 
@@ -272,8 +272,15 @@ def _centre(site: dict[str, Any], data: Data) -> tuple[jax.Array, Any]:
 
 
 def site_log_prob(site: dict[str, Any]) -> jax.Array:
-    """Pointwise log-probability of an observed or factor site, with the scale that handlers set."""
+    """Log-probability of an observed or factor site by entry of its batch, with the scale that handlers set."""
     return _scaled(site["fn"].log_prob(site["value"]), site)
+
+
+def pointwise_log_prob(site: dict[str, Any]) -> jax.Array:
+    """The same by datum: of every entry that is independent, whether `to_event` gathers it in one event or not."""
+    entries, scale = entrywise(site["fn"]), site["scale"]
+    log_prob = jnp.asarray(entries.log_prob(site["value"]))
+    return log_prob if scale is None else with_axes(scale, entries, site["fn"]) * log_prob
 
 
 def latent_log_prob(site: dict[str, Any]) -> jax.Array:

@@ -29,6 +29,9 @@ UNFINISHED = {"time limit reached": 124, "interrupted": 130}
 
 KINDS = ("corner", "trace", "rank", "predictive", "evidence", "field", "calibration")
 
+UNDECIDED = 3
+"""Exit code of a verdict that is neither "pass" nor "fail"; 2 is click's for wrong usage."""
+
 READABLE = click.Path(exists=True, path_type=Path)
 
 
@@ -201,7 +204,8 @@ def calibrate(settings: dict[str, bool], model: str, out: Path, quiet: bool, **c
 def crosscheck(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices: Any) -> None:
     """Fit a model with several ENGINES and say whether they agree.
 
-    Writes their results (netCDF) and a picture of their shifts. The exit code is 1 if the verdict is "fail".
+    Writes their results (netCDF) and a picture of their shifts. The exit code is 1 if the verdict is "fail", and 3 if it is
+    "undecided": a difference that matters could be there, but the draws are too few to show it.
 
     \b
     Example:
@@ -210,8 +214,9 @@ def crosscheck(settings: dict[str, bool], model: str, out: Path, quiet: bool, **
     _keep_compiled(settings)
     from bayesastro.commands.crosschecking import run
 
-    if run(model, out, progress=not quiet, echo=click.echo, **choices) != "pass":
-        raise click.exceptions.Exit(1)
+    verdict = run(model, out, progress=not quiet, echo=click.echo, **choices)
+    if verdict != "pass":
+        raise click.exceptions.Exit(UNDECIDED if verdict == "undecided" else 1)
 
 
 @cli.command()

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import arviz_stats
@@ -10,6 +11,7 @@ import pandas as pd
 import xarray as xr
 from scipy.special import logsumexp
 
+from bayesastro.diagnostics import diagnose
 from bayesastro.labels import results_by_name
 from bayesastro.monte_carlo import relative_efficiency
 from bayesastro.result import require_one
@@ -32,9 +34,13 @@ def compare(results: Mapping[str, xr.DataTree]) -> pd.DataFrame:
         Indexed by model. Where all results have an evidence: ``log_evidence`` and its error, ``log_bayes_factor``
         against the best model and its error, and ``probability`` of the models, of which none is favoured beforehand.
         Where all have pointwise likelihoods: ``elpd``, the expected log predictive density of a datum left out, summed
-        over the data, and its error; ``elpd_diff`` to the best model and its error; the ``stacking_weight``; and
-        ``num_bad_k``, the number of data for which importance sampling fails (k̂ above 0.7). Sorted by evidence, or
-        else by elpd. A `numpyro.factor` has no data to leave out: with one there is no elpd.
+        over the data, and its error; ``elpd_diff`` to the best model and its error; the ``stacking_weight``;
+        ``num_data``, how many data are left out in turn: entries that are independent given the parameters, or whole
+        vectors of a family over vectors; and ``num_bad_k``, for how many of them importance sampling fails (k̂ above
+        0.7). Sorted by evidence, or
+        else by elpd. A `numpyro.factor` has no data to leave out: with one there is no elpd. Last, ``findings``: the
+        names of what :func:`diagnose` finds wrong with a result, whose figures then are worth less than their errors say;
+        in full, with numbers and remedies, by model in ``attrs["findings"]`` of the table.
 
     Raises
     ------
@@ -70,6 +76,9 @@ def compare(results: Mapping[str, xr.DataTree]) -> pd.DataFrame:
         table = table.sort_values("elpd", ascending=False)
     if have_evidence:
         table = _evidences(results).join(table).sort_values("log_evidence", ascending=False)
+    found = {name: diagnose(result) for name, result in results.items()}
+    table["findings"] = pd.Series({name: ", ".join(diagnosis.warnings) for name, diagnosis in found.items()})
+    table.attrs["findings"] = {name: [asdict(finding) for finding in diagnosis] for name, diagnosis in found.items()}
     return table
 
 
@@ -143,6 +152,7 @@ def _predictive(results: Mapping[str, xr.DataTree], likelihoods: Mapping[str, An
             "elpd_diff": -table["elpd_diff"],
             "elpd_diff_err": table["dse"],
             "stacking_weight": table["weight"],
+            "num_data": int((~is_masked).sum()),
             "num_bad_k": pd.Series(num_bad),
         }
     ).rename_axis("model")

@@ -1,28 +1,35 @@
 """Diagnostics of a result: what is wrong with it, by which number, and what to do."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
 
 from bayesastro.approximation_checks import APPROXIMATION_CHECKS, importance_tail
 from bayesastro.chain_checks import CHAIN_CHECKS
+from bayesastro.edge_checks import prior_edges
 from bayesastro.evidence_checks import EVIDENCE_CHECKS
 from bayesastro.findings import Finding, by_entry, worst
+from bayesastro.many_diagnostics import dataset_of, diagnose_many, failure, is_many
 from bayesastro.result import real_variables
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
-MAX_EDGE_FRACTION = 0.02
-"""Within the outer hundredth of the prior's width a flat posterior has a fraction of 0.01."""
-
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All findings about a result; falsy if there are none."""
+    """All findings about a result; falsy if there are none.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+    datasets : dict of str to array
+        Of `fit_many`: by finding, the numbers of the data sets that have it.
+    """
 
     findings: tuple[Finding, ...]
+    datasets: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
@@ -35,27 +42,54 @@ class Diagnosis:
         """The checks that found something."""
         return tuple(dict.fromkeys(f.id for f in self.findings))
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those of them that are no mere notices."""
+        return tuple(dict.fromkeys(f.id for f in self.findings if f.level == "warning"))
+
     def __str__(self) -> str:
         if not self.findings:
             return "No problems found."
-        return "\n".join(f"{f.id} [{f.where}]: {f.text} → {f.remedy}" for f in self.findings)
+        return "\n".join(f"{finding} → {finding.remedy}" for finding in self.findings)
 
 
-def diagnose(result: xr.DataTree) -> Diagnosis:
+def diagnose(result: xr.DataTree, *, dataset: int | None = None) -> Diagnosis:
     """Judge a result: completeness, R̂, effective sample size, divergences, tree depth, energy, stuck chains, edges; and
     of evidences their convergence, walks, insertion ranks and islands.
 
-    A variational approximation is judged by its importance weights, solves and residuals, too.
+    A variational approximation is judged by its importance weights, solves and residuals, too. Of a result of
+    :func:`fit_many` each finding says how many data sets have it, and tells the worst of them.
 
     Parameters
     ----------
     result : xarray.DataTree
+    dataset : int, optional
+        One data set of a result of `fit_many`, to be judged alone.
 
     Returns
     -------
     Diagnosis
         Iterable of findings; prints as one line each.
+
+    Raises
+    ------
+    ValueError
+        If `dataset` is given for the result of one fit, or there is no such data set.
     """
+    if not is_many(result):
+        if dataset is not None:
+            raise ValueError("`dataset` is for results of `fit_many`, but this is of one data set. Leave it out.")
+        return _diagnose_one(result)
+    if dataset is None:
+        return Diagnosis(*diagnose_many(result, _diagnose_one))
+    if not 0 <= dataset < result["fits"].sizes["dataset"]:
+        last = result["fits"].sizes["dataset"] - 1
+        raise ValueError(f"`dataset` must be from 0 to {last}, but {dataset!r} came.")
+    missing = failure(result, dataset)
+    return _diagnose_one(dataset_of(result, dataset)) if missing is None else Diagnosis((missing,))
+
+
+def _diagnose_one(result: xr.DataTree) -> Diagnosis:
     if result["posterior"].sizes.get("draw", 0) < 4:
         found = [_incomplete(result) or _no_draws(result), *importance_tail(result)]
     else:
@@ -86,29 +120,4 @@ def _not_finite(result: xr.DataTree) -> list[Finding]:
     return worst("not_finite", list(by_entry(number)), 0, 1, "the number of non-finite draws", remedy)
 
 
-def _edges(result: xr.DataTree) -> list[Finding]:
-    found = []
-    for name, variable in result["posterior"].data_vars.items():
-        if "prior_lower" not in variable.attrs:
-            continue
-        lower, upper = (np.asarray(variable.attrs[f"prior_{end}"], float) for end in ("lower", "upper"))
-        if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
-            continue
-        place = _place(variable.values, lower, upper, variable.attrs.get("prior_family", ""))
-        for end, fraction in (("lower", np.mean(place < 0.01, (0, 1))), ("upper", np.mean(place > 0.99, (0, 1)))):
-            worst = float(np.max(fraction))
-            if worst > MAX_EDGE_FRACTION:
-                text = f"{100 * worst:.2g} % of the draws lie on the {end} edge of the prior"
-                remedy = "The prior's bound shapes the result: widen it, or where the bound is physical report a limit."
-                found.append(Finding("prior_edge", str(name), worst, MAX_EDGE_FRACTION, text, remedy))
-    return found
-
-
-def _place(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, family: str) -> np.ndarray:
-    """Where values lie between the bounds, from 0 to 1; logarithmically if the prior spreads over scales."""
-    if family in ("LogUniform", "DoublyTruncatedPowerLaw") and (lower > 0).all():
-        values, lower, upper = np.log(values), np.log(lower), np.log(upper)
-    return (values - lower) / (upper - lower)
-
-
-_CHECKS = (_not_finite, *CHAIN_CHECKS, _edges, *APPROXIMATION_CHECKS, *EVIDENCE_CHECKS)
+_CHECKS = (_not_finite, *CHAIN_CHECKS, prior_edges, *APPROXIMATION_CHECKS, *EVIDENCE_CHECKS)

@@ -1,10 +1,12 @@
 """Looking through the wrappers that plates, masks and `to_event` put around a distribution."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-__all__ = ["has_point_mass", "is_improper", "mask_of", "unmasked", "unwrapped", "value_mask"]
+__all__ = ["entrywise", "has_point_mass", "is_improper", "mask_of", "unmasked", "unwrapped", "value_mask", "with_axes"]
 
 
 def unwrapped(fn: dist.Distribution) -> dist.Distribution:
@@ -27,6 +29,26 @@ def unmasked(fn: dist.Distribution) -> dist.Distribution:
     if isinstance(fn, dist.ExpandedDistribution):
         return unmasked(fn.base_dist).expand(fn.batch_shape)
     return fn
+
+
+def entrywise(fn: dist.Distribution) -> dist.Distribution:
+    """The same law with a log-probability for each independent entry: what `to_event` had gathered is batch axes again."""
+    if isinstance(fn, dist.Independent):
+        return entrywise(fn.base_dist)
+    if isinstance(fn, dist.MaskedDistribution):
+        base = entrywise(fn.base_dist)
+        mask: Any = fn._mask if isinstance(fn._mask, bool) else with_axes(fn._mask, base, fn)
+        return base.mask(mask)
+    if isinstance(fn, dist.ExpandedDistribution):
+        base = entrywise(fn.base_dist)
+        return base.expand(fn.batch_shape + base.batch_shape[len(fn.base_dist.batch_shape) :])
+    return fn
+
+
+def with_axes(array: Any, entries: dist.Distribution, fn: dist.Distribution) -> jax.Array:
+    """An array along the batch axes of `fn`, with axes of length one for those that only its `entries` have."""
+    more = len(entries.batch_shape) - len(fn.batch_shape)
+    return jnp.reshape(array, jnp.shape(array) + (1,) * more)
 
 
 def mask_of(fn: dist.Distribution) -> jax.Array | None:

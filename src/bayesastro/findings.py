@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -27,6 +28,9 @@ class Finding:
         The finding in words.
     remedy : str
         What to do.
+    level : {"warning", "notice"}
+        Whether a number in the summary is, or may be, wrong by more than it claims; or whether it is not, and this is to
+        be known all the same.
     """
 
     id: str
@@ -35,6 +39,11 @@ class Finding:
     threshold: float
     text: str
     remedy: str
+    level: Literal["warning", "notice"] = "warning"
+
+    def __str__(self) -> str:
+        told = "notice: " if self.level == "notice" else ""
+        return f"{self.id} [{self.where}]: {told}{self.text}"
 
 
 def worst(
@@ -64,9 +73,9 @@ def by_entry(data: xr.Dataset) -> Iterator[tuple[str, float]]:
 
 
 def entries(result: xr.DataTree, statistic: Callable[[xr.Dataset], xr.Dataset]) -> list[tuple[str, float]]:
-    """A statistic of every scalar that varies; the corner of a Cholesky factor, say, is constant and has none."""
+    """A statistic of every scalar that is finite and varies; the corner of a Cholesky factor, say, is constant."""
     data = real_variables(result)
     with np.errstate(all="ignore"):
         values = dict(by_entry(statistic(data)))
-        spread = dict(by_entry(data.std(["chain", "draw"])))
+        spread = dict(by_entry(data.std(["chain", "draw"], skipna=False)))
     return [(name, value) for name, value in values.items() if spread[name] > 0]

@@ -6,7 +6,7 @@ from arviz_stats.base import array_stats
 
 from bayesastro.result import has_walkers
 
-__all__ = ["effective_draws", "mean_and_error", "relative_efficiency"]
+__all__ = ["effective_draws", "mean_and_error", "rank_rhat", "relative_efficiency"]
 
 
 def mean_and_error(result: xr.DataTree, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -43,6 +43,24 @@ def effective_draws(result: xr.DataTree, values: np.ndarray) -> float:
     """
     num_draws = float(values.shape[0] * values.shape[1])
     return float(np.min(_independent(result, values), initial=num_draws))
+
+
+def rank_rhat(result: xr.DataTree, values: np.ndarray) -> np.ndarray:
+    """Rank-normalised split R̂ of each value; NaN where it means nothing: one chain, walkers, a weighted sample.
+
+    Parameters
+    ----------
+    result, values
+        As for :func:`mean_and_error`.
+
+    Returns
+    -------
+    array, shape (...)
+    """
+    if values.shape[0] < 2 or has_walkers(result) or "ess" in result.attrs:
+        return np.full(values.shape[2:], np.nan)
+    with np.errstate(all="ignore"):  # of values that do not vary
+        return np.asarray(array_stats.rhat(values, chain_axis=0, draw_axis=1))
 
 
 def relative_efficiency(result: xr.DataTree) -> float:

@@ -363,7 +363,11 @@ class Problem:
         return self._site_terms(theta, batch_ndims)[0]
 
     def log_likelihood(self, theta: Mapping[str, Any], *, batch_ndims: int = 0) -> dict[str, np.ndarray]:
-        """Pointwise log-likelihood at parameter values, by observed site; parameters as for :meth:`log_prior`."""
+        """Pointwise log-likelihood at parameter values, by observed site; parameters as for :meth:`log_prior`.
+
+        There is one number for each datum: for every entry that is independent given the parameters, also where the
+        program gathers them by `to_event`; for a family over vectors, such as a multivariate normal, one for each vector.
+        """
         return self._site_terms(theta, batch_ndims)[1]
 
     def replay(self, theta: Mapping[str, Any], *, batch_ndims: int = 0) -> dict[str, np.ndarray]:

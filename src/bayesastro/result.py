@@ -28,6 +28,7 @@ __all__ = [
     "has_walkers",
     "legal_name",
     "load",
+    "mark_bounds",
     "number_of_data_sets",
     "real_variables",
     "replay_draws",
@@ -77,14 +78,25 @@ def build_result(
         tree[name] = xr.DataTree(
             arviz_base.dict_to_dataset(variables, sample_dims=[dimension], check_conventions=False)
         )
+    for site in views.structure.of_kind("observed") if log_likelihood else ():
+        values = tree["log_likelihood"][legal_name(site.name)]
+        if more := len(site.shape) - (values.ndim - 2):
+            values.attrs["datum"] = (
+                f"all entries along the last {more} axes of `{site.name}` together, as of one vector"
+            )
+    mark_bounds(tree, problem)
+    label(tree, variable_units(problem))
+    tree.attrs = dict(attributes)
+    return tree
+
+
+def mark_bounds(tree: xr.DataTree, problem: Problem) -> None:
+    """Write the fixed bounds of priors, and the families, into the attributes of the posterior's variables."""
     for site in problem.parameters:
         if site.name in problem.bounds:
             lower, upper = problem.bounds[site.name]
             attrs = {"prior_family": site.family, "prior_lower": lower, "prior_upper": upper}
             tree["posterior"][legal_name(site.name)].attrs |= attrs
-    label(tree, variable_units(problem))
-    tree.attrs = dict(attributes)
-    return tree
 
 
 def replay_draws(

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from numpyro import handlers
 
-from bayesastro.charts import Centred, Unconstrained, White, latent_log_prob, site_log_prob
+from bayesastro.charts import Centred, Unconstrained, White, latent_log_prob, pointwise_log_prob, site_log_prob
 from bayesastro.fisher import Fisher, FisherRule
 from bayesastro.program import Data, observing, traced
 from bayesastro.side_by_side import over_rows, rows_together
@@ -115,7 +115,7 @@ def site_terms(views: Views, batch_ndims: int) -> Callable[..., Any]:
                 elif name in views.prior_factors:
                     prior[name] = site_log_prob(site).sum()
                 else:
-                    likelihood[name] = site_log_prob(site)
+                    likelihood[name] = pointwise_log_prob(site)
         return prior, likelihood, replayed
 
     def of_rows(theta: dict[str, Any], data: Data) -> tuple[dict[str, Any], ...]:

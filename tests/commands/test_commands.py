@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import bayesastro as ba
-from bayesastro.commands import fitting
+from bayesastro.commands import crosschecking, fitting
 from bayesastro.models.catalogue import CATALOGUE
 
 MODEL = """
@@ -159,9 +159,28 @@ def test_crosscheck(run, tmp_path):
     assert out.endswith("Written to crosscheck/: NUTS.nc, SMC.nc, agreement.png\n")
     assert is_picture(tmp_path / "crosscheck" / "agreement.png")
     code, out, _ = run("crosscheck", "mine:build", "nuts", "smc", "--quiet", "--json", "--out", "again")
-    assert json.loads(out)["pairs"]["NUTS – SMC"]["agree"] is True
+    found = json.loads(out)
+    assert (found["verdict"], found["pairs"]["NUTS – SMC"]["verdict"]) == ("pass", "pass")
+    assert found["findings"] == {"NUTS": [], "SMC": []}
     code, out, err = run("crosscheck", "mine:build", "nuts")
     assert (code, out, err.count("\n")) == (1, "", 1)
+
+
+def test_a_crosscheck_that_cannot_tell_has_an_exit_code_of_its_own(run, monkeypatch):
+    def few_draws(problem, engines, **settings):
+        short = ba.NUTS(num_chains=2, num_warmup=100, num_draws=20)
+        return ba.crosscheck(problem, {"short": short, "SMC": engines[1]}, **settings)
+
+    monkeypatch.setattr(crosschecking, "crosscheck", few_draws)
+    code, out, err = run("crosscheck", "mine:build", "nuts", "smc", "--quiet")
+    assert (code, err) == (3, "")
+    assert out.startswith("undecided: 2 engines")
+    assert "of `short`" in out
+    code, out, _ = run("crosscheck", "mine:build", "nuts", "smc", "--quiet", "--json", "--out", "again")
+    found = json.loads(out)
+    assert (code, found["verdict"]) == (3, "undecided")
+    assert "`a`" in found["pairs"]["short – SMC"]["reason"]
+    assert found["findings"]["short"]
 
 
 @pytest.fixture

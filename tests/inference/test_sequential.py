@@ -165,7 +165,18 @@ def test_what_cannot_be_followed_is_refused(problem):
 
     def joint(t):
         a = numpyro.sample("a", dist.Normal(0.0, 1.0))
-        numpyro.sample("y", dist.Normal(a * t, 1.0).to_event(1))
+        numpyro.sample("y", dist.MultivariateNormal(a * t, np.eye(N)))
 
     with pytest.raises(ValueError, match=r"likelihood of each datum for itself, but `y` has one of shape \(\)"):
         Sequential().follow(ba.Problem(joint, T, observed={"y": Y}), np.arange(N), seed=1)
+
+
+def test_data_gathered_in_one_event_come_one_by_one():
+    def program(t, gather):
+        a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+        law = dist.Normal(a * t, 0.3)
+        numpyro.sample("y", law.to_event(1) if gather else law)
+
+    problems = [ba.Problem(program, T, gather, observed={"y": Y}) for gather in (True, False)]
+    one, other = (Sequential(num_particles=100).follow(p, np.arange(N) // 6, seed=1) for p in problems)
+    np.testing.assert_allclose(one["log_predictive"], other["log_predictive"])

@@ -34,7 +34,7 @@ def test_the_exact_draws_are_exact():
     draws = np.abs(task.exact(x, 20_000, random))
     theta = {"theta": random.uniform(-3, 3, (2_000_000, 5))}
     problem = task.problem.replace(observed={"x": x})
-    log_weight = problem.log_likelihood(theta, batch_ndims=1)["x"]
+    log_weight = problem.log_likelihood(theta, batch_ndims=1)["x"].reshape(2_000_000, -1).sum(-1)
     weight = np.exp(log_weight - log_weight.max())
     weight /= weight.sum()
     mean = weight @ np.abs(theta["theta"])

@@ -57,9 +57,9 @@ def test_a_rough_posterior_becomes_the_exact_one(linear, rough):
 def test_lp_is_the_density_of_the_draws(linear, rough):
     result = ba.fit(linear.problem, ba.Corrected(rough, num_draws=10), seed=2, progress=False)
     theta = {"x": result["posterior"]["x"].values}
-    terms = (
-        linear.problem.log_prior(theta, batch_ndims=2)["x"] + linear.problem.log_likelihood(theta, batch_ndims=2)["y"]
-    )
+    terms = linear.problem.log_prior(theta, batch_ndims=2)["x"] + linear.problem.log_likelihood(theta, batch_ndims=2)[
+        "y"
+    ].sum(-1)
     np.testing.assert_allclose(result["sample_stats"]["lp"], terms, rtol=1e-9)
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 from jax.scipy.special import logsumexp
 
-from bayesastro.charts import site_log_prob
+from bayesastro.charts import pointwise_log_prob
 from bayesastro.families import unwrapped
 from bayesastro.problem import Views
 from bayesastro.program import Data, traced
@@ -57,7 +57,7 @@ def foreseen(views: Views, site: str, data: Data, places: jax.Array, z: jax.Arra
 
 
 def _pointwise(trace: Any, site: str) -> jax.Array:
-    log_likelihood, shape = site_log_prob(trace[site]), jnp.shape(trace[site]["value"])
+    log_likelihood, shape = pointwise_log_prob(trace[site]), jnp.shape(trace[site]["value"])
     if jnp.shape(log_likelihood) != shape:
         raise ValueError(
             f"`Sequential` needs a likelihood of each datum for itself, but `{site}` has one of shape "

@@ -1,0 +1,46 @@
+"""Check of draws that crowd at the bounds of their priors."""
+
+import numpy as np
+import xarray as xr
+
+from bayesastro.findings import Finding
+
+__all__ = ["MAX_EDGE_FRACTION", "edge_fractions", "prior_edges"]
+
+MAX_EDGE_FRACTION = 0.02
+"""Within the outer hundredth of the prior's width a flat posterior has a fraction of 0.01."""
+
+
+def prior_edges(result: xr.DataTree) -> list[Finding]:
+    """Parameters with more draws at an end of their prior than a flat posterior has."""
+    found = []
+    for name, variable in result["posterior"].data_vars.items():
+        for end, fraction in edge_fractions(variable).items():
+            worst = float(np.max(fraction))
+            if worst > MAX_EDGE_FRACTION:
+                text = f"{100 * worst:.2g} % of the draws lie on the {end} edge of the prior"
+                remedy = "The prior's bound shapes the result: widen it, or where the bound is physical report a limit."
+                found.append(Finding("prior_edge", str(name), worst, MAX_EDGE_FRACTION, text, remedy))
+    return found
+
+
+def edge_fractions(variable: xr.DataArray) -> dict[str, np.ndarray]:
+    """By end of the prior, the fraction of draws within its outer hundredth, along the other axes than chains and draws.
+
+    Empty for a prior without finite bounds that are known.
+    """
+    if "prior_lower" not in variable.attrs:
+        return {}
+    lower, upper = (np.asarray(variable.attrs[f"prior_{end}"], float) for end in ("lower", "upper"))
+    if not (np.isfinite(lower).all() and np.isfinite(upper).all()):
+        return {}
+    values = variable.transpose("chain", "draw", ...).values
+    place = _place(values, lower, upper, variable.attrs.get("prior_family", ""))
+    return {"lower": np.mean(place < 0.01, (0, 1)), "upper": np.mean(place > 0.99, (0, 1))}
+
+
+def _place(values: np.ndarray, lower: np.ndarray, upper: np.ndarray, family: str) -> np.ndarray:
+    """Where values lie between the bounds, from 0 to 1; logarithmically if the prior spreads over scales."""
+    if family in ("LogUniform", "DoublyTruncatedPowerLaw") and (lower > 0).all():
+        values, lower, upper = np.log(values), np.log(lower), np.log(upper)
+    return (values - lower) / (upper - lower)

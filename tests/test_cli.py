@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -274,3 +275,12 @@ def test_interruption_keeps_what_was_written_before(command, demonstration, monk
     assert after.keys() == before.keys()
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"bao_lcdm.nc"}
+
+
+def test_warnings_are_one_line(command, monkeypatch):
+    monkeypatch.setattr(
+        cli.cli, "main", lambda *_, **__: print(warnings.formatwarning("a\n b", UserWarning, "file", 1))
+    )
+    code, out, _ = command("models")
+    assert (code, out) == (0, "bayesastro: a b\n\n")
+    assert warnings.formatwarning("a", UserWarning, "file", 1).startswith("file:1")

@@ -3,6 +3,7 @@
 import functools
 import shlex
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -282,7 +283,19 @@ def _keep_compiled(settings: dict[str, bool]) -> None:
 
 
 def main() -> None:
-    """Run the command line; an expected error is one line on standard error and exit code 1."""
+    """Run the command line; a warning and an expected error are one line on standard error, an error is exit code 1."""
+    as_before, warnings.formatwarning = warnings.formatwarning, _in_one_line
+    try:
+        _run()
+    finally:
+        warnings.formatwarning = as_before
+
+
+def _in_one_line(message: Warning | str, *_: Any, **__: Any) -> str:
+    return f"bayesastro: {' '.join(str(message).split())}\n"
+
+
+def _run() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]  # wherever it stands
     try:
@@ -296,5 +309,5 @@ def main() -> None:
     except (ValueError, TypeError, OSError, ImportError) as error:
         if debug:
             raise
-        click.echo(f"bayesastro: {' '.join(str(error).split())}", err=True)
+        click.echo(_in_one_line(str(error)), err=True, nl=False)
         sys.exit(1)

@@ -368,7 +368,7 @@ def test_a_path_is_no_result_and_the_message_says_how_to_read_it(draw):
 
 
 def test_evidences_need_names():
-    with pytest.raises(TypeError, match="needs results by the name of the model, but a `DataTree` came"):
+    with pytest.raises(TypeError, match=r"`evidence` needs results by name, such as .* but a `DataTree` came"):
         ba.plot.evidence(result())
 
 

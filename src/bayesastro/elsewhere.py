@@ -1,10 +1,12 @@
 """The program of a fit at other arguments, such as times that nobody observed, with the same parameters."""
 
+import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpyro.primitives import Messenger
 
 from bayesastro.labels import listed
 from bayesastro.problem import Problem
@@ -26,7 +28,7 @@ def at_arguments(problem: Problem, arguments: Mapping[str, Any]) -> Problem:
     Returns
     -------
     Problem
-        Its sites are the problem's parameters and observables, all latent but those with ``obs=``.
+        Its sites are the problem's parameters and observables, all latent.
 
     Raises
     ------
@@ -42,7 +44,9 @@ def at_arguments(problem: Problem, arguments: Mapping[str, Any]) -> Problem:
     unobserved = {name: None for name in problem.carriers if name in parameters and parameters[name].default is None}
     args, kwargs = problem.static_program.changed(problem.data.arrays, (), unobserved | dict(arguments))
     try:
-        there = Problem(problem.program, *args, prior_factors=problem.prior_factors, units=problem.units, **kwargs)
+        there = Problem(
+            _unobserving(problem.program), *args, prior_factors=problem.prior_factors, units=problem.units, **kwargs
+        )
     except (TypeError, ValueError) as error:
         if partners := _partners(problem, arguments):
             raise ValueError(
@@ -52,6 +56,26 @@ def at_arguments(problem: Problem, arguments: Mapping[str, Any]) -> Problem:
         raise
     _require_parameters(problem, there)
     return there
+
+
+class _Unobserving(Messenger):
+    """Sites as if they had been written without ``obs=``; `handlers.uncondition` would remember the values."""
+
+    def process_message(self, msg: dict[str, Any]) -> None:
+        if msg["type"] == "sample" and msg["is_observed"]:
+            msg["is_observed"], msg["value"] = False, None
+
+
+@functools.lru_cache(maxsize=32)
+def _unobserving(program: Callable[..., Any]) -> Callable[..., Any]:
+    """The program without what it gives to ``obs=``, whose length is that of the old arguments."""
+
+    def without_data(*args: Any, **kwargs: Any) -> None:
+        with _Unobserving():
+            program(*args, **kwargs)
+
+    functools.update_wrapper(without_data, program)
+    return without_data
 
 
 def _partners(problem: Problem, arguments: Mapping[str, Any]) -> list[str]:
@@ -68,7 +92,7 @@ def _partners(problem: Problem, arguments: Mapping[str, Any]) -> list[str]:
 def _require_parameters(problem: Problem, there: Problem) -> None:
     """Raise unless the parameters are the same at both."""
     observed = {site.name for site in problem.views().structure.of_kind("observed")}
-    found = {s.name: s.shape for s in there.views().structure.of_kind("latent", "observed") if s.name not in observed}
+    found = {site.name: site.shape for site in there.parameters if site.name not in observed}
     wanted = {site.name: site.shape for site in problem.parameters}
     for name in wanted | found:
         if name not in found or name not in wanted:

@@ -136,6 +136,12 @@ def test_only_priors_of_parameters_have_bounds(result):
     assert "prior_lower" not in result["posterior"]["color"].attrs
 
 
+@pytest.mark.parametrize("function", [ba.summary, ba.diagnose])
+def test_a_path_is_no_result(function):
+    with pytest.raises(TypeError, match=r"Read it with `ba\.load\('one\.nc'\)`"):
+        function("one.nc")
+
+
 def test_summary_and_diagnosis_take_every_dtype(result):
     table = ba.summary(result)
     assert {"level", "is_bright", "fixed", "color[0, 1]", "disk.radius[1, 1]"} <= set(table.index)

@@ -12,7 +12,7 @@ from bayesastro.edge_checks import prior_edges
 from bayesastro.evidence_checks import EVIDENCE_CHECKS
 from bayesastro.findings import Finding, by_entry, worst
 from bayesastro.many_diagnostics import dataset_of, diagnose_many, failure, is_many
-from bayesastro.result import real_variables
+from bayesastro.result import real_variables, require_result
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
@@ -75,7 +75,10 @@ def diagnose(result: xr.DataTree, *, dataset: int | None = None) -> Diagnosis:
     ------
     ValueError
         If `dataset` is given for the result of one fit, or there is no such data set.
+    TypeError
+        If it is no result, such as the path of one.
     """
+    require_result(result)
     if not is_many(result):
         if dataset is not None:
             raise ValueError("`dataset` is for results of `fit_many`, but this is of one data set. Leave it out.")

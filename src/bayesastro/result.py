@@ -33,6 +33,7 @@ __all__ = [
     "real_variables",
     "replay_draws",
     "require_one",
+    "require_result",
     "save",
     "site_dims",
     "summary",
@@ -160,6 +161,19 @@ def number_of_data_sets(result: xr.DataTree) -> int | None:
     return next((v.sizes["dataset"] for v in variables if v.dims[0:1] == ("dataset",)), None)
 
 
+def require_result(result: Any, what: str = "The result") -> None:
+    """Raise unless this is a result, of one data set or of many.
+
+    Raises
+    ------
+    TypeError
+        If it is none, such as the path of one.
+    """
+    if not isinstance(result, xr.DataTree):
+        read = f" Read it with `ba.load({str(result)!r})`." if isinstance(result, str | Path) else ""
+        raise TypeError(f"{what} must be an `xarray.DataTree` such as `fit` returns, but {result!r} came.{read}")
+
+
 def require_one(result: Any, what: str = "The result") -> None:
     """Raise unless this is a result of one data set, whose draws belong together.
 
@@ -176,9 +190,7 @@ def require_one(result: Any, what: str = "The result") -> None:
     ValueError
         If it is of `fit_many`.
     """
-    if not isinstance(result, xr.DataTree):
-        read = f" Read it with `ba.load({str(result)!r})`." if isinstance(result, str | Path) else ""
-        raise TypeError(f"{what} must be an `xarray.DataTree` such as `fit` returns, but {result!r} came.{read}")
+    require_result(result, what)
     if (number := number_of_data_sets(result)) is not None:
         raise ValueError(
             f"{what} is of {number} data sets (`fit_many`). Take one of them with `.isel(dataset=i)`; its problem is `batch[i]`."
@@ -213,7 +225,10 @@ def summary(
     ------
     ValueError
         If the result has no draws, or `var_names` has what it does not.
+    TypeError
+        If it is no result, such as the path of one.
     """
+    require_result(result)
     if result["posterior"].sizes.get("draw", 0) == 0:
         raise ValueError(
             "The result has no draws: the run stopped in its warm-up. Go on from its checkpoint, or run it for longer."

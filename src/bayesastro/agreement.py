@@ -8,6 +8,7 @@ meaning where its moments do not exist.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -22,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bayesastro.agreement_rules import MIN_CLASSIFIED, Pair, judged
-from bayesastro.diagnostics import diagnose
+from bayesastro.diagnostics import Diagnosis, diagnose
 from bayesastro.drive import fit
 from bayesastro.inference.engine import Engine
 from bayesastro.labels import labels_of
@@ -75,6 +76,11 @@ class Agreement:
         found = set(self.pairs["verdict"])
         return next((verdict for verdict in ("fail", "undecided") if verdict in found), "pass")
 
+    @cached_property
+    def diagnoses(self) -> dict[str, Diagnosis]:
+        """What :func:`diagnose` finds about each result, by the engine's name."""
+        return {name: diagnose(result) for name, result in self.results.items()}
+
     def summary(self) -> pd.DataFrame:
         """The worst shifts of each pair beside its other figures."""
         by_pair: Any = self.shifts[["mean", "sd"]].abs().groupby(level=["first", "second"], sort=False)
@@ -91,8 +97,8 @@ class Agreement:
                 text += f", Δ log Z = {row['log_evidence']:.2g} ± {row['log_evidence_error']:.2g}"
             told = {"fail": "; they differ in ", "undecided": "; undecided: ", "pass": ""}
             lines.append(text + told[row["verdict"]] + row["reason"])
-        for name, result in self.results.items():
-            lines += [f"{name}: {finding}" for finding in diagnose(result)]
+        for name, diagnosis in self.diagnoses.items():
+            lines += [f"{name}: {finding}" for finding in diagnosis]
         return "\n".join(lines)
 
     def plot(self) -> Figure:

@@ -7,7 +7,6 @@ from bayesastro.agreement import crosscheck
 from bayesastro.commands.naming import engine_named, problem_named
 from bayesastro.commands.reporting import findings, rows
 from bayesastro.commands.writing import begun
-from bayesastro.diagnostics import diagnose
 
 __all__ = ["run"]
 
@@ -38,6 +37,6 @@ def run(
         folder.keep(result, f"{name}.nc")
     folder.keep(agreement.plot(), "agreement.png")
     facts = {"data": data, "verdict": agreement.verdict, "pairs": rows(agreement.summary())}
-    facts["findings"] = {name: findings(diagnose(result)) for name, result in agreement.results.items()}
+    facts["findings"] = {name: findings(diagnosis) for name, diagnosis in agreement.diagnoses.items()}
     folder.tell(str(agreement), facts, json=json, echo=echo)
     return agreement.verdict

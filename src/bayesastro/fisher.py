@@ -30,7 +30,7 @@ from bayesastro.families import mask_of, unwrapped
 from bayesastro.precision import working_precision
 from bayesastro.program import Data, traced
 from bayesastro.quantiles import student_t_to_normal
-from bayesastro.structure import Structure
+from bayesastro.structure import Structure, abstract_data
 
 __all__ = ["Fisher", "FisherRule", "register_fisher", "rule_of", "rules_of"]
 
@@ -165,18 +165,13 @@ class Fisher:
     def _kept(self) -> tuple[tuple[str, tuple[bool, ...]], ...]:
         """For each site, which of its coordinates depend on ξ at all."""
         structure = self.white.structure
-        shapes, observed = structure.avals
-        data = Data(
-            tuple(jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes),
-            {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape, dtype in observed},
-        )
 
         def from_two(xi: jax.Array, fixed: jax.Array, data: Data) -> dict[str, tuple[jax.Array, ...]]:
             return self._coordinates(xi, data, self.distributions(fixed, data))
 
         with working_precision(structure.precision):
             xi = jax.ShapeDtypeStruct((self.white.size,), jnp.zeros(()).dtype)
-            jaxpr, shapes = jax.make_jaxpr(from_two, return_shape=True)(xi, xi, data)
+            jaxpr, shapes = jax.make_jaxpr(from_two, return_shape=True)(xi, xi, abstract_data(structure.avals))
         moved = _depend(jaxpr.jaxpr, [True] + [False] * (len(jaxpr.jaxpr.invars) - 1))
         return tuple(jax.tree.unflatten(jax.tree.structure(shapes), moved).items())
 

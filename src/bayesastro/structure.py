@@ -27,7 +27,7 @@ from bayesastro.precision import Precision, working_precision
 from bayesastro.prior_units import require_plain, unit_of
 from bayesastro.program import Data, Program, explained, traced
 
-__all__ = ["Avals", "Site", "Structure", "avals_of", "generate", "structure_of"]
+__all__ = ["Avals", "Site", "Structure", "abstract_data", "avals_of", "generate", "structure_of"]
 
 Avals = tuple[tuple[tuple[tuple[int, ...], str], ...], tuple[tuple[str, tuple[int, ...], str], ...]]
 """Shapes and dtypes of a data set: those of the arrays, and those of the observed values with their names."""
@@ -118,6 +118,17 @@ def avals_of(data: Data) -> Avals:
     arrays = tuple((np.shape(a), str(np.asarray(a).dtype)) for a in data.arrays)
     observed = tuple((name, np.shape(a), str(np.asarray(a).dtype)) for name, a in data.observed.items())
     return arrays, observed
+
+
+def abstract_data(avals: Avals) -> Data:
+    """A data set of such shapes without values, in the working precision."""
+    arrays, observed = avals
+
+    def abstract(shape: tuple[int, ...], dtype: str) -> Any:
+        return jax.ShapeDtypeStruct(shape, jax.dtypes.canonicalize_dtype(dtype))
+
+    values = {name: abstract(shape, dtype) for name, shape, dtype in observed}
+    return Data(tuple(abstract(shape, dtype) for shape, dtype in arrays), values)
 
 
 class _Watch(handlers.block):
@@ -318,12 +329,8 @@ def structure_of(program: Program, avals: Avals, precision: Precision) -> Struct
             found = {site.name: _report(site, trace[site.name], data) for site in sites}
         return found
 
-    example = Data(
-        tuple(jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in shapes),
-        {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape, dtype in observed},
-    )
     with working_precision(precision), explained(program, [shape for shape, _ in shapes]):
-        stage = jax.jit(probe).trace(example, jax.eval_shape(lambda: jax.random.key(0)))
+        stage = jax.jit(probe).trace(abstract_data(avals), jax.eval_shape(lambda: jax.random.key(0)))
 
     @functools.cache
     def compiled() -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """Many data sets: batches, chunks, failures, and the same answers as one by one."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -77,6 +78,19 @@ def test_draws_do_not_depend_on_the_chunks(together):
     error = arviz_stats.mcse(together["posterior"].to_dataset(), method="mean")
     difference = (other["posterior"].to_dataset() - together["posterior"].to_dataset()).mean(("chain", "draw"))
     assert all((np.abs(difference[name]) < 1.5 * Z * error[name]).all() for name in "ab")
+
+
+def test_progress_counts_the_data_sets_that_are_finished(capsys, monkeypatch, eager):
+    monkeypatch.setattr("bayesastro.progress.LINE_INTERVAL", 0.0)
+    ba.fit_many(child.problem(), {"y": Y}, ENGINE, seed=3, chunk=2)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "NUTS × 5: compiling"
+    lines = [line for line in lines if "data sets" in line]
+    counts = [int(re.fullmatch(r"NUTS × 5: data sets (\d)/5, .*0 failed", line)[1]) for line in lines]
+    assert counts == sorted(counts)
+    assert set(counts) == {0, 2, 4, 5}
+    assert re.search(r", \d+ % of the next 2 done, 0 failed", lines[0])
+    assert "data sets/s" in lines[-1]
 
 
 def test_the_second_batch_compiles_nothing(together):

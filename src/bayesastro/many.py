@@ -15,9 +15,10 @@ from bayesastro.batch import Batch
 from bayesastro.chunks import fit_chunk
 from bayesastro.cluster import spread
 from bayesastro.compilation import compile_clock
-from bayesastro.drive import check_kinds, interruptions, run_identity, warn_of_prior
+from bayesastro.drive import check_kinds, run_identity, warn_of_prior
 from bayesastro.fingerprint import data_fingerprint
 from bayesastro.inference.engine import Engine, Progress, Rows
+from bayesastro.interruption import interruptions
 from bayesastro.many_checkpoint import KeptChunk, ManyCheckpoint
 from bayesastro.many_result import build_many
 from bayesastro.precision import Precision, validate_precision
@@ -170,13 +171,17 @@ class _Work:
         self.done.append(rows)
         if self.checkpoint is not None:
             self.checkpoint.add(rows)
-        self.report(0.0)
+        self.report(0.0, 0)
 
-    def report(self, fraction_of_chunk: float) -> None:
+    def report(self, fraction: float, number: int) -> None:
+        """Say how many data sets are finished, and what fraction is done of the `number` under way."""
         finished = sum(len(rows["index"]) for rows in self.done)
         failed = sum(int(rows["failed"].sum()) for rows in self.done)
-        done = min(int(finished + fraction_of_chunk), self.batch.size)
-        self.reporter.update(Progress(done, self.batch.size, "data sets", {"failed": float(failed)}))
+        figures = {f"% of the next {number} done": float(int(100 * fraction))} if number else {}
+        figures |= {"failed": float(failed)}
+        self.reporter.update(
+            Progress(finished, self.batch.size, "data sets", figures, "data set", under_way=fraction * number)
+        )
 
     def rows(self) -> Mapping[int, Rows]:
         """By number of the data set, what its fit gave."""
@@ -184,11 +189,13 @@ class _Work:
 
     def here(self, size: int, *, halve: bool, is_over: Callable[[], bool]) -> None:
         """Fit what remains in this process, chunk by chunk."""
-        if self.engine.is_traced and len(self.remaining()):
-            self.reporter.compiling()
+        compiled_for = 0
         while len(left := self.remaining()) and not is_over():
             kept = self._kept(left, size)
             numbers, padded = (left[:size], min(size, self.batch.size)) if kept is None else (kept.numbers, kept.size)
+            if self.engine.is_traced and padded != compiled_for:
+                self.reporter.compiling()
+                compiled_for = padded
             try:
                 rows = fit_chunk(
                     self.batch,

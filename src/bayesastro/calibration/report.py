@@ -133,16 +133,21 @@ class CalibrationReport:
         number, level = self.attributes["num_simulations"], self.assessment.level
         draws = self.effective_draws[self.effective_draws > 0]
         of = "" if self.reached.all() else f"{self.reached.sum()} of "
-        lines = [
-            f"{self.verdict}: {self.attributes['engine']} on {of}{number} simulations {PLACES[self.near]}, at a "
-            f"false-alarm rate of {self.false_alarm:g} (p ≤ {level:.2g} fails)",
-            f"{self.num_failed} fits failed; {np.median(draws) if len(draws) else 0:.0f} independent draws of each, at least "
-            f"{draws.min() if len(draws) else 0:.0f}; {self.attributes['seconds']:.1f} s",
-        ]
-        if of:
-            told = f"{of}{number} simulations were fitted before the interruption, which is no verdict."
-            lines.insert(1, f"{told} {going_on(self.attributes['checkpoint'])}")
-        return "\n".join([*lines, *([] if of and not len(self.assessment.pit) else lines_of(self.checks))])
+        what = f"{self.verdict}: {self.attributes['engine']} on {of}{number} simulations {PLACES[self.near]}"
+        rate = f"at a false-alarm rate of {self.false_alarm:g}"
+        spent = f"{self.attributes['seconds']:.1f} s"
+        fits = f"{self.num_failed} fits failed"
+        if len(draws):
+            fits += f"; {np.median(draws):.0f} independent draws of each, at least {draws.min():.0f}"
+        if not of:
+            p = f" (p ≤ {level:.2g} fails)" if self.assessment.extremity else ""
+            return "\n".join([f"{what}, {rate}{p}", f"{fits}; {spent}", *lines_of(self.checks)])
+        told = f"{of}{number} simulations were fitted before it was stopped, which is no verdict."
+        lines = [what, f"{told} {going_on(self.attributes['checkpoint'])}"]
+        if not self.assessment.extremity:
+            return "\n".join([*lines, spent])
+        so_far = f"The checks so far, {rate} (p ≤ {level:.2g} fails):"
+        return "\n".join([*lines, f"{fits}; {spent}", so_far, *lines_of(self.checks)])
 
     def plausibility(self, problem: Problem, result: xr.DataTree, *, false_alarm: float = 0.01) -> Plausibility:
         """Say whether the observed data are among those that the program can produce.

@@ -238,7 +238,7 @@ def test_tables_and_diagnoses_are_printed(demonstration):
     for name in RESULTS:
         result = ba.load(demonstration.folder / name)
         assert f"{name.removesuffix('.nc')}: Problem(program: parameters " in demonstration.text
-        assert ba.summary(result).to_string() in demonstration.text
+        assert str(ba.summary(result)) in demonstration.text
         assert str(ba.diagnose(result)) in demonstration.text
     assert "ess_bulk" in demonstration.text
     last = demonstration.text.splitlines()[-1]

@@ -32,6 +32,7 @@ from bayesastro.plots import COLORS
 from bayesastro.precision import Precision
 from bayesastro.problem import Problem
 from bayesastro.result import legal_name, require_one
+from bayesastro.tables import Table
 
 __all__ = ["Agreement", "crosscheck"]
 
@@ -84,7 +85,7 @@ class Agreement:
     def summary(self) -> pd.DataFrame:
         """The worst shifts of each pair beside its other figures."""
         by_pair: Any = self.shifts[["mean", "sd"]].abs().groupby(level=["first", "second"], sort=False)
-        return by_pair.max().add_prefix("largest_").add_suffix("_shift").join(self.pairs)
+        return Table(by_pair.max().add_prefix("largest_").add_suffix("_shift").join(self.pairs))
 
     def __str__(self) -> str:
         lines = [f"{self.verdict}: {len(self.results)} engines, at a false-alarm rate of {self.false_alarm:g}"]

@@ -45,6 +45,11 @@ def _settings_option(command: Callable[..., None]) -> Callable[..., None]:
     return click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help=told)(command)
 
 
+def _names_option(command: Callable[..., None]) -> Callable[..., None]:
+    told = "Show this variable only, in full, or one scalar of it such as `a[0]`; may be repeated."
+    return click.option("--var", "names", multiple=True, metavar="NAME", help=told)(command)
+
+
 def _engine_options(command: Callable[..., None]) -> Callable[..., None]:
     """An engine by name, and its settings."""
     told = "Name of the engine, in any case, or folder of trained networks."
@@ -102,6 +107,8 @@ def models(json: bool) -> None:
 @click.option("--start", type=READABLE, help="Result of another engine to start from.")
 @click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), help="Seconds after which to stop.")
 @click.option("--precision", type=click.Choice(["double", "single"]), default="double", show_default=True)
+@click.option("--log-likelihood", is_flag=True, help="Keep that of each datum and draw, for `bayesastro compare`.")
+@_names_option
 @_json_option
 @_run_options("fit")
 def fit(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices: Any) -> None:
@@ -221,19 +228,42 @@ def crosscheck(settings: dict[str, bool], model: str, out: Path, quiet: bool, **
 
 
 @cli.command()
-@click.argument("result", type=READABLE)
+@click.argument("results", nargs=-1, required=True, type=READABLE)
 @_json_option
-def info(result: Path, json: bool) -> None:
+def compare(results: tuple[Path, ...], json: bool) -> None:
+    """Say which of several models of the same data they favour: a table of two or more RESULTS, the best first.
+
+    Results of nestedsampler and smc are compared by their evidences (Bayes factors and probabilities); those of
+    `bayesastro fit --log-likelihood` by how well they predict data that are left out one by one (elpd). A result is called
+    by its file, or by its folder if the file is result.nc. Below the table stands what is wrong with a result.
+
+    \b
+    Examples:
+      bayesastro fit mymodels:line --engine nestedsampler --out line
+      bayesastro fit mymodels:curve --engine nestedsampler --out curve
+      bayesastro compare line/result.nc curve/result.nc
+    """
+    from bayesastro.commands.comparing import run
+
+    run(results, json=json, echo=click.echo)
+
+
+@cli.command()
+@click.argument("result", type=READABLE)
+@_names_option
+@_json_option
+def info(result: Path, **choices: Any) -> None:
     """Say what a RESULT holds, and how far to trust it: engine, seed, versions, summary, findings.
 
     \b
     Examples:
       bayesastro info fit/result.nc
+      bayesastro info fit/result.nc --var Omega_m --var "flux[0]"
       bayesastro info calibration/calibration.nc --json
     """
     from bayesastro.commands.telling import run
 
-    run(result, json=json, echo=click.echo)
+    run(result, echo=click.echo, **choices)
 
 
 @cli.command()

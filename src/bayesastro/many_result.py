@@ -10,7 +10,7 @@ import xarray as xr
 from bayesastro.batch import Batch
 from bayesastro.inference.engine import Engine, Rows
 from bayesastro.precision import Precision
-from bayesastro.result import legal_name, mark_bounds, replay_draws, site_dims, variable_units
+from bayesastro.result import legal_name, mark_bounds, mark_deterministics, replay_draws, site_dims, variable_units
 from bayesastro.units import label
 
 __all__ = ["build_many"]
@@ -54,6 +54,8 @@ def build_many(
     }
     tree = xr.DataTree.from_dict({name: group for name, group in groups.items() if group})
     label(tree, variable_units(batch.problem))
+    if good:
+        mark_deterministics(tree, known)
     if good and all(axis is None for axis in batch.axes.arrays):  # stacked arguments may give each data set its own
         mark_bounds(tree, batch.problem)
     settings = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in identity.items()}

@@ -21,6 +21,7 @@ from bayesastro.precision import Precision, to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
 from bayesastro.structure import Site
+from bayesastro.tables import Table
 from bayesastro.units import label
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "legal_name",
     "load",
     "mark_bounds",
+    "mark_deterministics",
     "number_of_data_sets",
     "real_variables",
     "replay_draws",
@@ -86,6 +88,7 @@ def build_result(
                 f"all entries along the last {more} axes of `{site.name}` together, as of one vector"
             )
     mark_bounds(tree, problem)
+    mark_deterministics(tree, deterministics)
     label(tree, variable_units(problem))
     tree.attrs = dict(attributes)
     return tree
@@ -98,6 +101,12 @@ def mark_bounds(tree: xr.DataTree, problem: Problem) -> None:
             lower, upper = problem.bounds[site.name]
             attrs = {"prior_family": site.family, "prior_lower": lower, "prior_upper": upper}
             tree["posterior"][legal_name(site.name)].attrs |= attrs
+
+
+def mark_deterministics(tree: xr.DataTree, names: Sequence[str]) -> None:
+    """Write into the attributes of the posterior's variables which are no parameters, but computed from them."""
+    for name in names:
+        tree["posterior"][legal_name(name)].attrs["site"] = "deterministic"
 
 
 def replay_draws(
@@ -252,7 +261,7 @@ def summary(
     units = _units(variables["posterior"].to_dataset(), table.index)
     if any(units):
         table.insert(0, "units", units)
-    return table
+    return Table(table)
 
 
 def _units(posterior: xr.Dataset, labels: Sequence[str]) -> list[str]:

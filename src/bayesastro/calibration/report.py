@@ -18,6 +18,7 @@ from bayesastro.calibration.page import Page
 from bayesastro.calibration.recalibration import Recalibration, recalibrate
 from bayesastro.predictive import evenly, latent_draws
 from bayesastro.problem import Problem
+from bayesastro.tables import Table
 
 __all__ = ["CalibrationReport", "going_on"]
 
@@ -100,7 +101,7 @@ class CalibrationReport:
             f"coverage_{100 * level:.0f}": [self.coverage.at[(label, level), "coverage"] for label in table.index]
             for level in LEVELS
         }
-        return table.join(pd.DataFrame(covered, index=table.index))
+        return Table(table.join(pd.DataFrame(covered, index=table.index)))
 
     def coverage_by(self, values: np.ndarray, edges: Sequence[float]) -> pd.DataFrame:
         """Coverage of the parameters' central regions in bins of a number, such as the signal-to-noise ratio of the data.

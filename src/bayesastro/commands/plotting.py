@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from bayesastro import plots
 from bayesastro.calibration.page import is_calibration, page_of
 from bayesastro.commands.naming import problem_named
+from bayesastro.commands.reading import results_of
 from bayesastro.commands.wording import in_options
 from bayesastro.fingerprint import data_fingerprint
 from bayesastro.output import save_figure
 from bayesastro.predictive import predict
 from bayesastro.problem import Problem
-from bayesastro.result import load
 
 __all__ = ["run"]
 
@@ -52,9 +52,7 @@ def run(
         or it has other data than those fitted.
     """
     matplotlib.use("Agg")
-    results = {path.stem if path.name != "result.nc" else path.resolve().parent.name: load(path) for path in paths}
-    if len(results) < len(paths):
-        raise ValueError("Two of the results have the same name. Rename one of the files, or its folder.")
+    results = results_of(paths)
     if (model or x) and kind != "predictive":
         raise ValueError("`--model` and `--x` are for predictions. Add `--kind predictive`.")
     with in_options(var_names="--var"):

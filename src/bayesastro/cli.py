@@ -5,6 +5,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +83,10 @@ def demo(settings: dict[str, bool], out: Path, seed: int, quiet: bool) -> None:
       bayesastro demo --out demo --seed 1
     """
     _keep_compiled(settings)
-    from bayesastro.demo import run
+    with _ends_at_second_interrupt("stopped at once"):
+        from bayesastro.demo import run
 
-    run(out, seed=seed, progress=not quiet, echo=click.echo)
+        run(out, seed=seed, progress=not quiet, echo=click.echo)
 
 
 @cli.command()
@@ -125,9 +127,7 @@ def fit(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices
       bayesastro fit mymodels:build --engine nestedsampler --out nested --json
     """
     _keep_compiled(settings)
-    from bayesastro.commands.leaving import second_interrupt_ends
-
-    with second_interrupt_ends(_going_on("stopped at once")):
+    with _ends_at_second_interrupt(_going_on("stopped at once")):
         from bayesastro.commands.fitting import run
 
         status = run(model, out, progress=not quiet, echo=click.echo, **choices).attrs["status"]
@@ -158,9 +158,14 @@ def train(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choic
       bayesastro fit mymodels:build --engine trained/network
     """
     _keep_compiled(settings)
-    from bayesastro.commands.training import run
+    try:
+        with _ends_at_second_interrupt(_going_on("stopped at once")):
+            from bayesastro.commands.training import run
 
-    run(model, out, progress=not quiet, echo=click.echo, **choices)
+            run(model, out, progress=not quiet, echo=click.echo, **choices)
+    except KeyboardInterrupt as error:
+        click.echo(_going_on("interrupted"), err=True)
+        raise click.exceptions.Exit(130) from error
 
 
 @cli.command()
@@ -188,10 +193,8 @@ def calibrate(settings: dict[str, bool], model: str, out: Path, quiet: bool, **c
       bayesastro calibrate mymodels:build --engine mclmc --set num_draws=2000 --near observed
     """
     _keep_compiled(settings)
-    from bayesastro.commands.leaving import second_interrupt_ends
-
     try:
-        with second_interrupt_ends(_going_on("stopped at once")):
+        with _ends_at_second_interrupt(_going_on("stopped at once")):
             from bayesastro.commands.calibrating import run
 
             verdict = run(model, out, progress=not quiet, echo=click.echo, **choices)
@@ -220,9 +223,10 @@ def crosscheck(settings: dict[str, bool], model: str, out: Path, quiet: bool, **
       bayesastro crosscheck cosmology.bao nuts nestedsampler smc
     """
     _keep_compiled(settings)
-    from bayesastro.commands.crosschecking import run
+    with _ends_at_second_interrupt("stopped at once"):
+        from bayesastro.commands.crosschecking import run
 
-    verdict = run(model, out, progress=not quiet, echo=click.echo, **choices)
+        verdict = run(model, out, progress=not quiet, echo=click.echo, **choices)
     if verdict != "pass":
         raise click.exceptions.Exit(UNDECIDED if verdict == "undecided" else 1)
 
@@ -297,6 +301,13 @@ def plot(settings: dict[str, bool], results: tuple[Path, ...], kind: str | None,
     from bayesastro.commands.plotting import run
 
     run(results, kind, out, echo=click.echo, **choices)
+
+
+def _ends_at_second_interrupt(told: str) -> AbstractContextManager[None]:
+    """The context in which a command runs; what it loads is loaded within, for that takes seconds."""
+    from bayesastro.commands.leaving import second_interrupt_ends
+
+    return second_interrupt_ends(told)
 
 
 def _going_on(status: str) -> str:

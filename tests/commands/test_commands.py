@@ -1,5 +1,6 @@
 """`bayesastro models, fit, crosscheck, compare, info, plot`: files, exit codes, JSON, going on after an interruption."""
 
+import importlib
 import json
 import re
 import subprocess
@@ -330,7 +331,7 @@ def test_pictures_of_several_results(run, results, tmp_path):
     assert "Two of the results have the same name" in err
 
 
-def test_the_data_are_drawn_on_what_the_fit_predicts(run, tmp_path):
+def test_the_data_are_drawn_on_what_the_fit_predicts(run, tmp_path, monkeypatch):
     assert run("fit", "mine:build", *QUICK)[0] == 0
     for more in ((), ("--x", "sigma"), ("--var", "y"), ("--model", "mine:build")):
         assert run("plot", "fit/result.nc", "--kind", "predictive", *more, "--out", "p.png")[:2] == (
@@ -353,6 +354,14 @@ def test_the_data_are_drawn_on_what_the_fit_predicts(run, tmp_path):
     result.attrs["data_fingerprint"] = "0"
     ba.save(result, tmp_path / "other.nc")
     assert "has other data now than those that were fitted" in run("plot", "other.nc", "--kind", "predictive")[2]
+    (tmp_path / "mine.py").rename(tmp_path / "moved.py")
+    monkeypatch.delitem(sys.modules, "mine")
+    importlib.invalidate_caches()
+    code, out, err = run("plot", "fit/result.nc", "--kind", "predictive")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("bayesastro: There is no module `mine`.")
+    assert err.endswith("if that has moved, say where it is with `--model module:function`.\n")
+    assert run("plot", "fit/result.nc", "--kind", "predictive", "--model", "moved:build")[0] == 0
 
 
 def test_predictions_in_a_file_need_no_model(run, tmp_path):

@@ -279,13 +279,16 @@ def test_interruption_keeps_what_was_written_before(command, demonstration, monk
     assert changed == {"bao_lcdm.nc"}
 
 
+PASSED = SimpleNamespace(verdict="pass", attributes={"status": "complete"})
+
+
 @pytest.mark.parametrize(
     ("arguments", "module", "returned", "goes_on"),
     [
         (["demo"], "demo", None, False),
         (["fit", "m:f"], "commands.fitting", SimpleNamespace(attrs={"status": "complete"}), True),
         (["train", "m:f"], "commands.training", None, True),
-        (["calibrate", "m:f"], "commands.calibrating", "pass", True),
+        (["calibrate", "m:f"], "commands.calibrating", PASSED, True),
         (["crosscheck", "m:f", "nuts", "smc"], "commands.crosschecking", "pass", False),
     ],
 )

@@ -199,14 +199,17 @@ def _as_rows(numbers: np.ndarray, draws: Sequence[Draws | None]) -> Rows:
         return rows
     flat = [None if d is None else _flat(d) for d in draws]
     for name, value in _flat(example).items():
+        if any(f is not None and name in f and f[name].shape != value.shape for f in flat):
+            continue  # a figure of another length in each
         missing = np.full_like(value, np.nan if value.dtype.kind == "f" else 0)
-        rows[name] = np.stack([missing if f is None else f[name] for f in flat])
+        rows[name] = np.stack([missing if f is None or name not in f else f[name] for f in flat])
     return rows
 
 
 def _flat(draws: Draws) -> dict[str, np.ndarray]:
     """Everything of a fit by one name each: coordinates, statistics of draws, figures of the run."""
-    numbers = {k: np.asarray(v) for k, v in draws.attributes.items() if isinstance(v, int | float | np.number)}
+    figures = {name: np.asarray(value) for name, value in draws.attributes.items()}
+    numbers = {name: value for name, value in figures.items() if value.dtype.kind in "biuf"}
     return {
         "coordinates": draws.coordinates,
         **{f"stat {name}": value for name, value in draws.sample_stats.items()},

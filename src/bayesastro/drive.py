@@ -32,7 +32,7 @@ from bayesastro.result import build_result
 from bayesastro.seeds import checked_seed
 from bayesastro.starting import origin, start_points
 
-__all__ = ["check_kinds", "fit", "next_block", "run_identity", "warn_of_prior"]
+__all__ = ["check_kinds", "check_time_limit", "fit", "next_block", "run_identity", "warn_of_prior"]
 
 BLOCK_SECONDS = 0.5
 """How long a block should take: short enough for Ctrl-C and the bar, long enough that its overhead does not show."""
@@ -126,10 +126,20 @@ def fit(
 def _check(problem: Problem, engine: Engine, time_limit: float | None, precision: Precision) -> None:
     """Raise before anything is compiled."""
     check_kinds("fit", problem, engine)
-    if time_limit is not None and not (isinstance(time_limit, int | float | np.number) and time_limit > 0):
-        raise ValueError(f"`time_limit` must be a positive number of seconds, but {time_limit!r} came.")
+    check_time_limit(time_limit)
     validate_precision(precision)
     engine.validate(problem)
+
+
+def check_time_limit(time_limit: float | None) -> None:
+    """Raise unless this is a positive number of seconds, or none.
+
+    Raises
+    ------
+    ValueError
+    """
+    if time_limit is not None and not (isinstance(time_limit, int | float | np.number) and time_limit > 0):
+        raise ValueError(f"`time_limit` must be a positive number of seconds, but {time_limit!r} came.")
 
 
 def check_kinds(function: str, problem: Problem, engine: Engine) -> None:

@@ -15,7 +15,7 @@ from bayesastro.batch import Batch
 from bayesastro.chunks import fit_chunk
 from bayesastro.cluster import spread
 from bayesastro.compilation import compile_clock
-from bayesastro.drive import check_kinds, run_identity, warn_of_prior
+from bayesastro.drive import check_kinds, check_time_limit, run_identity, warn_of_prior
 from bayesastro.fingerprint import data_fingerprint
 from bayesastro.inference.engine import Engine, Progress, Rows
 from bayesastro.interruption import interruptions
@@ -77,8 +77,8 @@ def fit_many(
     -------
     xarray.DataTree
         As of :func:`fit`, with a leading dimension ``dataset``; and ``fits``, with the engine's figures for each data
-        set; ``reached``, whether its fit came to an end; and ``failed``: not reached, no finite start, or a draw that is
-        not finite. Their draws are NaN.
+        set, without words and arrays whose lengths differ; ``reached``, whether its fit came to an end; and ``failed``:
+        not reached, no finite start, or a draw that is not finite. Their draws are NaN.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def fit_many(
     """
     check_kinds("fit_many", problem, engine)
     batch = data if isinstance(data, Batch) else problem.batch(observed=data)
-    _check(batch, engine, chunk, precision, start)
+    _check(batch, engine, chunk, precision, start, time_limit)
     engine = engine.side_by_side()
     starts = None if start is None else BatchStart(batch, engine, start, precision)
     identity = run_identity(batch.problem.with_data(batch.take(0)), engine, checked_seed(seed), precision)
@@ -117,9 +117,15 @@ def fit_many(
 
 
 def _check(
-    batch: Batch, engine: Engine, chunk: int | Literal["auto"], precision: Precision, start: xr.DataTree | None
+    batch: Batch,
+    engine: Engine,
+    chunk: int | Literal["auto"],
+    precision: Precision,
+    start: xr.DataTree | None,
+    time_limit: float | None,
 ) -> None:
     validate_precision(precision)
+    check_time_limit(time_limit)
     if chunk != "auto" and not (isinstance(chunk, int | np.integer) and chunk >= 1):
         raise ValueError(f'`chunk` must be "auto" or a whole number of at least 1, but {chunk!r} came.')
     engine.validate(batch.problem)

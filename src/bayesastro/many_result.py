@@ -36,14 +36,17 @@ def build_many(
             parts = {n: value[name].reshape(chains, draws, *shape) for n, value in replayed.items()}
             dims = ("dataset", "chain", "draw", *names[legal_name(name)])
             posterior[legal_name(name)] = (dims, _stacked(parts, batch.size))
-        for name in example:
+        for name, value in example.items():
             kind, _, plain = name.partition(" ")
-            parts = {n: rows[name] for n, rows in good.items()}
+            parts = {n: rows[name] for n, rows in good.items() if name in rows}
+            if any(part.shape != value.shape for part in parts.values()):
+                continue  # a figure of another length in each chunk
             if kind == "stat":
-                extra = [f"{plain}_dim_{i}" for i in range(example[name].ndim - 2)]
+                extra = [f"{plain}_dim_{i}" for i in range(value.ndim - 2)]
                 stats[plain] = (("dataset", "chain", "draw", *extra), _stacked(parts, batch.size))
             elif kind == "figure":
-                figures[plain] = ("dataset", _stacked(parts, batch.size))
+                extra = [f"{plain}_dim_{i}" for i in range(value.ndim)]
+                figures[plain] = (("dataset", *extra), _stacked(parts, batch.size))
     failed = np.array([n not in good for n in range(batch.size)])
     reached = np.array([n in fits for n in range(batch.size)])
     groups = {

@@ -165,7 +165,9 @@ def has_walkers(result: xr.DataTree) -> bool:
 
 
 def number_of_data_sets(result: xr.DataTree) -> int | None:
-    """How many data sets a result of `fit_many` is of; None if it is of one fit."""
+    """How many data sets a result of `fit_many` is of, by its group ``fits`` or else its draws; None if it is of one fit."""
+    if "fits" in result.children and "dataset" in result["fits"].sizes:
+        return result["fits"].sizes["dataset"]
     variables = result["posterior"].data_vars.values() if "posterior" in result.children else ()
     return next((v.sizes["dataset"] for v in variables if v.dims[0:1] == ("dataset",)), None)
 

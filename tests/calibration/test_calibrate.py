@@ -151,6 +151,26 @@ def test_an_interrupted_calibration_is_incomplete_and_goes_on(right, interrupted
     assert whole.checks.equals(right.checks)
 
 
+def test_a_time_limit_ends_it_as_ctrl_c_does(right, tmp_path):
+    part = calibrated(checkpoint=tmp_path / "run", time_limit=1e-6)
+    assert (part.verdict, part.attributes["status"]) == ("incomplete", "time limit reached")
+    assert not part.reached.any()
+    whole = calibrated(checkpoint=tmp_path / "run", time_limit=600.0)
+    assert (whole.verdict, whole.attributes["status"]) == ("pass", "complete")
+    assert whole.checks.equals(right.checks)
+    options = {"num_simulations": NUM, "seed": 3, "near": "observed", "progress": False, "time_limit": 1e-6}
+    with pytest.raises(TimeoutError, match=r"did not end within the time limit\. Nothing is kept: give `checkpoint`"):
+        ba.calibrate(planted.problem(), ba.NUTS(num_chains=1, num_draws=100_000), **options)
+
+
+@pytest.mark.parametrize("time_limit", [0.0, -1.0, "1"])
+def test_a_time_limit_that_makes_no_sense_is_refused(time_limit):
+    with pytest.raises(ValueError, match="`time_limit` must be a positive number of seconds"):
+        calibrated(time_limit=time_limit)
+    with pytest.raises(ValueError, match="`time_limit` must be a positive number of seconds"):
+        ba.fit_many(planted.problem(), {"y": np.zeros((2, 8))}, planted.Planted(), seed=1, time_limit=time_limit)
+
+
 def test_the_report_is_kept_in_a_file(right, tmp_path):
     ba.save(right.to_datatree(), tmp_path / "report.nc")
     tree = ba.load(tmp_path / "report.nc")

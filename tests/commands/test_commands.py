@@ -18,6 +18,8 @@ from scipy.stats import multivariate_normal
 import bayesastro as ba
 from bayesastro import cli
 from bayesastro.commands import crosschecking, fitting
+from bayesastro.commands.options import ENGINES
+from bayesastro.inference import engines
 from bayesastro.models.catalogue import CATALOGUE
 
 MODEL = """
@@ -449,6 +451,20 @@ def test_help_of_every_command_has_an_example(run):
         code, out, _ = run(name, "--help")
         assert code == 0
         assert f"bayesastro {name}" in out.split("Example")[1]
+        options = out[out.index("Options:") :]
+        assert not re.search(r"^ +--\S+( [A-Z\[]\S*( RANGE)?)?( +\[default.*)?$(?!\n {20})", options, re.MULTILINE), (
+            name
+        )
+
+
+def test_help_of_all_is_whole_and_names_what_there_is(run):
+    """No line of the list of commands is cut, and the engines are all there, though none is loaded."""
+    code, out, _ = run("--help")
+    assert code == 0
+    listed = out[out.index("Commands:") :]
+    assert "..." not in listed
+    assert all(re.search(rf"^  {name} +[A-Z].*\.$", listed, re.MULTILINE) for name in cli.cli.commands)
+    assert set(ENGINES) == {engine.__name__.lower() for engine in engines()}
 
 
 def test_the_installed_command_lists_models(tmp_path):

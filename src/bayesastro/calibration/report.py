@@ -26,7 +26,7 @@ PLACES = {"prior": "from the prior", "observed": "near the observed data"}
 
 
 def going_on(checkpoint: str) -> str:
-    """How to go on with a calibration that was interrupted; the checkpoint is empty if it has none."""
+    """How to go on with a calibration that was stopped; the checkpoint is empty if it has none."""
     if checkpoint:
         return f"The same call goes on from `{checkpoint}`."
     return "Nothing is kept: give `checkpoint` a folder, from which the same call then goes on."
@@ -54,7 +54,8 @@ class CalibrationReport:
         ``"prior"`` or ``"observed"``: where the simulations come from.
     false_alarm : float
     attributes : dict
-        Engine, settings, seed, numbers, checkpoint and seconds.
+        Engine, settings, seed, numbers, checkpoint, seconds, and the status: ``"complete"``, ``"interrupted"`` or
+        ``"time limit reached"``.
     """
 
     assessment: Assessment
@@ -71,7 +72,7 @@ class CalibrationReport:
     def verdict(self) -> str:
         """``"pass"`` if every check passed, otherwise ``"fail"``; a right posterior fails at the rate `false_alarm`.
 
-        ``"incomplete"`` if it was interrupted before all simulations were fitted, whatever the checks say of the others.
+        ``"incomplete"`` if it was stopped before all simulations were fitted, whatever the checks say of the others.
         """
         if not self.reached.all():
             return "incomplete"

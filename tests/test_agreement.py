@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import planted
 import pytest
 import xarray as xr
 
@@ -198,3 +199,18 @@ def test_results_without_draws_are_refused(problem):
     bad[0, 0, 0] = np.nan
     with pytest.raises(ValueError, match="`second` has draws that are not finite"):
         compared(problem, good, result_like(problem, bad))
+
+
+def test_ctrl_c_ends_all_fits(monkeypatch):
+    def interrupted(problem, engine, **options):
+        result = ba.fit(problem, engine, **options)
+        result.attrs["status"] = "interrupted"
+        fitted.append(engine)
+        return result
+
+    fitted = []
+    monkeypatch.setattr("bayesastro.agreement.fit", interrupted)
+    engines = [planted.Planted(), ba.SMC()]
+    with pytest.raises(KeyboardInterrupt, match="The fit by `Planted` was interrupted"):
+        ba.crosscheck(planted.problem(), engines, seed=1, progress=False)
+    assert fitted == engines[:1]

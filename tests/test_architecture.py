@@ -80,6 +80,7 @@ FOUNDATION = (
     "prior_units",
     "extras",
     "hints",
+    "tables",
 )
 """Modules below the engines: they import nothing above themselves."""
 

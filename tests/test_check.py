@@ -177,3 +177,18 @@ def test_neural_methods_need_what_their_engines_say():
     assert set(LEARNT["NPE"]) == ba.Amortised.needs
     assert set(LEARNT["NLE"]) == set(LEARNT["NRE"]) == ba.Surrogate.needs
     assert set(LEARNT["Corrected"]) == ba.Corrected.needs
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_the_table_is_printed_whole_in_a_narrow_terminal(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    table = ba.Problem(discrete(dist.Poisson(3.0)), observed={"y": np.array(2.0)}).check()
+    lines = str(table).splitlines()
+    assert repr(table) == str(table)
+    text = " ".join(" ".join(lines).split())
+    assert "..." not in text
+    for engine, row in table.iterrows():
+        assert engine in text
+        if width == 80:
+            assert row["reason"] in text
+    assert width < 80 or max(map(len, lines)) <= 80

@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import sys
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import matplotlib.image
@@ -238,7 +240,7 @@ def test_tables_and_diagnoses_are_printed(demonstration):
     for name in RESULTS:
         result = ba.load(demonstration.folder / name)
         assert f"{name.removesuffix('.nc')}: Problem(program: parameters " in demonstration.text
-        assert ba.summary(result).to_string() in demonstration.text
+        assert str(ba.summary(result)) in demonstration.text
         assert str(ba.diagnose(result)) in demonstration.text
     assert "ess_bulk" in demonstration.text
     last = demonstration.text.splitlines()[-1]
@@ -275,6 +277,38 @@ def test_interruption_keeps_what_was_written_before(command, demonstration, monk
     assert after.keys() == before.keys()
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"bao_lcdm.nc"}
+
+
+PASSED = SimpleNamespace(verdict="pass", attributes={"status": "complete"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module", "returned", "goes_on"),
+    [
+        (["demo"], "demo", None, False),
+        (["fit", "m:f"], "commands.fitting", SimpleNamespace(attrs={"status": "complete"}), True),
+        (["train", "m:f"], "commands.training", None, True),
+        (["calibrate", "m:f"], "commands.calibrating", PASSED, True),
+        (["crosscheck", "m:f", "nuts", "smc"], "commands.crosschecking", "pass", False),
+    ],
+)
+def test_the_second_ctrl_c_ends_every_command_that_takes_long(
+    command, monkeypatch, arguments, module, returned, goes_on
+):
+    told, within = [], []
+
+    @contextmanager
+    def second_interrupt_ends(text):
+        told.append(text)
+        yield
+        told.append("left")
+
+    monkeypatch.setattr("bayesastro.commands.leaving.second_interrupt_ends", second_interrupt_ends)
+    monkeypatch.setattr(f"bayesastro.{module}.run", lambda *_, **__: within.extend(told) or returned)
+    assert command("--no-cache", *arguments) == (0, "", "")
+    going_on = f"; to go on: bayesastro --no-cache {' '.join(arguments)}" if goes_on else ""
+    assert within == [f"stopped at once{going_on}"]
+    assert told[1:] == ["left"]
 
 
 def test_warnings_are_one_line(command, monkeypatch):

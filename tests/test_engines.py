@@ -14,6 +14,7 @@ from matrix import ENGINES, NUM_COMPARISONS, PROBLEMS, Truth, Z
 
 import bayesastro as ba
 from bayesastro.compilation import compile_clock
+from bayesastro.inference.alone import functions_of
 
 
 @functools.cache
@@ -118,6 +119,8 @@ def test_same_seed_same_draws_without_compiling_again(engine):
         again = ba.fit(problem, settings, seed=20, progress=False)
         other = ba.fit(changed, settings, seed=1, progress=False)
     assert clock.count == 0
+    if settings.is_traced:  # a state as `init` leaves it and one as `advance` does are of the same types
+        assert functions_of(settings, problem.views())[1]._cache_size() == 1
     assert again["posterior"].equals(first["posterior"])
     site = problem.parameters[0].name
     assert not np.array_equal(other["posterior"][site], first["posterior"][site])

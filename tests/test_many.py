@@ -1,6 +1,8 @@
 """Many data sets: batches, chunks, failures, and the same answers as one by one."""
 
+import dataclasses
 import os
+import re
 import signal
 import threading
 import time
@@ -77,6 +79,43 @@ def test_draws_do_not_depend_on_the_chunks(together):
     error = arviz_stats.mcse(together["posterior"].to_dataset(), method="mean")
     difference = (other["posterior"].to_dataset() - together["posterior"].to_dataset()).mean(("chain", "draw"))
     assert all((np.abs(difference[name]) < 1.5 * Z * error[name]).all() for name in "ab")
+
+
+def test_progress_counts_the_data_sets_that_are_finished(capsys, monkeypatch, eager):
+    monkeypatch.setattr("bayesastro.progress.LINE_INTERVAL", 0.0)
+    ba.fit_many(child.problem(), {"y": Y}, ENGINE, seed=3, chunk=2)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "NUTS × 5: compiling"
+    lines = [line for line in lines if "data sets" in line]
+    counts = [int(re.fullmatch(r"NUTS × 5: data sets (\d)/5, .*0 failed", line)[1]) for line in lines]
+    assert counts == sorted(counts)
+    assert set(counts) == {0, 2, 4, 5}
+    assert re.search(r", \d+ % of the next 2 done, 0 failed", lines[0])
+    assert "data sets/s" in lines[-1]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Telling(planted.Planted):
+    """Has figures that are arrays, of one length and of others, and words."""
+
+    def finish(self, views, state, rows):
+        draws = super().finish(views, state, rows)
+        several = 2 + int(abs(draws.coordinates[0, 0, 0]) * 1e6) % 2 if self.defect == "shifted" else 2
+        figures = {"number": 3, "rates": np.array([0.25, 0.75]), "steps": np.arange(several), "word": "none"}
+        return dataclasses.replace(draws, attributes=figures)
+
+
+@pytest.mark.parametrize(("defect", "kept"), [("none", {"number", "rates", "steps"}), ("shifted", {"number", "rates"})])
+@pytest.mark.parametrize("chunk", [1, 16])
+def test_figures_of_equal_shapes_are_kept(defect, kept, chunk):
+    y = planted.simulated(16, np.random.default_rng(0))[1]
+    engine = Telling(num_draws=50, defect=defect)
+    result = ba.fit_many(planted.problem(), {"y": y}, engine, seed=1, chunk=chunk, progress=False)
+    assert set(result["fits"].data_vars) == kept | {"failed", "reached"}
+    assert result["fits"]["rates"].dims == ("dataset", "rates_dim_0")
+    np.testing.assert_array_equal(result["fits"]["rates"], np.tile([0.25, 0.75], (16, 1)))
+    assert not {"number", "rates"} & set(result.isel(dataset=3)["posterior"].data_vars)
+    ba.diagnose(result)
 
 
 def test_the_second_batch_compiles_nothing(together):

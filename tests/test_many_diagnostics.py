@@ -9,7 +9,9 @@ import pytest
 import xarray as xr
 
 import bayesastro as ba
+from bayesastro.many_diagnostics import dataset_of
 from bayesastro.mixing import mixing_of
+from bayesastro.result import number_of_data_sets, require_one
 
 CHAINS, DRAWS = 4, 400
 
@@ -132,6 +134,32 @@ def test_failed_and_unreached_data_sets_are_counted():
 def with_figures(result, **figures):
     fits = result["fits"].to_dataset().assign({name: ("dataset", values) for name, values in figures.items()})
     result["fits"] = xr.DataTree(fits)
+
+
+def test_how_many_data_sets_a_result_is_of():
+    result = many(3)
+    nothing = xr.DataTree.from_dict({"fits": result["fits"].to_dataset()})  # no fit succeeded
+    draws = xr.DataTree.from_dict({"posterior": result["posterior"].to_dataset()})
+    for tree in (result, nothing, draws):
+        assert number_of_data_sets(tree) == 3
+        with pytest.raises(ValueError, match=r"The result is of 3 data sets \(`fit_many`\)"):
+            require_one(tree)
+    with pytest.raises(ValueError, match=r"The result is of 3 data sets"):
+        ba.diagnose(draws)
+    assert number_of_data_sets(result.isel(dataset=1)) is None
+    assert number_of_data_sets(many(1).isel(dataset=0)) is None
+
+
+def test_figures_that_are_arrays_are_handed_on_to_the_checks():
+    result = many(3)
+    with_figures(result, log_evidence=np.zeros(3))
+    fits = (
+        result["fits"].to_dataset().assign(parents=(("dataset", "parents_dim_0"), [[0.5, 0.5], [0.5, 0.0], [0.5, 0.5]]))
+    )
+    result["fits"] = xr.DataTree(fits)
+    np.testing.assert_array_equal(dataset_of(result, 1).attrs["parents"], [0.5, 0.0])
+    assert dataset_of(result, 1).attrs["log_evidence"] == 0.0
+    assert ba.diagnose(result, dataset=1).ids == ba.diagnose(dataset_of(result, 1)).ids
 
 
 def test_weighted_draws_and_walkers_are_judged_as_such():

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import pandas as pd
 import pytest
 import xarray as xr
 from numpyro.handlers import scope
@@ -140,6 +141,25 @@ def test_only_priors_of_parameters_have_bounds(result):
 def test_a_path_is_no_result(function):
     with pytest.raises(TypeError, match=r"Read it with `ba\.load\('one\.nc'\)`"):
         function("one.nc")
+
+
+@pytest.mark.parametrize(("width", "is_one_block"), [(120, True), (80, True), (50, False)])
+def test_a_summary_is_printed_whole(result, monkeypatch, width, is_one_block):
+    monkeypatch.setenv("COLUMNS", str(width))
+    table = ba.summary(result)
+    assert isinstance(table, pd.DataFrame)
+    for shown in (str(table), repr(table), str(table.loc[["level", "mean[0]"]])):
+        assert max(map(len, shown.splitlines())) <= width
+        assert "..." not in shown
+        assert shown.count("level") == 1 or not is_one_block
+        for column in table.columns:
+            assert column in shown or all(part in shown for part in column.rsplit("_", 1))
+    assert len(str(pd.concat([table] * 10)).splitlines()) < 60  # as pandas does
+
+
+def test_deterministic_sites_are_told_from_parameters(result):
+    found = {name for name, variable in result["posterior"].data_vars.items() if variable.attrs.get("site")}
+    assert found == {"mean", "is_bright", "visibility", "nothing", "fixed"}
 
 
 def test_summary_and_diagnosis_take_every_dtype(result):

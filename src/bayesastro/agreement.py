@@ -32,6 +32,7 @@ from bayesastro.plots import COLORS
 from bayesastro.precision import Precision
 from bayesastro.problem import Problem
 from bayesastro.result import legal_name, require_one
+from bayesastro.tables import Table
 
 __all__ = ["Agreement", "crosscheck"]
 
@@ -84,7 +85,7 @@ class Agreement:
     def summary(self) -> pd.DataFrame:
         """The worst shifts of each pair beside its other figures."""
         by_pair: Any = self.shifts[["mean", "sd"]].abs().groupby(level=["first", "second"], sort=False)
-        return by_pair.max().add_prefix("largest_").add_suffix("_shift").join(self.pairs)
+        return Table(by_pair.max().add_prefix("largest_").add_suffix("_shift").join(self.pairs))
 
     def __str__(self) -> str:
         lines = [f"{self.verdict}: {len(self.results)} engines, at a false-alarm rate of {self.false_alarm:g}"]
@@ -167,6 +168,8 @@ def crosscheck(
     ValueError
         If there are fewer than two engines, one cannot run the problem, a result is of another problem or of several
         data sets, or has no draws, or a setting makes no sense.
+    KeyboardInterrupt
+        If Ctrl-C ended one of the fits.
 
     References
     ----------
@@ -175,12 +178,7 @@ def crosscheck(
     """
     named = dict(engines) if isinstance(engines, Mapping) else _by_name(engines)
     _check(problem, named, tolerance, false_alarm)
-    results = {
-        name: engine
-        if isinstance(engine, xr.DataTree)
-        else fit(problem, engine, seed=seed + i, progress=progress, precision=precision)
-        for i, (name, engine) in enumerate(named.items())
-    }
+    results = _fitted(problem, named, seed, {"progress": progress, "precision": precision})
     columns = {name: _columns(problem, name, result) for name, result in results.items()}
     labels = next(iter(columns.values()))[0]
     draws = {name: values for name, (_, values) in columns.items()}
@@ -198,6 +196,19 @@ def crosscheck(
         tolerance=tolerance,
         false_alarm=false_alarm,
     )
+
+
+def _fitted(problem: Problem, named: Mapping[str, Any], seed: int, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A result of each engine; those that are results already as they are."""
+    results = {}
+    for i, (name, engine) in enumerate(named.items()):
+        if isinstance(engine, xr.DataTree):
+            results[name] = engine
+            continue
+        results[name] = fit(problem, engine, seed=seed + i, **options)
+        if results[name].attrs["status"] == "interrupted":
+            raise KeyboardInterrupt(f"The fit by `{name}` was interrupted.")
+    return results
 
 
 def _pair(

@@ -12,7 +12,7 @@ import numpy as np
 from bayesastro.batch import Batch
 from bayesastro.compilation import compile_clock
 from bayesastro.drive import next_block
-from bayesastro.inference.alone import run_alone
+from bayesastro.inference.alone import compiled, run_alone
 from bayesastro.inference.engine import Draws, Engine, Rows
 from bayesastro.inference.lanes import on_one_device, over_lanes, vectorised
 from bayesastro.many_checkpoint import KeptChunk, LaneBlock
@@ -40,7 +40,7 @@ def _compiled(engine: Engine, views: Views, axes: tuple[Any, ...], size: int) ->
 
         return over_lanes(one, size, (0, 0, in_axes, None))(keys, state, data, num_steps)
 
-    return jax.jit(init), jax.jit(advance, donate_argnums=1)
+    return compiled(init, advance)
 
 
 def fit_chunk(
@@ -51,7 +51,7 @@ def fit_chunk(
     size: int,
     precision: Precision,
     points: np.ndarray | None = None,
-    report: Callable[[float], None] | None = None,
+    report: Callable[[float, int], None] | None = None,
     is_over: Callable[[], bool] | None = None,
     kept: KeptChunk | None = None,
 ) -> Rows | None:
@@ -113,7 +113,7 @@ def _side_by_side(
     size: int,
     precision: Precision,
     points: np.ndarray | None,
-    report: Callable[[float], None] | None,
+    report: Callable[[float, int], None] | None,
     is_over: Callable[[], bool] | None,
     kept: KeptChunk | None,
 ) -> Sequence[Draws | None] | None:
@@ -130,13 +130,17 @@ def _side_by_side(
         init, advance = _compiled(engine, views, axes, len(padded))
         if kept is None or kept.leaves is None:
             first, blocks = init(keys, data, points), []
+            if is_over is not None and is_over():  # `advance` is not compiled for what is to be stopped
+                if kept is not None:
+                    kept.write(first, blocks)
+                return None
         else:
             structure = jax.tree.structure(jax.eval_shape(init, keys, data, points))
             first, blocks = jax.tree.unflatten(structure, kept.leaves), list(kept.blocks)
         states = first
         for fraction, states in _advanced(engine, views, advance, keys, first, data, blocks):
             if report is not None:
-                report(fraction * len(numbers))
+                report(fraction, len(numbers))
             is_stopped = fraction < 1 and is_over is not None and is_over()
             if kept is not None and fraction < 1 and (is_stopped or kept.is_due()):
                 kept.write(states, blocks)
@@ -195,14 +199,17 @@ def _as_rows(numbers: np.ndarray, draws: Sequence[Draws | None]) -> Rows:
         return rows
     flat = [None if d is None else _flat(d) for d in draws]
     for name, value in _flat(example).items():
+        if any(f is not None and name in f and f[name].shape != value.shape for f in flat):
+            continue  # a figure of another length in each
         missing = np.full_like(value, np.nan if value.dtype.kind == "f" else 0)
-        rows[name] = np.stack([missing if f is None else f[name] for f in flat])
+        rows[name] = np.stack([missing if f is None or name not in f else f[name] for f in flat])
     return rows
 
 
 def _flat(draws: Draws) -> dict[str, np.ndarray]:
     """Everything of a fit by one name each: coordinates, statistics of draws, figures of the run."""
-    numbers = {k: np.asarray(v) for k, v in draws.attributes.items() if isinstance(v, int | float | np.number)}
+    figures = {name: np.asarray(value) for name, value in draws.attributes.items()}
+    numbers = {name: value for name, value in figures.items() if value.dtype.kind in "biuf"}
     return {
         "coordinates": draws.coordinates,
         **{f"stat {name}": value for name, value in draws.sample_stats.items()},

@@ -1,16 +1,27 @@
 """The command line: one command for each thing that one does with a model or a result."""
 
-import functools
 import shlex
 import sys
 import warnings
-from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bayesastro._version import __version__
+from bayesastro.commands.options import (
+    FALSE_ALARM,
+    KINDS,
+    NEAR,
+    READABLE,
+    engine_options,
+    json_option,
+    names_option,
+    run_options,
+    settings_option,
+    time_limit_option,
+)
 
 __all__ = ["main"]
 
@@ -21,52 +32,31 @@ __all__ = ["main"]
 @click.option("--no-cache", is_flag=True, help="Do not keep compiled programs on disk between runs.")
 @click.pass_context
 def cli(context: click.Context, debug: bool, no_cache: bool) -> None:
-    """Bayesian inference for astronomy: one NumPyro program, every engine, calibrated posteriors."""
+    """Bayesian inference for astronomy: one NumPyro program, every engine, calibrated posteriors.
+
+    \b
+    A first hour:
+      bayesastro models                   what there is to fit
+      bayesastro fit cosmology.bao        a result and its pictures, in fit/
+      bayesastro info fit/result.nc       what is in it, how far to trust it
+      bayesastro plot fit/result.nc       a corner plot, in plot.png
+      bayesastro calibrate cosmology.bao  whether the error bars are right
+
+    Of each command, `bayesastro COMMAND --help` tells the options with examples. Exit codes: 0 done; 1 an error, or the
+    verdict "fail"; 2 wrong usage; 3 the verdict "undecided"; 124 the time limit came first; 130 interrupted.
+    """
     context.obj = {"cache": not no_cache}
 
 
 UNFINISHED = {"time limit reached": 124, "interrupted": 130}
-"""Exit codes of a fit that is to be gone on with: those of `timeout`, and of a shell after Ctrl-C."""
-
-KINDS = ("corner", "trace", "rank", "predictive", "evidence", "field", "calibration")
+"""Exit codes of what is to be gone on with: those of `timeout`, and of a shell after Ctrl-C."""
 
 UNDECIDED = 3
 """Exit code of a verdict that is neither "pass" nor "fail"; 2 is click's for wrong usage."""
 
-READABLE = click.Path(exists=True, path_type=Path)
 
-
-def _json_option(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option("--json", is_flag=True, help="Print one JSON document.")(command)
-
-
-def _settings_option(command: Callable[..., None]) -> Callable[..., None]:
-    told = "A setting of the engine or method; may be repeated."
-    return click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help=told)(command)
-
-
-def _engine_options(command: Callable[..., None]) -> Callable[..., None]:
-    """An engine by name, and its settings."""
-    told = "Name of the engine, in any case, or folder of trained networks."
-    return click.option("--engine", default="nuts", show_default=True, help=told)(_settings_option(command))
-
-
-def _run_options(folder: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """What every command that runs something takes: where to write, the seed, and whether to be quiet."""
-    out = click.Path(file_okay=False, path_type=Path)
-    options = (
-        click.option("--out", type=out, default=Path(folder), show_default=True, help="Folder to write to."),
-        click.option(
-            "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Seed of the random numbers."
-        ),
-        click.option("--quiet", is_flag=True, help="No progress."),
-        click.pass_obj,
-    )
-    return lambda command: functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
-
-
-@cli.command()
-@_run_options("demo")
+@cli.command(short_help="An example from end to end: ΛCDM and w₀wₐCDM.")
+@run_options("demo")
 def demo(settings: dict[str, bool], out: Path, seed: int, quiet: bool) -> None:
     """Fit ΛCDM and w₀wₐCDM to DESI DR2 distances and cosmic chronometers.
 
@@ -77,15 +67,16 @@ def demo(settings: dict[str, bool], out: Path, seed: int, quiet: bool) -> None:
       bayesastro demo --out demo --seed 1
     """
     _keep_compiled(settings)
-    from bayesastro.demo import run
+    with _ends_at_second_interrupt("stopped at once"):
+        from bayesastro.demo import run
 
-    run(out, seed=seed, progress=not quiet, echo=click.echo)
+        run(out, seed=seed, progress=not quiet, echo=click.echo)
 
 
-@cli.command()
-@_json_option
+@cli.command(short_help="List the models of the package.")
+@json_option
 def models(json: bool) -> None:
-    """List all programs of the package: what they are, their data, those of their example, engines to try, papers.
+    """List the models of the package: their data and example, engines to try, papers.
 
     \b
     Example:
@@ -96,20 +87,30 @@ def models(json: bool) -> None:
     run(json=json, echo=click.echo)
 
 
-@cli.command()
+@cli.command(short_help="Fit a model.")
 @click.argument("model")
-@_engine_options
-@click.option("--start", type=READABLE, help="Result of another engine to start from.")
-@click.option("--time-limit", type=click.FloatRange(min=0, min_open=True), help="Seconds after which to stop.")
-@click.option("--precision", type=click.Choice(["double", "single"]), default="double", show_default=True)
-@_json_option
-@_run_options("fit")
+@engine_options
+@click.option("--start", type=READABLE, help="Result (a file) of another engine or fit, to start from its draws.")
+@time_limit_option
+@click.option(
+    "--precision",
+    type=click.Choice(["double", "single"]),
+    default="double",
+    show_default=True,
+    help="Of the floating-point numbers of the run.",
+)
+@click.option("--log-likelihood", is_flag=True, help="Keep the log-likelihood of each datum at each draw, for compare.")
+@names_option
+@json_option
+@run_options("fit")
 def fit(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices: Any) -> None:
     """Fit a model and say how far to trust the result.
 
-    MODEL is a name of `bayesastro models` (cosmology.bao), which is fitted to published data as an example, or
-    module:function of a function that returns a Problem. Writes the result (netCDF) and its pictures. Ctrl-C and the time limit write what there is; the same command goes on
-    from there. The exit code is 130 after Ctrl-C, and 124 after the time limit.
+    MODEL is a name that `bayesastro models` lists (cosmology.bao), which is fitted to published data as an example; or one
+    of your own, mymodels:build for the function build() in mymodels.py of this folder, which returns a Problem. Writes the
+    result (result.nc) and its pictures, and prints a table of the parameters and what is wrong with them. Ctrl-C and the
+    time limit write what there is; the same command goes on from there. The exit code is 130 after Ctrl-C, and 124 after
+    the time limit.
 
     \b
     Examples:
@@ -118,9 +119,7 @@ def fit(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices
       bayesastro fit mymodels:build --engine nestedsampler --out nested --json
     """
     _keep_compiled(settings)
-    from bayesastro.commands.leaving import second_interrupt_ends
-
-    with second_interrupt_ends(_going_on("stopped at once")):
+    with _ends_at_second_interrupt(_going_on("stopped at once")):
         from bayesastro.commands.fitting import run
 
         status = run(model, out, progress=not quiet, echo=click.echo, **choices).attrs["status"]
@@ -130,19 +129,24 @@ def fit(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices
         raise click.exceptions.Exit(UNFINISHED[status])
 
 
-@cli.command()
+@cli.command(short_help="Train networks on simulations of a model.")
 @click.argument("model")
-@click.option("--method", default="npe", show_default=True, help="npe, nle or nre: what is learnt.")
-@_settings_option
+@click.option(
+    "--method",
+    default="npe",
+    show_default=True,
+    help="What is learnt: npe the posterior, nle the likelihood, nre its ratio to the evidence.",
+)
+@settings_option
 @click.option("--num", type=click.IntRange(min=1), default=20_000, show_default=True, help="Number of simulations.")
-@_json_option
-@_run_options("trained")
+@json_option
+@run_options("trained")
 def train(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices: Any) -> None:
     """Simulate a model and train networks on it: an engine that gives posteriors in milliseconds.
 
-    MODEL is a name of `bayesastro models` (cosmology.supernova_summaries), or module:function of a function that returns a Problem.
-    Writes a bank of simulations and the networks. After Ctrl-C the same command goes on with the simulations; in training, Ctrl-C keeps
-    the best epoch so far. Needs the extra "neural".
+    MODEL is as for fit (cosmology.supernova_summaries, mymodels:build). Writes the simulations (bank) and the networks
+    (network), a folder that every command takes as --engine. After Ctrl-C the same command goes on with the simulations; in
+    training, Ctrl-C keeps the best epoch so far. Needs PyTorch: pip install "bayesastro[neural]".
 
     \b
     Examples:
@@ -151,29 +155,32 @@ def train(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choic
       bayesastro fit mymodels:build --engine trained/network
     """
     _keep_compiled(settings)
-    from bayesastro.commands.training import run
+    try:
+        with _ends_at_second_interrupt(_going_on("stopped at once")):
+            from bayesastro.commands.training import run
 
-    run(model, out, progress=not quiet, echo=click.echo, **choices)
+            run(model, out, progress=not quiet, echo=click.echo, **choices)
+    except KeyboardInterrupt as error:
+        click.echo(_going_on("interrupted"), err=True)
+        raise click.exceptions.Exit(130) from error
 
 
-@cli.command()
+@cli.command(short_help="Say whether the error bars of an engine are right.")
 @click.argument("model")
-@_engine_options
+@engine_options
 @click.option("--num", type=click.IntRange(min=1), default=300, show_default=True, help="Number of simulations.")
-@click.option(
-    "--near", type=click.Choice(["prior", "observed"]), default="prior", show_default=True, help="Where to simulate."
-)
-@click.option(
-    "--false-alarm", type=float, default=0.01, show_default=True, help="Rate of failures of right posteriors."
-)
-@_json_option
-@_run_options("calibration")
+@click.option("--near", type=click.Choice(["prior", "observed"]), default="prior", show_default=True, help=NEAR)
+@click.option("--false-alarm", type=float, default=0.01, show_default=True, help=FALSE_ALARM)
+@time_limit_option
+@json_option
+@run_options("calibration")
 def calibrate(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices: Any) -> None:
     """Say whether an engine's posteriors of a model are right, by simulations of which the truth is known.
 
-    MODEL is a name of `bayesastro models` (cosmology.bao), or module:function of a function that returns a Problem.
-    Writes the report (netCDF) and its picture. The exit code is 1 if the verdict is "fail". Ctrl-C tells how many fits are done, with
-    exit code 130; the same command goes on from there.
+    MODEL is as for fit (cosmology.bao, mymodels:build). Simulates --num data sets, fits each of them, which takes as long
+    as so many fits, and tests whether the truths lie among the draws as they should. Writes the report (calibration.nc) and
+    its picture. The exit code is 1 if the verdict is "fail". Ctrl-C and the time limit tell how many fits are done, with exit
+    codes 130 and 124; the same command goes on from there.
 
     \b
     Examples:
@@ -181,31 +188,33 @@ def calibrate(settings: dict[str, bool], model: str, out: Path, quiet: bool, **c
       bayesastro calibrate mymodels:build --engine mclmc --set num_draws=2000 --near observed
     """
     _keep_compiled(settings)
-    from bayesastro.commands.leaving import second_interrupt_ends
-
     try:
-        with second_interrupt_ends(_going_on("stopped at once")):
+        with _ends_at_second_interrupt(_going_on("stopped at once")):
             from bayesastro.commands.calibrating import run
 
-            verdict = run(model, out, progress=not quiet, echo=click.echo, **choices)
+            report = run(model, out, progress=not quiet, echo=click.echo, **choices)
+            verdict, status = report.verdict, report.attributes["status"]
     except KeyboardInterrupt:
-        verdict = "incomplete"
+        verdict, status = "incomplete", "interrupted"
+    except TimeoutError:
+        verdict, status = "incomplete", "time limit reached"
     if verdict == "incomplete":
-        click.echo(_going_on("interrupted"), err=True)
-        raise click.exceptions.Exit(130)
+        click.echo(_going_on(status), err=True)
+        raise click.exceptions.Exit(UNFINISHED[status])
     if verdict != "pass":
         raise click.exceptions.Exit(1)
 
 
-@cli.command()
+@cli.command(short_help="Say whether several engines agree.")
 @click.argument("model")
 @click.argument("engines", nargs=-1, required=True)
-@_json_option
-@_run_options("crosscheck")
+@json_option
+@run_options("crosscheck")
 def crosscheck(settings: dict[str, bool], model: str, out: Path, quiet: bool, **choices: Any) -> None:
     """Fit a model with several ENGINES and say whether they agree.
 
-    Writes their results (netCDF) and a picture of their shifts. The exit code is 1 if the verdict is "fail", and 3 if it is
+    MODEL is as for fit (cosmology.bao, mymodels:build). ENGINES are two or more names as for --engine of fit, or folders of
+    trained networks, with their default settings. Writes their results (netCDF) and a picture of their shifts. The exit code is 1 if the verdict is "fail", and 3 if it is
     "undecided": a difference that matters could be there, but the draws are too few to show it.
 
     \b
@@ -213,35 +222,65 @@ def crosscheck(settings: dict[str, bool], model: str, out: Path, quiet: bool, **
       bayesastro crosscheck cosmology.bao nuts nestedsampler smc
     """
     _keep_compiled(settings)
-    from bayesastro.commands.crosschecking import run
+    with _ends_at_second_interrupt("stopped at once"):
+        from bayesastro.commands.crosschecking import run
 
-    verdict = run(model, out, progress=not quiet, echo=click.echo, **choices)
+        verdict = run(model, out, progress=not quiet, echo=click.echo, **choices)
     if verdict != "pass":
         raise click.exceptions.Exit(UNDECIDED if verdict == "undecided" else 1)
 
 
-@cli.command()
+@cli.command(short_help="Say which of several models the data favour.")
+@click.argument("results", nargs=-1, required=True, type=READABLE)
+@json_option
+def compare(results: tuple[Path, ...], json: bool) -> None:
+    """Say which of several models of the same data they favour: a table of two or more RESULTS, the best first.
+
+    Results of nestedsampler and smc are compared by their evidences (Bayes factors and probabilities); those of
+    `bayesastro fit --log-likelihood` by how well they predict data that are left out one by one (elpd). A result is called
+    by its file, or by its folder if the file is result.nc. Below the table stands what is wrong with a result.
+
+    \b
+    Examples:
+      bayesastro fit mymodels:line --engine nestedsampler --out line
+      bayesastro fit mymodels:curve --engine nestedsampler --out curve
+      bayesastro compare line/result.nc curve/result.nc
+    """
+    from bayesastro.commands.comparing import run
+
+    run(results, json=json, echo=click.echo)
+
+
+@cli.command(short_help="Say what a result holds.")
 @click.argument("result", type=READABLE)
-@_json_option
-def info(result: Path, json: bool) -> None:
-    """Say what a RESULT holds, and how far to trust it: engine, seed, versions, summary, findings.
+@names_option
+@json_option
+def info(result: Path, **choices: Any) -> None:
+    """Say what a RESULT holds, and how far to trust it.
+
+    RESULT is a file of `bayesastro fit` or `bayesastro calibrate`, or that `bayesastro.save` wrote. Prints engine, settings,
+    seed and versions; what variables there are; a table of the parameters, of long vectors the first rows; and what
+    is wrong with it.
 
     \b
     Examples:
       bayesastro info fit/result.nc
+      bayesastro info fit/result.nc --var Omega_m --var "flux[0]"
       bayesastro info calibration/calibration.nc --json
     """
     from bayesastro.commands.telling import run
 
-    run(result, json=json, echo=click.echo)
+    run(result, echo=click.echo, **choices)
 
 
-@cli.command()
+@cli.command(short_help="Draw a picture of results.")
 @click.argument("results", nargs=-1, required=True, type=READABLE)
-@click.option("--kind", type=click.Choice(KINDS), help="Of picture; by default corner, and of a calibration its page.")
+@click.option(
+    "--kind", type=click.Choice(KINDS), help="What to draw; by default corner, and of a calibration its page."
+)
 @click.option("--var", "names", multiple=True, metavar="NAME", help="A variable to show; may be repeated.")
-@click.option("--model", help="Predictive: what was fitted, as for fit; by default what the result says.")
-@click.option("--x", metavar="NAME", help="Predictive: argument of the program to draw over, such as the times.")
+@click.option("--model", help="For predictive: MODEL as for fit; by default what the result says.")
+@click.option("--x", metavar="NAME", help="For predictive: argument of the program along the axis, such as time.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -251,9 +290,11 @@ def info(result: Path, json: bool) -> None:
 )
 @click.pass_obj
 def plot(settings: dict[str, bool], results: tuple[Path, ...], kind: str | None, out: Path, **choices: Any) -> None:
-    """Draw a picture of one or several RESULTS (corner and evidence) into a PNG file.
+    """Draw a picture of one or several RESULTS into a PNG file.
 
-    A predictive one shows the data on what the posterior predicts for them, for which the model runs again.
+    corner: posteriors in pairs of parameters, of several results on each other. trace, rank: the chains. predictive: the
+    data on what the posterior predicts for them, for which the model runs again. evidence: those of several results. field:
+    a map or profile, named with --var. calibration: the page of a calibration.
 
     \b
     Examples:
@@ -267,6 +308,13 @@ def plot(settings: dict[str, bool], results: tuple[Path, ...], kind: str | None,
     from bayesastro.commands.plotting import run
 
     run(results, kind, out, echo=click.echo, **choices)
+
+
+def _ends_at_second_interrupt(told: str) -> AbstractContextManager[None]:
+    """The context in which a command runs; what it loads is loaded within, for that takes seconds."""
+    from bayesastro.commands.leaving import second_interrupt_ends
+
+    return second_interrupt_ends(told)
 
 
 def _going_on(status: str) -> str:

@@ -15,6 +15,7 @@ from bayesastro.diagnostics import diagnose
 from bayesastro.labels import results_by_name
 from bayesastro.monte_carlo import relative_efficiency
 from bayesastro.result import require_one
+from bayesastro.tables import Table
 
 __all__ = ["compare"]
 
@@ -76,6 +77,7 @@ def compare(results: Mapping[str, xr.DataTree]) -> pd.DataFrame:
         table = table.sort_values("elpd", ascending=False)
     if have_evidence:
         table = _evidences(results).join(table).sort_values("log_evidence", ascending=False)
+    table = Table(table)
     found = {name: diagnose(result) for name, result in results.items()}
     table["findings"] = pd.Series({name: ", ".join(diagnosis.warnings) for name, diagnosis in found.items()})
     table.attrs["findings"] = {name: [asdict(finding) for finding in diagnosis] for name, diagnosis in found.items()}

@@ -82,7 +82,7 @@ def run(out: Path, *, seed: int, progress: bool = True, echo: Callable[[str], No
         if results[name].attrs["status"] == "interrupted":
             raise KeyboardInterrupt
         save(results[name], out / f"{name}.nc")
-        echo(f"\n{name}: {problem}\n\n{summary(results[name]).to_string()}\n\n{diagnose(results[name])}")
+        echo(f"\n{name}: {problem}\n\n{summary(results[name])}\n\n{diagnose(results[name])}")
     pictures = {
         "corner.png": plots.corner(
             {"BAO + clocks, ΛCDM": results["joint_lcdm"], "BAO + clocks, w₀wₐCDM": results["joint_w0wa"]},

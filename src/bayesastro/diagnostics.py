@@ -11,8 +11,8 @@ from bayesastro.chain_checks import CHAIN_CHECKS
 from bayesastro.edge_checks import prior_edges
 from bayesastro.evidence_checks import EVIDENCE_CHECKS
 from bayesastro.findings import Finding, by_entry, worst
-from bayesastro.many_diagnostics import dataset_of, diagnose_many, failure, is_many
-from bayesastro.result import real_variables, require_result
+from bayesastro.many_diagnostics import dataset_of, diagnose_many, failure
+from bayesastro.result import number_of_data_sets, real_variables, require_one, require_result
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
@@ -79,15 +79,16 @@ def diagnose(result: xr.DataTree, *, dataset: int | None = None) -> Diagnosis:
         If it is no result, such as the path of one.
     """
     require_result(result)
-    if not is_many(result):
+    if (size := number_of_data_sets(result)) is None:
         if dataset is not None:
             raise ValueError("`dataset` is for results of `fit_many`, but this is of one data set. Leave it out.")
         return _diagnose_one(result)
+    if "fits" not in result.children:
+        require_one(result)  # which it is not: without the group nobody knows which fits failed
     if dataset is None:
         return Diagnosis(*diagnose_many(result, _diagnose_one))
-    if not 0 <= dataset < result["fits"].sizes["dataset"]:
-        last = result["fits"].sizes["dataset"] - 1
-        raise ValueError(f"`dataset` must be from 0 to {last}, but {dataset!r} came.")
+    if not 0 <= dataset < size:
+        raise ValueError(f"`dataset` must be from 0 to {size - 1}, but {dataset!r} came.")
     missing = failure(result, dataset)
     return _diagnose_one(dataset_of(result, dataset)) if missing is None else Diagnosis((missing,))
 

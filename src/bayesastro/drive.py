@@ -4,12 +4,9 @@ import functools
 import hashlib
 import json
 import platform
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +23,7 @@ from bayesastro.compilation import CompileClock, compile_clock
 from bayesastro.fingerprint import data_fingerprint
 from bayesastro.inference.alone import functions_of
 from bayesastro.inference.engine import Draws, Engine, Rows
+from bayesastro.interruption import interruptions
 from bayesastro.precision import Precision, to_numpy, validate_precision, working_precision
 from bayesastro.problem import Problem
 from bayesastro.program import Data
@@ -34,7 +32,7 @@ from bayesastro.result import build_result
 from bayesastro.seeds import checked_seed
 from bayesastro.starting import origin, start_points
 
-__all__ = ["check_kinds", "fit", "interruptions", "next_block", "run_identity", "warn_of_prior"]
+__all__ = ["check_kinds", "check_time_limit", "fit", "next_block", "run_identity", "warn_of_prior"]
 
 BLOCK_SECONDS = 0.5
 """How long a block should take: short enough for Ctrl-C and the bar, long enough that its overhead does not show."""
@@ -128,10 +126,20 @@ def fit(
 def _check(problem: Problem, engine: Engine, time_limit: float | None, precision: Precision) -> None:
     """Raise before anything is compiled."""
     check_kinds("fit", problem, engine)
-    if time_limit is not None and not (isinstance(time_limit, int | float | np.number) and time_limit > 0):
-        raise ValueError(f"`time_limit` must be a positive number of seconds, but {time_limit!r} came.")
+    check_time_limit(time_limit)
     validate_precision(precision)
     engine.validate(problem)
+
+
+def check_time_limit(time_limit: float | None) -> None:
+    """Raise unless this is a positive number of seconds, or none.
+
+    Raises
+    ------
+    ValueError
+    """
+    if time_limit is not None and not (isinstance(time_limit, int | float | np.number) and time_limit > 0):
+        raise ValueError(f"`time_limit` must be a positive number of seconds, but {time_limit!r} came.")
 
 
 def check_kinds(function: str, problem: Problem, engine: Engine) -> None:
@@ -284,28 +292,6 @@ def next_block(num_steps: int, elapsed: float) -> int:
 
 def _is_past(deadline: float | None) -> bool:
     return deadline is not None and time.monotonic() > deadline
-
-
-@contextmanager
-def interruptions(reporter: Reporter) -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a flag, so that a block is finished and nothing is lost; the second one raises."""
-    pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed.is_set
-        return
-
-    def on_interrupt(number: int, frame: Any) -> None:
-        if pressed.is_set():
-            raise KeyboardInterrupt
-        pressed.set()
-        with suppress(RuntimeError):  # the signal may have come in the middle of writing to the same stream
-            reporter.say("stopping after this block; press Ctrl-C again to stop at once")
-
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield pressed.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _no_start(problem: Problem, engine: Engine, started: np.ndarray) -> str:

@@ -15,9 +15,10 @@ from bayesastro.batch import Batch
 from bayesastro.chunks import fit_chunk
 from bayesastro.cluster import spread
 from bayesastro.compilation import compile_clock
-from bayesastro.drive import check_kinds, interruptions, run_identity, warn_of_prior
+from bayesastro.drive import check_kinds, check_time_limit, run_identity, warn_of_prior
 from bayesastro.fingerprint import data_fingerprint
 from bayesastro.inference.engine import Engine, Progress, Rows
+from bayesastro.interruption import interruptions
 from bayesastro.many_checkpoint import KeptChunk, ManyCheckpoint
 from bayesastro.many_result import build_many
 from bayesastro.precision import Precision, validate_precision
@@ -76,8 +77,8 @@ def fit_many(
     -------
     xarray.DataTree
         As of :func:`fit`, with a leading dimension ``dataset``; and ``fits``, with the engine's figures for each data
-        set; ``reached``, whether its fit came to an end; and ``failed``: not reached, no finite start, or a draw that is
-        not finite. Their draws are NaN.
+        set, without words and arrays whose lengths differ; ``reached``, whether its fit came to an end; and ``failed``:
+        not reached, no finite start, or a draw that is not finite. Their draws are NaN.
 
     Raises
     ------
@@ -88,7 +89,7 @@ def fit_many(
     """
     check_kinds("fit_many", problem, engine)
     batch = data if isinstance(data, Batch) else problem.batch(observed=data)
-    _check(batch, engine, chunk, precision, start)
+    _check(batch, engine, chunk, precision, start, time_limit)
     engine = engine.side_by_side()
     starts = None if start is None else BatchStart(batch, engine, start, precision)
     identity = run_identity(batch.problem.with_data(batch.take(0)), engine, checked_seed(seed), precision)
@@ -116,9 +117,15 @@ def fit_many(
 
 
 def _check(
-    batch: Batch, engine: Engine, chunk: int | Literal["auto"], precision: Precision, start: xr.DataTree | None
+    batch: Batch,
+    engine: Engine,
+    chunk: int | Literal["auto"],
+    precision: Precision,
+    start: xr.DataTree | None,
+    time_limit: float | None,
 ) -> None:
     validate_precision(precision)
+    check_time_limit(time_limit)
     if chunk != "auto" and not (isinstance(chunk, int | np.integer) and chunk >= 1):
         raise ValueError(f'`chunk` must be "auto" or a whole number of at least 1, but {chunk!r} came.')
     engine.validate(batch.problem)
@@ -170,13 +177,17 @@ class _Work:
         self.done.append(rows)
         if self.checkpoint is not None:
             self.checkpoint.add(rows)
-        self.report(0.0)
+        self.report(0.0, 0)
 
-    def report(self, fraction_of_chunk: float) -> None:
+    def report(self, fraction: float, number: int) -> None:
+        """Say how many data sets are finished, and what fraction is done of the `number` under way."""
         finished = sum(len(rows["index"]) for rows in self.done)
         failed = sum(int(rows["failed"].sum()) for rows in self.done)
-        done = min(int(finished + fraction_of_chunk), self.batch.size)
-        self.reporter.update(Progress(done, self.batch.size, "data sets", {"failed": float(failed)}))
+        figures = {f"% of the next {number} done": float(int(100 * fraction))} if number else {}
+        figures |= {"failed": float(failed)}
+        self.reporter.update(
+            Progress(finished, self.batch.size, "data sets", figures, "data set", under_way=fraction * number)
+        )
 
     def rows(self) -> Mapping[int, Rows]:
         """By number of the data set, what its fit gave."""
@@ -184,11 +195,13 @@ class _Work:
 
     def here(self, size: int, *, halve: bool, is_over: Callable[[], bool]) -> None:
         """Fit what remains in this process, chunk by chunk."""
-        if self.engine.is_traced and len(self.remaining()):
-            self.reporter.compiling()
+        compiled_for = 0
         while len(left := self.remaining()) and not is_over():
             kept = self._kept(left, size)
             numbers, padded = (left[:size], min(size, self.batch.size)) if kept is None else (kept.numbers, kept.size)
+            if self.engine.is_traced and padded != compiled_for:
+                self.reporter.compiling()
+                compiled_for = padded
             try:
                 rows = fit_chunk(
                     self.batch,

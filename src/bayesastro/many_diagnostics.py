@@ -28,15 +28,10 @@ from bayesastro.findings import Finding, sample_stats
 from bayesastro.mixing import mixing_of
 from bayesastro.result import has_walkers, real_variables
 
-__all__ = ["dataset_of", "diagnose_many", "failure", "is_many"]
+__all__ = ["dataset_of", "diagnose_many", "failure"]
 
 Scores = dict[tuple[str, str], np.ndarray]
 """By finding and its level, how bad it is for each data set; NaN where there is none."""
-
-
-def is_many(result: xr.DataTree) -> bool:
-    """Whether a result is one of `fit_many`."""
-    return "fits" in result.children and "dataset" in result["fits"].sizes
 
 
 def dataset_of(result: xr.DataTree, number: int) -> xr.DataTree:
@@ -107,7 +102,7 @@ def _figures(result: xr.DataTree) -> dict[str, np.ndarray]:
 
 def _attributes(result: xr.DataTree, figures: dict[str, np.ndarray], number: int) -> dict[Any, Any]:
     """Those of the run, and the figures of one data set."""
-    own = {name: values[number].item() for name, values in figures.items()}
+    own = {name: values[number].item() if values.ndim == 1 else values[number] for name, values in figures.items()}
     walkers = {"chains_are": "walkers"} if "tau" in own else {}
     return {**result.attrs, **own, **walkers, "status": "complete"}
 

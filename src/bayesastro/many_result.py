@@ -10,7 +10,7 @@ import xarray as xr
 from bayesastro.batch import Batch
 from bayesastro.inference.engine import Engine, Rows
 from bayesastro.precision import Precision
-from bayesastro.result import legal_name, mark_bounds, replay_draws, site_dims, variable_units
+from bayesastro.result import legal_name, mark_bounds, mark_deterministics, replay_draws, site_dims, variable_units
 from bayesastro.units import label
 
 __all__ = ["build_many"]
@@ -36,14 +36,17 @@ def build_many(
             parts = {n: value[name].reshape(chains, draws, *shape) for n, value in replayed.items()}
             dims = ("dataset", "chain", "draw", *names[legal_name(name)])
             posterior[legal_name(name)] = (dims, _stacked(parts, batch.size))
-        for name in example:
+        for name, value in example.items():
             kind, _, plain = name.partition(" ")
-            parts = {n: rows[name] for n, rows in good.items()}
+            parts = {n: rows[name] for n, rows in good.items() if name in rows}
+            if any(part.shape != value.shape for part in parts.values()):
+                continue  # a figure of another length in each chunk
             if kind == "stat":
-                extra = [f"{plain}_dim_{i}" for i in range(example[name].ndim - 2)]
+                extra = [f"{plain}_dim_{i}" for i in range(value.ndim - 2)]
                 stats[plain] = (("dataset", "chain", "draw", *extra), _stacked(parts, batch.size))
             elif kind == "figure":
-                figures[plain] = ("dataset", _stacked(parts, batch.size))
+                extra = [f"{plain}_dim_{i}" for i in range(value.ndim)]
+                figures[plain] = (("dataset", *extra), _stacked(parts, batch.size))
     failed = np.array([n not in good for n in range(batch.size)])
     reached = np.array([n in fits for n in range(batch.size)])
     groups = {
@@ -54,6 +57,8 @@ def build_many(
     }
     tree = xr.DataTree.from_dict({name: group for name, group in groups.items() if group})
     label(tree, variable_units(batch.problem))
+    if good:
+        mark_deterministics(tree, known)
     if good and all(axis is None for axis in batch.axes.arrays):  # stacked arguments may give each data set its own
         mark_bounds(tree, batch.problem)
     settings = {k: json.dumps(v) if isinstance(v, dict) else v for k, v in identity.items()}

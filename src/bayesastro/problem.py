@@ -16,6 +16,7 @@ from bayesastro.precision import Precision, to_numpy, validate_precision, workin
 from bayesastro.program import Data, Program, bind, checked_observed
 from bayesastro.refusals import Lack
 from bayesastro.structure import Site, avals_of, structure_of
+from bayesastro.tables import Table
 from bayesastro.units import UndeclaredUnitError, checked_units
 from bayesastro.views import Views, simulator, site_terms
 
@@ -311,8 +312,8 @@ class Problem:
 
         rows = {engine.__name__: engine.refusal(self) for engine in engines()}
         rows |= {name: refusals.learnt_refusal(name, self.lacks, self.parameters) for name in refusals.LEARNT}
-        table = pd.DataFrame({"ok": [not r for r in rows.values()], "reason": list(rows.values())}, index=list(rows))
-        return table.rename_axis("engine")
+        table = {"ok": [not reason for reason in rows.values()], "reason": list(rows.values())}
+        return Table(table, index=pd.Index(list(rows), name="engine"))
 
     def simulate(self, num: int, *, key: jax.Array) -> Simulations:
         """Parameters and observables from the prior predictive, in one compiled call.

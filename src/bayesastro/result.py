@@ -21,6 +21,7 @@ from bayesastro.precision import Precision, to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
 from bayesastro.structure import Site
+from bayesastro.tables import Table
 from bayesastro.units import label
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "legal_name",
     "load",
     "mark_bounds",
+    "mark_deterministics",
     "number_of_data_sets",
     "real_variables",
     "replay_draws",
@@ -86,6 +88,7 @@ def build_result(
                 f"all entries along the last {more} axes of `{site.name}` together, as of one vector"
             )
     mark_bounds(tree, problem)
+    mark_deterministics(tree, deterministics)
     label(tree, variable_units(problem))
     tree.attrs = dict(attributes)
     return tree
@@ -98,6 +101,12 @@ def mark_bounds(tree: xr.DataTree, problem: Problem) -> None:
             lower, upper = problem.bounds[site.name]
             attrs = {"prior_family": site.family, "prior_lower": lower, "prior_upper": upper}
             tree["posterior"][legal_name(site.name)].attrs |= attrs
+
+
+def mark_deterministics(tree: xr.DataTree, names: Sequence[str]) -> None:
+    """Write into the attributes of the posterior's variables which are no parameters, but computed from them."""
+    for name in names:
+        tree["posterior"][legal_name(name)].attrs["site"] = "deterministic"
 
 
 def replay_draws(
@@ -156,7 +165,9 @@ def has_walkers(result: xr.DataTree) -> bool:
 
 
 def number_of_data_sets(result: xr.DataTree) -> int | None:
-    """How many data sets a result of `fit_many` is of; None if it is of one fit."""
+    """How many data sets a result of `fit_many` is of, by its group ``fits`` or else its draws; None if it is of one fit."""
+    if "fits" in result.children and "dataset" in result["fits"].sizes:
+        return result["fits"].sizes["dataset"]
     variables = result["posterior"].data_vars.values() if "posterior" in result.children else ()
     return next((v.sizes["dataset"] for v in variables if v.dims[0:1] == ("dataset",)), None)
 
@@ -252,7 +263,7 @@ def summary(
     units = _units(variables["posterior"].to_dataset(), table.index)
     if any(units):
         table.insert(0, "units", units)
-    return table
+    return Table(table)
 
 
 def _units(posterior: xr.Dataset, labels: Sequence[str]) -> list[str]:

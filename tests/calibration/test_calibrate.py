@@ -129,10 +129,11 @@ def test_an_interrupted_calibration_is_incomplete_and_goes_on(right, interrupted
     assert (begun.verdict, begun.num_failed) == ("incomplete", 0)
     assert 0 < begun.reached.sum() <= 5
     assert str(begun).splitlines()[1] == (
-        f"{begun.reached.sum()} of 200 simulations were fitted before the interruption, which is no verdict. "
+        f"{begun.reached.sum()} of 200 simulations were fitted before it was stopped, which is no verdict. "
         f"The same call goes on from `{tmp_path / 'run'}`."
     )
-    assert "fits" not in "".join(str(begun).splitlines()[3:])
+    assert len(str(begun).splitlines()) == 3
+    assert not any(word in str(begun) for word in ("fails", "failed", "false-alarm", "independent draws"))
     interrupted_after(60)
     part = calibrated("half width", failing=0.5)
     assert part.verdict == "incomplete"
@@ -140,6 +141,7 @@ def test_an_interrupted_calibration_is_incomplete_and_goes_on(right, interrupted
     assert str(part).startswith(f"incomplete: Planted on {part.reached.sum()} of 200 simulations from the prior")
     assert "Nothing is kept: give `checkpoint` a folder" in str(part)
     assert "FAIL" in str(part)
+    assert "The checks so far, at a false-alarm rate of 0.01 (p ≤ 0.0" in str(part)
     part.plot()
     plt.close("all")
     assert part.to_datatree().attrs["calibration"] == "incomplete"
@@ -147,6 +149,26 @@ def test_an_interrupted_calibration_is_incomplete_and_goes_on(right, interrupted
     whole = calibrated(checkpoint=tmp_path / "run")
     assert whole.verdict == "pass"
     assert whole.checks.equals(right.checks)
+
+
+def test_a_time_limit_ends_it_as_ctrl_c_does(right, tmp_path):
+    part = calibrated(checkpoint=tmp_path / "run", time_limit=1e-6)
+    assert (part.verdict, part.attributes["status"]) == ("incomplete", "time limit reached")
+    assert not part.reached.any()
+    whole = calibrated(checkpoint=tmp_path / "run", time_limit=600.0)
+    assert (whole.verdict, whole.attributes["status"]) == ("pass", "complete")
+    assert whole.checks.equals(right.checks)
+    options = {"num_simulations": NUM, "seed": 3, "near": "observed", "progress": False, "time_limit": 1e-6}
+    with pytest.raises(TimeoutError, match=r"did not end within the time limit\. Nothing is kept: give `checkpoint`"):
+        ba.calibrate(planted.problem(), ba.NUTS(num_chains=1, num_draws=100_000), **options)
+
+
+@pytest.mark.parametrize("time_limit", [0.0, -1.0, "1"])
+def test_a_time_limit_that_makes_no_sense_is_refused(time_limit):
+    with pytest.raises(ValueError, match="`time_limit` must be a positive number of seconds"):
+        calibrated(time_limit=time_limit)
+    with pytest.raises(ValueError, match="`time_limit` must be a positive number of seconds"):
+        ba.fit_many(planted.problem(), {"y": np.zeros((2, 8))}, planted.Planted(), seed=1, time_limit=time_limit)
 
 
 def test_the_report_is_kept_in_a_file(right, tmp_path):

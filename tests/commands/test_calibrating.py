@@ -1,6 +1,7 @@
 """`bayesastro calibrate`: models and engines by name, files, exit codes."""
 
 import functools
+import json
 import re
 import signal
 import subprocess
@@ -65,6 +66,21 @@ def test_an_interrupted_calibration_goes_on_with_the_same_command(calibrating, w
     assert {path.name for path in (tmp_path / "here").iterdir()} == {"calibration.nc", "calibration.png"}
 
 
+def test_the_time_limit_leaves_what_the_same_command_goes_on_from(calibrating, with_planted):
+    options = ("--engine", "planted", "--set", "num_draws=200", "--num", 80, "--quiet", "--out", "here")
+    code, out, err = calibrating("planted:problem", *options, "--time-limit", "1e-6")
+    assert (code, out.splitlines()[0]) == (124, "incomplete: Planted on 0 of 80 simulations from the prior")
+    assert err.startswith("time limit reached; to go on: bayesastro --no-cache calibrate planted:problem")
+    code, out, _ = calibrating("planted:problem", *options, "--time-limit", "1e-6", "--json")
+    assert (code, json.loads(out)["status"]) == (124, "time limit reached")
+    code, out, err = calibrating("planted:problem", *options, "--time-limit", "600")
+    assert (code, err, out[:5]) == (0, "", "pass:")
+    long = ("--set", "num_draws=100000", "--near", "observed", "--quiet", "--out", "observed")
+    code, out, err = calibrating("planted:problem", *long, "--time-limit", "1e-6")
+    assert (code, out) == (124, "")  # before there is a posterior to simulate from
+    assert err.startswith("time limit reached; to go on: ")
+
+
 def begun(tmp_path, mark):
     """A calibration in a process of its own, once its standard error has the mark."""
     settings = ("--set", "num_chains=1", "--set", "num_draws=100000", "--num", "80")
@@ -112,6 +128,7 @@ def test_help_tells_the_options_and_examples(calibrating):
         "--num",
         "--near",
         "--false-alarm",
+        "--time-limit",
         "bayesastro calibrate cosmology.bao",
     ):
         assert word in out

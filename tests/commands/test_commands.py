@@ -1,6 +1,8 @@
-"""`bayesastro models, fit, crosscheck, info, plot`: files, exit codes, JSON, going on after an interruption."""
+"""`bayesastro models, fit, crosscheck, compare, info, plot`: files, exit codes, JSON, going on after an interruption."""
 
+import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +13,13 @@ import numpy as np
 import planted
 import pytest
 import xarray as xr
+from scipy.stats import multivariate_normal
 
 import bayesastro as ba
+from bayesastro import cli
 from bayesastro.commands import crosschecking, fitting
+from bayesastro.commands.options import ENGINES
+from bayesastro.inference import engines
 from bayesastro.models.catalogue import CATALOGUE
 
 MODEL = """
@@ -50,7 +56,7 @@ def test_a_fit_writes_its_result_and_pictures(run, tmp_path):
     assert str(ba.diagnose(ba.load(tmp_path / "here" / "result.nc"))) in out
     assert out.endswith("Written to here/: result.nc, trace.png, corner.png\n")
     result = ba.load(tmp_path / "here" / "result.nc")
-    assert ba.summary(result).to_string() in out
+    assert str(ba.summary(result)) in out
     # The posterior of a Gaussian mean, in closed form.
     assert float(result["posterior"]["a"].mean()) == pytest.approx(10 / 21, abs=5 * (1 / 21) ** 0.5 / 200**0.5)
     assert is_picture(tmp_path / "here" / "trace.png")
@@ -206,6 +212,73 @@ def results(tmp_path):
     return "one/result.nc", "two/result.nc"
 
 
+VECTORS = """
+import numpyro, numpyro.distributions as dist, numpy as np
+import bayesastro as ba
+
+
+def program(t):
+    a = numpyro.sample("a", dist.Normal(0.0, 1.0).expand([3]).to_event(1))
+    curve = numpyro.deterministic("curve", a[0] + a[1] * t)
+    b = numpyro.sample("b", dist.Normal(0.0, 1.0))
+    numpyro.sample("y", dist.Normal(curve + b + a[2], 1.0))
+
+
+def build():
+    return ba.Problem(program, np.linspace(0.0, 1.0, 30), observed={"y": np.zeros(30)})
+"""
+
+
+def rows_of(text):
+    """What the rows of the table begin with."""
+    return re.findall(r"^(\w+(?:\[[\d, ]+\])?) +-?\d+\.\d+ ", text, re.MULTILINE)
+
+
+def test_parameters_come_first_and_long_vectors_are_cut(command_in_module, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    run = command_in_module("vectors", VECTORS)
+    first = ["a[0]", "a[1]", "a[2]", "b"]
+    for arguments in (("fit", "vectors:build", *QUICK), ("info", "fit/result.nc")):
+        code, out, err = run(*arguments)
+        assert (code, err) == (0, "")
+        assert rows_of(out) == [*first, *(f"curve[{i}]" for i in range(10))]
+        assert "\n20 more rows of `curve`: `--var curve`\n" in out
+        table = out[out.index("a[0]") : out.index("20 more rows")]
+        assert max(map(len, table.splitlines())) <= 80
+        assert "..." not in table
+    for names, rows in (
+        (["curve"], [f"curve[{i}]" for i in range(30)]),
+        (["b", "curve[29]", "a"], ["b", "curve[29]", "a[0]", "a[1]", "a[2]"]),
+    ):
+        options = [option for name in names for option in ("--var", name)]
+        code, out, err = run("info", "fit/result.nc", *options)
+        assert (code, err, rows_of(out)) == (0, "", rows)
+        assert "more rows" not in out
+        assert list(json.loads(run("info", "fit/result.nc", *options, "--json")[1])["summary"]) == rows
+    assert rows_of(run("fit", "vectors:build", *QUICK, "--var", "a[1]")[1]) == ["a[1]"]
+    for command, name, message in (
+        (("fit", "vectors:build", "--out", "new"), "curv", "`--var` names `curv`, but .* Did you mean `curve`"),
+        (("info", "fit/result.nc"), "curv", "`--var` has `curv`, but the posterior has .* Did you mean `curve`"),
+        (("info", "fit/result.nc"), "curve[30]", r"the rows of `curve` are `curve\[0\]` to `curve\[29\]`. Name one"),
+    ):
+        code, out, err = run(*command, "--var", name)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert re.search(message, err)
+
+
+def test_info_of_many_fits_has_a_readable_number_of_rows(run, tmp_path):
+    y = planted.simulated(40, np.random.default_rng(0))[1]
+    many = ba.fit_many(planted.problem(), {"y": y}, planted.Planted(), seed=1, progress=False)
+    ba.save(many, tmp_path / "many.nc")
+    code, out, err = run("info", "many.nc")
+    assert (code, err) == (0, "")
+    assert rows_of(out)[:11] == [*(f"a[{i}]" for i in range(10)), "b[0]"]
+    assert len(rows_of(out)) == 30
+    assert "30 more rows of `a`: `--var a`" in out
+    assert rows_of(run("info", "many.nc", "--var", "a[39]")[1]) == ["a[39]"]
+    assert len(rows_of(run("info", "many.nc", "--var", "b")[1])) == 40
+
+
 def test_info_tells_what_a_result_holds(run, results):
     code, out, err = run("info", results[0])
     assert (code, err) == (0, "")
@@ -260,7 +333,7 @@ def test_pictures_of_several_results(run, results, tmp_path):
     assert "Two of the results have the same name" in err
 
 
-def test_the_data_are_drawn_on_what_the_fit_predicts(run, tmp_path):
+def test_the_data_are_drawn_on_what_the_fit_predicts(run, tmp_path, monkeypatch):
     assert run("fit", "mine:build", *QUICK)[0] == 0
     for more in ((), ("--x", "sigma"), ("--var", "y"), ("--model", "mine:build")):
         assert run("plot", "fit/result.nc", "--kind", "predictive", *more, "--out", "p.png")[:2] == (
@@ -283,6 +356,14 @@ def test_the_data_are_drawn_on_what_the_fit_predicts(run, tmp_path):
     result.attrs["data_fingerprint"] = "0"
     ba.save(result, tmp_path / "other.nc")
     assert "has other data now than those that were fitted" in run("plot", "other.nc", "--kind", "predictive")[2]
+    (tmp_path / "mine.py").rename(tmp_path / "moved.py")
+    monkeypatch.delitem(sys.modules, "mine")
+    importlib.invalidate_caches()
+    code, out, err = run("plot", "fit/result.nc", "--kind", "predictive")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("bayesastro: There is no module `mine`.")
+    assert err.endswith("if that has moved, say where it is with `--model module:function`.\n")
+    assert run("plot", "fit/result.nc", "--kind", "predictive", "--model", "moved:build")[0] == 0
 
 
 def test_predictions_in_a_file_need_no_model(run, tmp_path):
@@ -313,6 +394,40 @@ def test_a_calibration_is_drawn_as_its_page(run, results, tmp_path):
     assert "This is the result of a fit, and no calibration." in run("plot", results[0], "--kind", "calibration")[2]
 
 
+def test_models_of_the_same_data_are_compared(run, results, tmp_path):
+    for name, scale in (("near", 1.0), ("far", 30.0)):
+        other = f"fit-{name}"
+        (tmp_path / f"{name}.py").write_text(MODEL.replace("Normal(0.0, 1.0)", f"Normal(0.0, {scale})"))
+        options = ("--engine", "smc", "--set", "num_particles=300", "--quiet", "--log-likelihood", "--out", other)
+        assert run("fit", f"{name}:build", *options)[0] == 0
+    files = ("fit-far/result.nc", "fit-near/result.nc")
+    code, out, err = run("compare", *files, "--json")
+    found = json.loads(out)
+    assert (code, err, found["best"], found["findings"]["fit-near"]) == (0, "", "fit-near", [])
+    # In closed form: the evidences of y ~ N(0, 1 + scale² J).
+    y, sizes = np.linspace(-1.0, 2.0, 20), {"fit-near": 1.0, "fit-far": 30.0}
+    exact = {n: multivariate_normal(np.zeros(20), np.eye(20) + s**2).logpdf(y) for n, s in sizes.items()}
+    told = found["models"]["fit-far"]
+    difference = exact["fit-far"] - exact["fit-near"]
+    assert told["log_bayes_factor"] == pytest.approx(difference, abs=5 * told["log_bayes_factor_err"] + 0.05)
+    assert told["num_data"] == 20
+    code, out, err = run("compare", *files)
+    assert (code, err) == (0, "")
+    assert out.index("fit-near") < out.index("fit-far")
+    assert "probability" in out
+    for wrong, message in (
+        (files[:1], "`compare` needs at least two results by name, but 1 came"),
+        ((files[0], files[0]), "Two of the results have the same name"),
+        ((files[0], results[0]), "of the same data can be compared"),
+    ):
+        code, out, err = run("compare", *wrong)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert message in err
+    assert run("fit", "mine:build", *QUICK, "--out", "bare")[0] == 0
+    code, out, err = run("compare", "bare/result.nc", "fit-near/result.nc")
+    assert (code, err.endswith("Fit with `NestedSampler` or `SMC`, or with `--log-likelihood`.\n")) == (1, True)
+
+
 def test_every_model_is_in_the_catalogue_and_described(run):
     code, out, _ = run("models", "--json")
     assert code == 0
@@ -332,10 +447,24 @@ def test_every_model_is_in_the_catalogue_and_described(run):
 
 
 def test_help_of_every_command_has_an_example(run):
-    for name in ("models", "fit", "train", "calibrate", "crosscheck", "info", "plot", "demo"):
+    for name in cli.cli.commands:
         code, out, _ = run(name, "--help")
         assert code == 0
         assert f"bayesastro {name}" in out.split("Example")[1]
+        options = out[out.index("Options:") :]
+        assert not re.search(r"^ +--\S+( [A-Z\[]\S*( RANGE)?)?( +\[default.*)?$(?!\n {20})", options, re.MULTILINE), (
+            name
+        )
+
+
+def test_help_of_all_is_whole_and_names_what_there_is(run):
+    """No line of the list of commands is cut, and the engines are all there, though none is loaded."""
+    code, out, _ = run("--help")
+    assert code == 0
+    listed = out[out.index("Commands:") :]
+    assert "..." not in listed
+    assert all(re.search(rf"^  {name} +[A-Z].*\.$", listed, re.MULTILINE) for name in cli.cli.commands)
+    assert set(ENGINES) == {engine.__name__.lower() for engine in engines()}
 
 
 def test_the_installed_command_lists_models(tmp_path):

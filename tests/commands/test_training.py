@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -95,3 +96,24 @@ def test_a_folder_without_an_engine_is_refused(run, tmp_path, monkeypatch):
     assert err.count("\n") == 1
     monkeypatch.setattr("bayesastro.commands.naming.load", lambda folder: object())
     assert "`empty` holds a `object`, which is no engine" in run("fit", "drawn:build", "--engine", "empty")[2]
+
+
+def test_a_place_that_is_taken_is_told_before_anything_is_simulated(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("bayesastro.commands.training.simulate", lambda *_, **__: 1 / 0)
+    (tmp_path / "trained" / "network").mkdir(parents=True)
+    (tmp_path / "trained" / "network" / "thesis.tex").write_text("the user's own")
+    code, out, err = run("train", "drawn:build", *QUICK)
+    assert (code, out) == (1, "")
+    assert err == (
+        "bayesastro: `trained/network` exists and holds no saved network. Choose another folder. Name it with `--out`.\n"
+    )
+    assert [path.name for path in (tmp_path / "trained").iterdir()] == ["network"]
+
+
+def test_simulations_that_were_interrupted_are_not_trained_on(run, monkeypatch):
+    monkeypatch.setattr("bayesastro.inference.neural.npe.NPE.train", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("bayesastro.banks.simulation.interruptions", lambda reporter: nullcontext(lambda: True))
+    with pytest.warns(UserWarning, match="`simulate` was stopped at"):
+        code, out, err = run("train", "drawn:build", "--num", 10**6, "--quiet")
+    assert (code, out) == (130, "")
+    assert err == "interrupted; to go on: bayesastro --no-cache train drawn:build --num 1000000 --quiet\n"

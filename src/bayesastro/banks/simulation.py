@@ -16,7 +16,7 @@ from bayesastro.banks.rows import Plan, blocks, dtypes_of, rows_of
 from bayesastro.banks.store import Rows, Writer, create, is_free, reopen
 from bayesastro.banks.truncation import checked_within, listed_within
 from bayesastro.cluster import num_threads, spread
-from bayesastro.drive import interruptions
+from bayesastro.interruption import interruptions
 from bayesastro.precision import Precision, validate_precision
 from bayesastro.predictive import observed_masks, require_generative
 from bayesastro.problem import Problem
@@ -222,4 +222,4 @@ class _Work:
     def report(self, rows: Rows) -> None:
         self.done += len(rows["is_failed"])
         self.failed += int(rows["is_failed"].sum())
-        self.reporter.update(Progress(self.done, self.num, "rows", {"failed": float(self.failed)}))
+        self.reporter.update(Progress(self.done, self.num, "rows", {"failed": float(self.failed)}, "row"))

@@ -18,7 +18,7 @@ from bayesastro.calibration.members import MAX_RANKED, evaluated, pool_of, ranke
 from bayesastro.calibration.report import CalibrationReport, going_on
 from bayesastro.calibration.requirements import require_whole_prior
 from bayesastro.calibration.tarp import estimates
-from bayesastro.drive import check_kinds, fit
+from bayesastro.drive import check_kinds, check_time_limit, fit
 from bayesastro.inference.engine import Engine
 from bayesastro.labels import listed
 from bayesastro.many import fit_many
@@ -53,6 +53,7 @@ def calibrate(
     deterministics: Sequence[str] = (),
     chunk: int | Literal["auto"] = "auto",
     checkpoint: str | Path | None = None,
+    time_limit: float | None = None,
     progress: bool = True,
     precision: Precision = "double",
     client: Any = None,
@@ -87,9 +88,8 @@ def calibrate(
     deterministics : sequence of str
         Deterministic sites that are checked beside the parameters: the pixels of an image beside its modes, say.
     checkpoint : path, optional
-        Folder to keep the fits in; the same call goes on from there. A calibration that Ctrl-C ended has the verdict
-        ``"incomplete"``.
-    chunk, progress, precision, client
+        Folder to keep the fits in; the same call goes on from there. One that was stopped has the verdict ``"incomplete"``.
+    chunk, time_limit, progress, precision, client
         As for :func:`fit_many`.
 
     Returns
@@ -98,8 +98,8 @@ def calibrate(
 
     Raises
     ------
-    KeyboardInterrupt
-        If Ctrl-C ended the fit of the observed data, of which there is nothing to report.
+    KeyboardInterrupt, TimeoutError
+        If Ctrl-C, or the time limit, ended the fit of the observed data, of which there is nothing to report.
     ValueError
         If the program does not generate its data (an improper prior, a factor), the engine cannot run it, the
         simulations are too few for the false-alarm rate, or a setting makes no sense.
@@ -110,18 +110,23 @@ def calibrate(
     (arXiv:2211.02383); Lemos et al. 2023 (arXiv:2302.03026); Säilynoja et al. 2025, arXiv:2502.03279.
     """
     began = time.monotonic()
-    _check(problem, engine, num_simulations, near, posterior, false_alarm, tuple(deterministics))
+    _check(problem, engine, num_simulations, near, posterior, false_alarm, tuple(deterministics), time_limit)
     seed, folder = checked_seed(seed), None if checkpoint is None else Path(checkpoint)
     running: dict[str, Any] = {"seed": seed, "progress": progress, "precision": precision}
     if near == "observed" and posterior is None:
-        posterior = _fitted(problem, engine, folder, running)
+        posterior = _fitted(problem, engine, folder, running | {"time_limit": time_limit})
     target, batch, truths, known = _simulations(problem, num_simulations, seed, posterior)
-    begin = None if engine.is_batched else posterior
-    fits = None if folder is None else folder / "fits"
-    tree = fit_many(target, batch, engine, start=begin, chunk=chunk, checkpoint=fits, client=client, **running)
+    running |= {"chunk": chunk, "client": client, "start": None if engine.is_batched else posterior}
+    running |= {"checkpoint": None if folder is None else folder / "fits", "time_limit": _left(time_limit, began)}
+    tree = fit_many(target, batch, engine, **running)
     found = _assessed(target, batch, truths, known, tree, seed, false_alarm, tuple(deterministics))
-    attributes = _attributes(problem, engine, tree, seed, folder) | {"seconds": time.monotonic() - began}
+    attributes = _attributes(problem, engine, tree, seed, folder, began, time_limit)
     return CalibrationReport(**found, batch=batch, near=near, false_alarm=false_alarm, attributes=attributes)
+
+
+def _left(time_limit: float | None, began: float) -> float | None:
+    """Seconds that are left of the time limit."""
+    return None if time_limit is None else max(time_limit - (time.monotonic() - began), 1e-6)
 
 
 def _assessed(
@@ -153,8 +158,18 @@ def least_simulations(num_parameters: int, false_alarm: float) -> int:
     return int(np.ceil((norm.isf(rate / 2) / (2 * MAX_HALF_BAND)) ** 2))
 
 
-def _attributes(problem: Problem, engine: Engine, tree: xr.DataTree, seed: int, folder: Path | None) -> dict[str, Any]:
-    """What was run and where it is kept, and the seconds it took."""
+def _attributes(
+    problem: Problem,
+    engine: Engine,
+    tree: xr.DataTree,
+    seed: int,
+    folder: Path | None,
+    began: float,
+    time_limit: float | None,
+) -> dict[str, Any]:
+    """What was run and where it is kept, how it ended, and the seconds that took."""
+    seconds = time.monotonic() - began
+    stopped = "interrupted" if time_limit is None or seconds < time_limit else "time limit reached"
     return {
         "engine": type(engine).__name__,
         "engine_settings": json.dumps(engine.settings(), default=str),
@@ -163,6 +178,8 @@ def _attributes(problem: Problem, engine: Engine, tree: xr.DataTree, seed: int, 
         "seed": int(seed),
         "num_simulations": int(tree["fits"].sizes["dataset"]),
         "checkpoint": "" if folder is None else str(folder),
+        "seconds": seconds,
+        "status": "complete" if tree["fits"]["reached"].all() else stopped,
         "seconds_compiling": tree.attrs["seconds_compiling"],
         "seconds_running": tree.attrs["seconds_running"],
     }
@@ -176,8 +193,10 @@ def _check(
     posterior: xr.DataTree | None,
     false_alarm: float,
     deterministics: tuple[str, ...],
+    time_limit: float | None,
 ) -> None:
     """Raise before anything is simulated."""
+    check_time_limit(time_limit)
     check_kinds("calibrate", problem, engine)
     require_generative(problem, "calibrate")
     engine.validate(problem)
@@ -211,8 +230,11 @@ def _fitted(problem: Problem, engine: Engine, folder: Path | None, running: Mapp
     """The posterior of the observed data by the engine."""
     kept = None if folder is None else folder / "posterior"
     posterior = fit(problem, engine, checkpoint=kept, deterministics=False, **running)
+    how = going_on(str(folder or ""))
+    if posterior.attrs["status"] == "time limit reached":
+        raise TimeoutError(f"The fit of the observed data did not end within the time limit. {how}")
     if posterior.attrs["status"] != "complete":
-        raise KeyboardInterrupt(f"The fit of the observed data was interrupted. {going_on(str(folder or ''))}")
+        raise KeyboardInterrupt(f"The fit of the observed data was interrupted. {how}")
     return posterior
 
 

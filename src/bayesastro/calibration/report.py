@@ -18,6 +18,7 @@ from bayesastro.calibration.page import Page
 from bayesastro.calibration.recalibration import Recalibration, recalibrate
 from bayesastro.predictive import evenly, latent_draws
 from bayesastro.problem import Problem
+from bayesastro.tables import Table
 
 __all__ = ["CalibrationReport", "going_on"]
 
@@ -25,7 +26,7 @@ PLACES = {"prior": "from the prior", "observed": "near the observed data"}
 
 
 def going_on(checkpoint: str) -> str:
-    """How to go on with a calibration that was interrupted; the checkpoint is empty if it has none."""
+    """How to go on with a calibration that was stopped; the checkpoint is empty if it has none."""
     if checkpoint:
         return f"The same call goes on from `{checkpoint}`."
     return "Nothing is kept: give `checkpoint` a folder, from which the same call then goes on."
@@ -53,7 +54,8 @@ class CalibrationReport:
         ``"prior"`` or ``"observed"``: where the simulations come from.
     false_alarm : float
     attributes : dict
-        Engine, settings, seed, numbers, checkpoint and seconds.
+        Engine, settings, seed, numbers, checkpoint, seconds, and the status: ``"complete"``, ``"interrupted"`` or
+        ``"time limit reached"``.
     """
 
     assessment: Assessment
@@ -70,7 +72,7 @@ class CalibrationReport:
     def verdict(self) -> str:
         """``"pass"`` if every check passed, otherwise ``"fail"``; a right posterior fails at the rate `false_alarm`.
 
-        ``"incomplete"`` if it was interrupted before all simulations were fitted, whatever the checks say of the others.
+        ``"incomplete"`` if it was stopped before all simulations were fitted, whatever the checks say of the others.
         """
         if not self.reached.all():
             return "incomplete"
@@ -100,7 +102,7 @@ class CalibrationReport:
             f"coverage_{100 * level:.0f}": [self.coverage.at[(label, level), "coverage"] for label in table.index]
             for level in LEVELS
         }
-        return table.join(pd.DataFrame(covered, index=table.index))
+        return Table(table.join(pd.DataFrame(covered, index=table.index)))
 
     def coverage_by(self, values: np.ndarray, edges: Sequence[float]) -> pd.DataFrame:
         """Coverage of the parameters' central regions in bins of a number, such as the signal-to-noise ratio of the data.
@@ -133,16 +135,21 @@ class CalibrationReport:
         number, level = self.attributes["num_simulations"], self.assessment.level
         draws = self.effective_draws[self.effective_draws > 0]
         of = "" if self.reached.all() else f"{self.reached.sum()} of "
-        lines = [
-            f"{self.verdict}: {self.attributes['engine']} on {of}{number} simulations {PLACES[self.near]}, at a "
-            f"false-alarm rate of {self.false_alarm:g} (p ≤ {level:.2g} fails)",
-            f"{self.num_failed} fits failed; {np.median(draws) if len(draws) else 0:.0f} independent draws of each, at least "
-            f"{draws.min() if len(draws) else 0:.0f}; {self.attributes['seconds']:.1f} s",
-        ]
-        if of:
-            told = f"{of}{number} simulations were fitted before the interruption, which is no verdict."
-            lines.insert(1, f"{told} {going_on(self.attributes['checkpoint'])}")
-        return "\n".join([*lines, *([] if of and not len(self.assessment.pit) else lines_of(self.checks))])
+        what = f"{self.verdict}: {self.attributes['engine']} on {of}{number} simulations {PLACES[self.near]}"
+        rate = f"at a false-alarm rate of {self.false_alarm:g}"
+        spent = f"{self.attributes['seconds']:.1f} s"
+        fits = f"{self.num_failed} fits failed"
+        if len(draws):
+            fits += f"; {np.median(draws):.0f} independent draws of each, at least {draws.min():.0f}"
+        if not of:
+            p = f" (p ≤ {level:.2g} fails)" if self.assessment.extremity else ""
+            return "\n".join([f"{what}, {rate}{p}", f"{fits}; {spent}", *lines_of(self.checks)])
+        told = f"{of}{number} simulations were fitted before it was stopped, which is no verdict."
+        lines = [what, f"{told} {going_on(self.attributes['checkpoint'])}"]
+        if not self.assessment.extremity:
+            return "\n".join([*lines, spent])
+        so_far = f"The checks so far, {rate} (p ≤ {level:.2g} fails):"
+        return "\n".join([*lines, f"{fits}; {spent}", so_far, *lines_of(self.checks)])
 
     def plausibility(self, problem: Problem, result: xr.DataTree, *, false_alarm: float = 0.01) -> Plausibility:
         """Say whether the observed data are among those that the program can produce.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bayesastro.calibration.calibrate import Near, calibrate
+from bayesastro.calibration.report import CalibrationReport
 from bayesastro.commands.naming import engine_named, problem_named
 from bayesastro.commands.reporting import as_text, rows
 from bayesastro.commands.wording import in_options
@@ -23,11 +24,12 @@ def run(
     seed: int,
     near: Near,
     false_alarm: float,
+    time_limit: float | None = None,
     progress: bool = True,
     json: bool = False,
     echo: Callable[[str], None] = print,
-) -> str:
-    """Calibrate a model named on the command line, or go on with what the folder holds; returns the verdict.
+) -> CalibrationReport:
+    """Calibrate a model named on the command line, or go on with what the folder holds; returns the report.
 
     The fits are kept in the folder until all are done; too few for any check leave nothing else.
 
@@ -38,6 +40,8 @@ def run(
         other than this.
     KeyboardInterrupt
         If the fit of the observed data was interrupted.
+    TimeoutError
+        If it did not end within the time limit.
     OSError
         If the folder cannot be written to, or data of the model's example are missing.
     """
@@ -54,13 +58,15 @@ def run(
             near=near,
             false_alarm=false_alarm,
             checkpoint=kept,
+            time_limit=time_limit,
             progress=progress,
         )
-    facts = {"data": data, "verdict": report.verdict, "num_failed": report.num_failed}
+    facts = {"data": data, "verdict": report.verdict, "status": report.attributes["status"]}
+    facts |= {"num_failed": report.num_failed}
     facts |= {"num_fitted": int(report.reached.sum()), "num_simulations": len(report.reached)}
     if report.verdict == "incomplete" and not len(report.assessment.pit):
         echo(as_text({**facts, "written": []}) if json else str(report))
-        return report.verdict
+        return report
     folder.keep(report.to_datatree(), "calibration.nc")
     if len(report.assessment.pit):
         folder.keep(report.plot(), "calibration.png")
@@ -69,4 +75,4 @@ def run(
     folder.tell(f"{report}\n\n{table.round(3).to_string()}", facts, json=json, echo=echo)
     if report.verdict != "incomplete":
         shutil.rmtree(kept)
-    return report.verdict
+    return report

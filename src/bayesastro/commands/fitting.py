@@ -8,12 +8,13 @@ import xarray as xr
 from bayesastro import plots
 from bayesastro.commands.naming import engine_named, problem_named
 from bayesastro.commands.reporting import as_text, findings, rows
+from bayesastro.commands.summarising import as_printed, check_names, summary_of
 from bayesastro.commands.wording import in_options
 from bayesastro.commands.writing import Folder, begun
 from bayesastro.diagnostics import diagnose
 from bayesastro.drive import fit
 from bayesastro.precision import Precision
-from bayesastro.result import load, summary
+from bayesastro.result import legal_name, load
 
 __all__ = ["run"]
 
@@ -30,6 +31,8 @@ def run(
     seed: int,
     time_limit: float | None,
     precision: Precision,
+    log_likelihood: bool = False,
+    names: Sequence[str] = (),
     progress: bool = True,
     json: bool = False,
     echo: Callable[[str], None] = print,
@@ -44,6 +47,8 @@ def run(
         If the folder cannot be written to, or data of the model's example are missing.
     """
     chosen, problem = engine_named(engine, options), problem_named(model)  # which may read data
+    sites = [*(site.name for site in problem.parameters), *problem.views().deterministics]
+    check_names(names, map(legal_name, sites))
     folder, data = begun(out, model, json=json, echo=echo)
     with in_options(chosen.settings(), checkpoint="--out", start="--start", seed="--seed", precision="--precision"):
         result = fit(
@@ -54,6 +59,7 @@ def run(
             checkpoint=out / "checkpoint",
             time_limit=time_limit,
             precision=precision,
+            log_likelihood=log_likelihood,
             progress=progress,
         )
     result.attrs |= {"model": model} | ({} if start is None else {"start_file": str(start)})
@@ -64,7 +70,7 @@ def run(
         return result
     folder.keep(result, "result.nc")
     _keep_pictures(result, folder)
-    table, diagnosis = summary(result), diagnose(result)
+    table, diagnosis = summary_of(result, names), diagnose(result)
     facts = {
         "model": model,
         "data": data,
@@ -74,7 +80,7 @@ def run(
     }
     facts |= {name: result.attrs[name] for name in ("log_evidence", "log_evidence_err") if name in result.attrs}
     facts |= {"summary": rows(table), "findings": findings(diagnosis)}
-    folder.tell(f"{problem}\n\n{table.to_string()}\n\n{diagnosis}", facts, json=json, echo=echo)
+    folder.tell(f"{problem}\n\n{as_printed(table, result, names)}\n\n{diagnosis}", facts, json=json, echo=echo)
     return result
 
 

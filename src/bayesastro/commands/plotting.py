@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from bayesastro import plots
 from bayesastro.calibration.page import is_calibration, page_of
 from bayesastro.commands.naming import problem_named
+from bayesastro.commands.reading import results_of
 from bayesastro.commands.wording import in_options
 from bayesastro.fingerprint import data_fingerprint
 from bayesastro.output import save_figure
 from bayesastro.predictive import predict
 from bayesastro.problem import Problem
-from bayesastro.result import load
 
 __all__ = ["run"]
 
@@ -52,9 +52,7 @@ def run(
         or it has other data than those fitted.
     """
     matplotlib.use("Agg")
-    results = {path.stem if path.name != "result.nc" else path.resolve().parent.name: load(path) for path in paths}
-    if len(results) < len(paths):
-        raise ValueError("Two of the results have the same name. Rename one of the files, or its folder.")
+    results = results_of(paths)
     if (model or x) and kind != "predictive":
         raise ValueError("`--model` and `--x` are for predictions. Add `--kind predictive`.")
     with in_options(var_names="--var"):
@@ -80,7 +78,7 @@ def _predictive(result: xr.DataTree, names: list[str], model: str | None, x: str
     """Data on the predictions that a result holds, or on those of its draws by the program."""
     if len(names) > 1:
         raise ValueError("A picture of kind `predictive` is of all observed sites, or of the one named with `--var`.")
-    model = model or result.attrs.get("model")
+    named, model = model, model or result.attrs.get("model")
     if {"posterior_predictive", "prior_predictive"} & set(result.children) and not x:
         return plots.predictive(result, *names)
     if not model:
@@ -88,7 +86,7 @@ def _predictive(result: xr.DataTree, names: list[str], model: str | None, x: str
             "A picture of kind `predictive` runs the program again, but the result does not say which it is. Name it with "
             "`--model`, as for `bayesastro fit`."
         )
-    problem = problem_named(model)
+    problem = problem_named(model) if named else _noted(model)
     predicted = predict(problem, result, seed=SEED)
     if result.attrs.get("data_fingerprint", "") not in ("", data_fingerprint(problem.data)):
         raise ValueError(f"`{model}` has other data now than those that were fitted. Fit it again.")
@@ -97,6 +95,17 @@ def _predictive(result: xr.DataTree, names: list[str], model: str | None, x: str
     return plots.predictive(
         predicted, *names, x=_abscissae(problem, x), xlabel=plots.axis_label(x, problem.units.get(x, ""))
     )
+
+
+def _noted(model: str) -> Problem:
+    """The problem of a model that a result names, which may have moved since."""
+    try:
+        return problem_named(model)
+    except (ValueError, TypeError) as error:
+        told = (
+            f"The result was fitted with `{model}`; if that has moved, say where it is with `--model module:function`."
+        )
+        raise ValueError(f"{error} {told}") from error
 
 
 def _abscissae(problem: Problem, name: str) -> np.ndarray:

@@ -1,26 +1,27 @@
 """What ``bayesastro info`` does: say what a result holds, and how far to trust it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from bayesastro.commands.reporting import as_text, attributes, findings, rows
+from bayesastro.commands.summarising import as_printed, summary_of
 from bayesastro.diagnostics import diagnose
-from bayesastro.result import load, summary
+from bayesastro.result import load
 from bayesastro.starting import draws_fingerprint
 
 __all__ = ["run"]
 
 
-def run(path: Path, *, json: bool = False, echo: Callable[[str], None] = print) -> None:
+def run(path: Path, *, names: Sequence[str] = (), json: bool = False, echo: Callable[[str], None] = print) -> None:
     """Print groups, attributes, summary and diagnosis of a result; of a calibration its checks.
 
     Raises
     ------
     ValueError, OSError
-        If there is no such result.
+        If there is no such result, or it has no such variable.
     """
     result = load(path)
     groups = {
@@ -28,10 +29,12 @@ def run(path: Path, *, json: bool = False, echo: Callable[[str], None] = print) 
     }
     known = attributes(result)
     if "posterior" in result.children:
-        table, diagnosis = summary(result), diagnose(result)
+        table, diagnosis = summary_of(result, names), diagnose(result)
         known["draws_fingerprint"] = draws_fingerprint(result)  # as `start_fingerprint` of those that started from it
         judged: dict[str, Any] = {"summary": rows(table), "findings": findings(diagnosis)}
-        text = f"{table.to_string()}\n\n{diagnosis}"
+        text = f"{as_printed(table, result, names)}\n\n{diagnosis}"
+    elif names:
+        raise ValueError(f"`--var` is for results with a posterior, but `{path}` has none. Leave it out.")
     else:
         judged, text = _calibration(result)
     if json:

@@ -34,11 +34,16 @@ def run(
         If the folder cannot be written to, or data of the model's example are missing.
     ImportError
         If torch is not installed.
+    KeyboardInterrupt
+        If the simulations were interrupted, or training before its first epoch was over.
     """
     chosen, problem = method_named(method, options), problem_named(model)  # which may read data
     folder = Folder(out)
+    _check_place(out / "network")
     with in_options((f.name for f in fields(chosen)), path="--out", num="--num", seed="--seed"):
         bank = simulate(problem, num, seed=seed, path=out / "bank", progress=progress)
+        if len(bank) < num:
+            raise KeyboardInterrupt(f"The simulations were stopped at {len(bank)} of {num}.")
         trained = chosen.train(problem, bank, seed=seed, progress=progress)
     trained.save(out / "network")
     folder.names += ["bank", "network"]
@@ -59,3 +64,13 @@ def run(
     ]
     use = f"To use it: bayesastro fit {model} --engine {out / 'network'}"
     folder.tell("\n".join([str(bank), *lines, use]), facts, json=json, echo=echo)
+
+
+def _check_place(network: Path) -> None:
+    """Raise before anything runs if the networks could not be saved."""
+    from bayesastro.inference.neural.artefact import check_place  # which loads torch
+
+    try:
+        check_place(network)
+    except FileExistsError as error:
+        raise FileExistsError(f"{error} Name it with `--out`.") from error

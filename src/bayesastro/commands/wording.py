@@ -35,7 +35,7 @@ def in_options(settings: Iterable[str] = (), **options: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, OSError) as error:
-        message = re.sub(r"`\w+`", lambda found: told.get(found[0], found[0]), str(error))
+        message = re.sub(r"`[\w=]+`", lambda found: told.get(found[0], found[0]), str(error))
         if message == str(error):
             raise
         kind = next(kind for kind in (ValueError, TypeError, OSError) if isinstance(error, kind))

@@ -126,7 +126,7 @@ def descend(
                 if history.validation[-1] < least:
                     best, least, history.best_epoch = params, history.validation[-1], i
                 figures = {"validation": history.validation[-1], "best": least}
-                reporter.update(Progress(i + 1, max_epochs, "epoch", figures))
+                reporter.update(Progress(i + 1, max_epochs, "epoch", figures, "epoch"))
         except KeyboardInterrupt:
             if history.best_epoch < 0:
                 raise

@@ -12,7 +12,7 @@ from bayesastro.inference.engine import Draws, Engine
 from bayesastro.problem import Views
 from bayesastro.program import Data
 
-__all__ = ["functions_of", "run_alone"]
+__all__ = ["compiled", "functions_of", "run_alone"]
 
 
 @functools.lru_cache(maxsize=32)
@@ -22,7 +22,26 @@ def functions_of(engine: Engine, views: Views) -> tuple[Callable[..., Any], Call
     The state given to `advance` is used up by it.
     """
     init, advance = functools.partial(engine.init, views), functools.partial(engine.advance, views)
-    return (jax.jit(init), jax.jit(advance, donate_argnums=1)) if engine.is_traced else (init, advance)
+    return compiled(init, advance) if engine.is_traced else (init, advance)
+
+
+def compiled(init: Callable[..., Any], advance: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Both as JAX compiles them; the state given to `advance`, its second argument, is used up by it.
+
+    JAX has weak types, of numbers written in a program, and compiles anew for what had one and has it no longer. Hence
+    all results have types proper: a state as `init` leaves it and one as `advance` does are then of the same types.
+    """
+
+    def proper(value: jax.Array) -> jax.Array:
+        return jax.lax.convert_element_type(value, value.dtype) if getattr(value, "weak_type", False) else value
+
+    def begin(*args: Any) -> Any:
+        return jax.tree.map(proper, init(*args))
+
+    def go_on(*args: Any) -> Any:
+        return jax.tree.map(proper, advance(*args))
+
+    return jax.jit(begin), jax.jit(go_on, donate_argnums=1)
 
 
 def run_alone(

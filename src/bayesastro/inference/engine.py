@@ -48,12 +48,17 @@ class Block(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Where a run stands: steps done and in all, what goes on, and figures worth showing."""
+    """Where a run stands: steps done and in all, what goes on, and figures worth showing.
+
+    `unit` is what is counted, in the singular; `under_way` how much of what is not counted yet is done, for the speed and the bar.
+    """
 
     done: int
     total: int
     phase: str
     figures: dict[str, float]
+    unit: str = "step"
+    under_way: float = 0.0
 
 
 @dataclass(frozen=True)

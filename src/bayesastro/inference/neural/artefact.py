@@ -30,7 +30,7 @@ from bayesastro.inference.neural.standardise import SiteScale, Standardisation
 from bayesastro.inference.neural.trained import Trained
 from bayesastro.inference.neural.training import History
 
-__all__ = ["FORMAT", "kind_of", "load", "save"]
+__all__ = ["FORMAT", "check_place", "kind_of", "load", "save"]
 
 FORMAT = "bayesastro trained networks 1"
 
@@ -43,10 +43,20 @@ TEST_TOLERANCE = 1e-3
 """Of log-probabilities, between machines in single precision; relative to their size where they are larger than one."""
 
 
-def save(trained: Trained, settings: Mapping[str, Any], folder: Path) -> None:
-    """Write networks: everything to a folder beside, and that to its place."""
+def check_place(folder: Path) -> None:
+    """Raise if something else than saved networks, which may be replaced, is there.
+
+    Raises
+    ------
+    FileExistsError
+    """
     if folder.exists() and not (folder / SPEC).exists():
         raise FileExistsError(f"`{folder}` exists and holds no saved network. Choose another folder.")
+
+
+def save(trained: Trained, settings: Mapping[str, Any], folder: Path) -> None:
+    """Write networks: everything to a folder beside, and that to its place."""
+    check_place(folder)
     beside = folder.with_name(f".{uuid.uuid4().hex}.{folder.name}")
     beside.mkdir(parents=True)
     try:

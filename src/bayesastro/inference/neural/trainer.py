@@ -191,6 +191,6 @@ def _report(reporter: Reporter, number: int, settings: Trainer) -> Any:
 
     def report(epoch: int, history: History) -> None:
         figures = {"validation": history.validation[-1], "best": history.best, "training": history.training[-1]}
-        reporter.update(Progress(epoch + 1, settings.max_epochs, f"training{of}", figures))
+        reporter.update(Progress(epoch + 1, settings.max_epochs, f"training{of}", figures, "epoch"))
 
     return report

@@ -1,0 +1,104 @@
+"""Tables that print whole, however narrow the terminal."""
+
+import shutil
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["Table"]
+
+LEAST_ROOM = 30
+"""Characters of a line that a column of sentences needs."""
+
+
+class Table(pd.DataFrame):
+    """A `pandas.DataFrame` of which no column is left out in print.
+
+    Where it is wider than the terminal, sentences of the last column are wrapped and what names of columns begin with in
+    common stands above them; if that is not enough, columns come below each other.
+
+    Examples
+    --------
+    >>> table = Table({"mean": [0.561], "sd": [0.409], "mcse_mean": [0.011], "mcse_sd": [0.008]}, index=["a"])
+    >>> print(table.whole(32))
+                      mcse
+        mean     sd   mean     sd
+    a  0.561  0.409  0.011  0.008
+    """
+
+    @property
+    def _constructor(self) -> Callable[..., "Table"]:
+        return Table
+
+    def __repr__(self) -> str:
+        return self.whole(shutil.get_terminal_size().columns)
+
+    __str__ = __repr__
+
+    def whole(self, width: int) -> str:
+        """The table as text in lines of so many characters; where there are more rows than pandas shows, the first and the last."""
+        most = pd.get_option("display.max_rows")
+        is_cut = most is not None and 0 < most < len(self)
+        rows: dict[str, Any] = {
+            "max_rows": most,
+            "min_rows": pd.get_option("display.min_rows"),
+            "show_dimensions": True,
+        }
+        rows = rows if is_cut else {}
+        text = self.to_string(**rows)
+        if _width(text) <= width or not len(self):
+            return text
+        if not is_cut and (wrapped := self._with_sentences(width)):
+            return wrapped
+        text = self._stacked().to_string(formatters=self._formatters(), **rows)
+        return _stripped(text if _width(text) <= width else self.to_string(line_width=width, **rows))
+
+    def _with_sentences(self, width: int) -> str | None:
+        """With the last column wrapped, if it is one of sentences and there is room for it."""
+        if len(self.columns) < 2 or pd.api.types.is_numeric_dtype(self.iloc[:, -1]):
+            return None
+        left = self.iloc[:, :-1].to_string().splitlines()
+        start = max(map(len, left)) + 2
+        if width - start < LEAST_ROOM:
+            return None
+        cells = [[str(self.columns[-1])], *([""] for _ in range(len(left) - len(self) - 1))]
+        cells += [
+            textwrap.wrap(str(sentence), width - start, break_on_hyphens=False) or [""] for sentence in self.iloc[:, -1]
+        ]
+        return _stripped(
+            "\n".join(
+                f"{beside if i == 0 else '':<{start}}{line}"
+                for beside, cell in zip(left, cells, strict=True)
+                for i, line in enumerate(cell)
+            )
+        )
+
+    def _stacked(self) -> pd.DataFrame:
+        """With two lines of names, the upper one for what several begin with."""
+        names = [str(name) for name in self.columns]
+        heads = [name.rpartition("_")[0] for name in names]
+        pairs = [
+            (h, n[len(h) + 1 :]) if heads.count(h) > 1 and h else ("", n) for h, n in zip(heads, names, strict=True)
+        ]
+        stacked = pd.DataFrame(self)
+        stacked.columns = pd.MultiIndex.from_tuples(pairs)
+        return stacked
+
+    def _formatters(self) -> Any:
+        """Of columns of whole numbers such as sample sizes: without decimal places."""
+        values = [self.iloc[:, i] for i in range(len(self.columns))]
+        return [
+            (lambda value: f"{value:.0f}") if v.dtype.kind == "f" and (v == np.round(v)).all() and v.max() > 1 else None
+            for v in values
+        ]
+
+
+def _width(text: str) -> int:
+    return max(map(len, text.splitlines()), default=0)
+
+
+def _stripped(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.splitlines())

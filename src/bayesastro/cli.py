@@ -239,7 +239,13 @@ def info(result: Path, json: bool) -> None:
 @cli.command()
 @click.argument("results", nargs=-1, required=True, type=READABLE)
 @click.option("--kind", type=click.Choice(KINDS), help="Of picture; by default corner, and of a calibration its page.")
-@click.option("--var", "names", multiple=True, metavar="NAME", help="A variable to show; may be repeated.")
+@click.option(
+    "--var",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="A variable to show, or an entry such as v[0]; may be repeated.",
+)
 @click.option("--model", help="Predictive: what was fitted, as for fit; by default what the result says.")
 @click.option("--x", metavar="NAME", help="Predictive: argument of the program to draw over, such as the times.")
 @click.option(

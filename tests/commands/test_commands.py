@@ -227,6 +227,9 @@ def test_info_tells_what_a_result_holds(run, results):
         (["--kind", "trace", "--var", "a"], None),
         (["--kind", "rank", "--var", "a"], None),
         (["--kind", "field", "--var", "m"], None),
+        (["--var", "a", "--var", "m[0, 1]", "--var", "m[3,4]"], None),
+        (["--kind", "trace", "--var", "m[0]"], None),
+        (["--var", "m[4, 0]"], "`m` has no entry `m[4, 0]`; its entries are `m[0, 0]` to `m[3, 4]`."),
         (["--kind", "field"], "needs one variable. Name it with `--var`"),
         (["--kind", "rank", "--var", "b"], "no variable `b`"),
     ],
@@ -243,7 +246,7 @@ def test_pictures_of_one_result(run, results, tmp_path, arguments, message):
 
 
 def test_refusals_of_pictures_name_the_option(run, results, monkeypatch):
-    monkeypatch.setattr("bayesastro.plots.style.MOST_PANELS", 7)
+    monkeypatch.setattr("bayesastro.plots.variables.MOST_PANELS", 7)
     told = run("plot", results[0], "--kind", "trace", "--var", "m")[2]
     assert told.startswith("bayesastro: At most 7 scalars fit into a picture, but `--var` has more: ")
 

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
-from bayesastro.plots.style import Scalar, colors, scalars
+from bayesastro.plots.style import colors
+from bayesastro.plots.variables import Scalar, scalars
 from bayesastro.result import has_walkers
 
 __all__ = ["rank", "trace"]
@@ -33,7 +34,8 @@ def trace(
     ----------
     result : DataTree
     var_names : str or sequence of str, optional
-        Variables of the posterior, at most twenty scalars with the entries of arrays; by default the first twenty.
+        Variables of the posterior, or entries of them as `summary` prints them, such as ``v[0]``: at most twenty scalars with
+        the entries of arrays; by default the first twenty.
     labels : mapping of str to str, optional
         Axis labels by variable.
     axes : array of Axes, shape (scalar, 2), optional

@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesastro.plots.style import axis_label, variable
+from bayesastro.plots.style import axis_label
+from bayesastro.plots.variables import variable
 
 __all__ = ["field"]
 
@@ -36,7 +37,8 @@ def field(
     ----------
     result : DataTree
     name : str
-        Variable of the posterior with two dimensions beside chain and draw: rows along y, columns along x.
+        Variable of the posterior with two dimensions beside chain and draw, or a part of one that has, such as ``cube[0]``:
+        rows along y, columns along x.
     wcs : astropy.wcs.WCS, optional
         Celestial coordinates of the pixels, for the axes.
     relative : bool

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from bayesastro.plots.panels import Curve, Image
-from bayesastro.plots.style import axis_label, variable
+from bayesastro.plots.style import axis_label
+from bayesastro.plots.variables import variable
 from bayesastro.result import require_one
 
 __all__ = ["predictive"]

@@ -249,6 +249,10 @@ def info(result: Path, json: bool) -> None:
 @click.option("--model", help="Predictive: what was fitted, as for fit; by default what the result says.")
 @click.option("--x", metavar="NAME", help="Predictive: argument of the program to draw over, such as the times.")
 @click.option(
+    "--period", metavar="NAME|NUMBER", help="Predictive: fold --x; with a variable's name, its posterior median."
+)
+@click.option("--epoch", metavar="NAME|NUMBER", help="Predictive: where the phase is 0, as --period.")
+@click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("plot.png"),
@@ -266,6 +270,7 @@ def plot(settings: dict[str, bool], results: tuple[Path, ...], kind: str | None,
       bayesastro plot fit/result.nc --var Omega_m --var hrd
       bayesastro plot nuts/result.nc nested/result.nc --kind corner --out both.png
       bayesastro plot fit/result.nc --kind predictive --x time
+      bayesastro plot fit/result.nc --kind predictive --x time --period period --epoch t0
       bayesastro plot calibration/calibration.nc
     """
     if kind == "predictive":

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import bayesastro as ba
-from bayesastro.commands import crosschecking, fitting
+from bayesastro.commands import crosschecking, fitting, plotting
 from bayesastro.models.catalogue import CATALOGUE
 
 MODEL = """
@@ -285,6 +285,37 @@ def test_the_data_are_drawn_on_what_the_fit_predicts(run, tmp_path):
     result = ba.load(tmp_path / "fit" / "result.nc")
     result.attrs["data_fingerprint"] = "0"
     ba.save(result, tmp_path / "other.nc")
+    assert "has other data now than those that were fitted" in run("plot", "other.nc", "--kind", "predictive")[2]
+
+
+def test_data_are_drawn_over_phase(run, monkeypatch):
+    assert run("fit", "mine:build", *QUICK)[0] == 0
+    figures = []
+    monkeypatch.setattr(plotting, "save_figure", lambda figure, out: figures.append(figure))
+    draw = ("plot", "fit/result.nc", "--kind", "predictive")
+    median = float(ba.load("fit/result.nc")["posterior"]["a"].median())
+    for period, number in (("a", median), ("0.7", 0.7)):
+        assert run(*draw, "--x", "sigma", "--period", period, "--epoch", "0.25")[0] == 0
+        phase = (0.75 / number + 0.5) % 1 - 0.5
+        np.testing.assert_allclose(figures[-1].axes[0].lines[0].get_xdata(), phase)
+        assert figures[-1].axes[1].get_xlabel() == f"phase (period {number:.6g})"
+    for more, message in (
+        (("--period", "a"), "`--period` folds what `--x` names"),
+        (("--x", "sigma", "--epoch", "a"), "Add `--x` and `--period`."),
+        (("--x", "sigma", "--period", "P"), "The result has no variable `P` in `posterior`; it has a."),
+        (("--x", "sigma", "--period", "-1"), "`period` must be one positive number, but -1.0 came."),
+    ):
+        code, out, err = run(*draw, *more)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert message in err
+
+
+def test_other_data_are_refused_before_the_model_runs(run, tmp_path, monkeypatch):
+    assert run("fit", "mine:build", *QUICK)[0] == 0
+    result = ba.load(tmp_path / "fit" / "result.nc")
+    result.attrs["data_fingerprint"] = "0"
+    ba.save(result, tmp_path / "other.nc")
+    monkeypatch.setattr(plotting, "predict", lambda *args, **kwargs: pytest.fail("The model ran."))
     assert "has other data now than those that were fitted" in run("plot", "other.nc", "--kind", "predictive")[2]
 
 

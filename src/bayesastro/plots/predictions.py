@@ -11,10 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from bayesastro.plots.bands import KINDS
 from bayesastro.plots.panels import Curve, Image
 from bayesastro.plots.style import axis_label
 from bayesastro.plots.variables import variable
 from bayesastro.result import require_one
+from bayesastro.units import in_unit, said_unit
 
 __all__ = ["predictive"]
 
@@ -33,6 +35,9 @@ def predictive(
     sigma: ArrayLike | Mapping[str, ArrayLike] | None = None,
     mask: ArrayLike | Mapping[str, ArrayLike] | None = None,
     by: ArrayLike | Mapping[str, ArrayLike] | None = None,
+    period: Any = None,
+    epoch: Any = None,
+    kind: str | Mapping[str, str] = "auto",
     xlabel: str | Mapping[str, str] = "",
     ylabel: str | Mapping[str, str] = "",
     axes: Any = None,
@@ -41,7 +46,8 @@ def predictive(
     """Observed data on their predictions: curves with residuals below, and images beside their mean prediction.
 
     Predictions are shown by their median, central 68 % and 95 %, noise included: in bands, and in bars where data are few
-    or far between. Residuals are in standard deviations of the predictions: nineteen in twenty lie within two, and those
+    (less than forty), far between, or too few for the oscillations of what is predicted: where the median, or an end of the
+    68 %, turns at more than one datum in four by more than half the width of the 68 %. Residuals are in standard deviations of the predictions: nineteen in twenty lie within two, and those
     beyond eight are triangles at the edge.
 
     Data of one dimension are a curve. Those of two are an image, or curves: with `x`, along the last axis of its length;
@@ -53,7 +59,8 @@ def predictive(
     predicted : DataTree
         From `predict`.
     name : str, optional
-        Observed site; by default all. Where all are shown, each of the following may be a mapping by site.
+        Observed site, or a row of one by the name at its axis, such as ``cube[0]``; by default all. Where all are shown, each
+        of the following may be a mapping by site.
     x : array, shape (n,) or that of the data, optional
         Abscissae of curves, in any order; by default their numbers.
     sigma : array, shape (n,) or that of the data, optional
@@ -62,8 +69,14 @@ def predictive(
         True at the data to show; by default those that are finite.
     by : array, shape (n,) or that of the data, optional
         Group of each datum of a curve, such as its filter: a colour each, named in the legend.
+    period : float or quantity, optional
+        Draw curves over phase from −1/2 to 1/2: (`x` − `epoch`) / `period` less the nearest whole number.
+    epoch : float or quantity, optional
+        `x` at phase 0, by default 0. Numbers are in the unit of `x`.
+    kind : {"auto", "band", "bars"}
+        Whether a band joins all data of a curve, or each has a bar; by default as said above.
     xlabel, ylabel : str
-        By default the number of the datum, and the name of the site with its unit.
+        By default the number of the datum or the phase, and the name of the site with its unit.
     axes : sequence of Axes, optional
         For each row two for a curve, three for an image.
     **style
@@ -74,8 +87,8 @@ def predictive(
     TypeError
         If it is no result, such as the path of one.
     ValueError
-        If there are no predictions or no such site, the shape of an array is not that of the data, nothing is left to
-        show, or the number of axes is wrong.
+        If there are no predictions or no such site or row, the shape of an array is not that of the data, nothing is left to
+        show, the number of axes is wrong, or `period`, `epoch` or `kind` is no such.
     """
     require_one(predicted, "`predicted`")
     group = next((g for g in ("posterior_predictive", "prior_predictive") if g in predicted.children), None)
@@ -86,12 +99,16 @@ def predictive(
         raise ValueError(
             f"`predictive` needs predictions and data. Make them with `ba.predict(problem, result, seed=...)`.{without}"
         )
-    sites = list(map(str, predicted["observed_data"].data_vars)) if name is None else [name]
+    known = list(map(str, predicted["observed_data"].data_vars))
     given = {"x": x, "sigma": sigma, "mask": mask, "by": by, "xlabel": xlabel, "ylabel": ylabel}
+    given |= {"period": period, "epoch": epoch, "kind": kind}
     rows = []
-    for site in sites:
+    for asked in known if name is None else [name]:
+        base = asked.partition("[")[0]
+        site = base if asked not in known and base in known else asked
         draws, observed = variable(predicted, site, group), variable(predicted, site, "observed_data")
-        rows += _rows(site, draws, observed, **{key: _of(site, value) for key, value in given.items()})
+        row = None if site == asked else asked
+        rows += _rows(site, draws, observed, row=row, **{key: _of(site, value) for key, value in given.items()})
     figure, panels = _panels(rows, axes)
     for i, (row, own) in enumerate(zip(rows, panels, strict=True)):
         row.draw(own, with_legend=i == 0, **style)
@@ -103,9 +120,22 @@ def _of(site: str, value: Any) -> Any:
 
 
 def _rows(
-    site: str, draws: xr.DataArray, observed: xr.DataArray, *, xlabel: str | None, ylabel: str | None, **given: Any
+    site: str,
+    draws: xr.DataArray,
+    observed: xr.DataArray,
+    *,
+    row: str | None,
+    xlabel: str | None,
+    ylabel: str | None,
+    kind: str | None,
+    period: Any,
+    epoch: Any,
+    **given: Any,
 ) -> Iterator[Curve | Image]:
-    """The rows of one site."""
+    """The rows of one site, or the one asked for."""
+    if kind is not None and kind not in KINDS:
+        raise ValueError(f"`kind` must be {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}, but {kind!r} came.")
+    fold = _folding(period, epoch, given["x"])
     values = np.atleast_1d(np.asarray(observed, float))
     curves = draws.values.astype(float).reshape(-1, *values.shape)
     along = _along(values.shape, given["x"])
@@ -113,11 +143,11 @@ def _rows(
     values = np.where(arrays.get("mask", True), values, np.nan)
     unit = str(draws.attrs.get("units", observed.attrs.get("units", "")))
     kept = {along} if along is not None else {values.ndim - 2, values.ndim - 1}
-    entries = list(np.ndindex(*(1 if i in kept else n for i, n in enumerate(values.shape))))
-    shown = np.unique(np.linspace(0, len(entries) - 1, MOST_ROWS).astype(int))
-    for entry in (entries[i] for i in shown):
-        cut = tuple(slice(None) if i in kept else at for i, at in enumerate(entry))
-        label = ylabel or axis_label(site + (_written(cut) if len(entries) > 1 else ""), unit)
+    entries = np.ndindex(*(1 if i in kept else n for i, n in enumerate(values.shape)))
+    cuts = [tuple(slice(None) if i in kept else at for i, at in enumerate(entry)) for entry in entries]
+    shown = np.unique(np.linspace(0, len(cuts) - 1, MOST_ROWS).astype(int)) if row is None else _chosen(row, site, cuts)
+    for cut in (cuts[i] for i in shown):
+        label = ylabel or axis_label(site + (_written(cut) if len(cuts) > 1 else ""), unit)
         data, predictions = values[cut], curves[:, *cut]
         if not np.isfinite(data).any():
             raise ValueError(f"`{site}` has no finite data to show. Widen `mask`.")
@@ -126,8 +156,39 @@ def _rows(
             continue
         own = {key: arrays[key][cut] if key in arrays else None for key in ("sigma", "by")}
         places = arrays["x"][cut] if "x" in arrays else np.arange(len(data))
-        name = xlabel or ("x" if "x" in arrays else "number")
-        yield Curve(label, data, predictions, x=places, xlabel=name, **own)
+        name = xlabel or (("x" if "x" in arrays else "number") if fold is None else f"phase (period {fold[0]:.6g})")
+        places = places if fold is None else ((places - fold[1]) / fold[0] + 0.5) % 1.0 - 0.5
+        yield Curve(label, data, predictions, x=places, xlabel=name, kind=kind or "auto", **own)
+
+
+def _folding(period: Any, epoch: Any, x: Any) -> tuple[float, float] | None:
+    """Period and epoch in the unit of the abscissae; None if these are not folded."""
+    if period is None:
+        if epoch is not None:
+            raise ValueError("`epoch` is where phases are counted from. Give a `period`, too.")
+        return None
+    if x is None:
+        raise ValueError("`period` folds abscissae, but none came. Give them as `x`.")
+    numbers = []
+    for name, value in (("period", period), ("epoch", 0.0 if epoch is None else epoch)):
+        plain = (
+            in_unit(value, said_unit(x), name) if np.ndim(value) == 0 and not isinstance(value, str) else np.empty(2)
+        )
+        if plain.shape or not np.isfinite(plain) or (name == "period" and plain <= 0):
+            wanted = "one positive number" if name == "period" else "one number"
+            raise ValueError(f"`{name}` must be {wanted}, but {value!r} came.")
+        numbers.append(float(plain))
+    return numbers[0], numbers[1]
+
+
+def _chosen(row: str, site: str, cuts: Sequence[tuple[slice | int, ...]]) -> list[int]:
+    """Number of the row asked for."""
+    names = [site + _written(cut) for cut in cuts] if len(cuts) > 1 else []
+    found = [i for i, name in enumerate(names) if name.replace(" ", "") == row.replace(" ", "")]
+    if not found:
+        have = f"its rows are `{names[0]}` to `{names[-1]}`" if names else f"it is one row, `{site}`"
+        raise ValueError(f"`{site}` has no row `{row}`; {have}.")
+    return found
 
 
 def _written(cut: tuple[slice | int, ...]) -> str:

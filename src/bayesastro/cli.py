@@ -255,12 +255,12 @@ def info(result: Path, json: bool) -> None:
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("plot.png"),
-    show_default=True,
-    help="File to write.",
+    help="File to write; by default named after results and kind, such as fit-corner.png.",
 )
 @click.pass_obj
-def plot(settings: dict[str, bool], results: tuple[Path, ...], kind: str | None, out: Path, **choices: Any) -> None:
+def plot(
+    settings: dict[str, bool], results: tuple[Path, ...], kind: str | None, out: Path | None, **choices: Any
+) -> None:
     """Draw a picture of one or several RESULTS (corner and evidence) into a PNG file.
 
     A predictive one shows the data on what the posterior predicts for them, for which the model runs again.

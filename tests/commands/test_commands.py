@@ -232,6 +232,7 @@ def test_info_tells_what_a_result_holds(run, results):
         (["--var", "m[4, 0]"], "`m` has no entry `m[4, 0]`; its entries are `m[0, 0]` to `m[3, 4]`."),
         (["--kind", "field"], "needs one variable. Name it with `--var`"),
         (["--kind", "rank", "--var", "b"], "no variable `b`"),
+        (["--kind", "evidence", "--var", "a"], "Draw it without `--var`"),
     ],
 )
 def test_pictures_of_one_result(run, results, tmp_path, arguments, message):
@@ -261,6 +262,19 @@ def test_pictures_of_several_results(run, results, tmp_path):
     code, _, err = run("plot", results[0], results[0])
     assert code == 1
     assert "Two of the results have the same name" in err
+
+
+def test_pictures_are_named_after_results_and_kind(run, results, tmp_path):
+    for arguments, name in (
+        ((results[0],), "one-corner.png"),
+        ((results[0], "--kind", "trace", "--var", "a"), "one-trace.png"),
+        ((*results, "--kind", "evidence"), "one-two-evidence.png"),
+    ):
+        assert run("plot", *arguments) == (0, f"Written: {name}\n", "")
+        assert is_picture(tmp_path / name)
+    for i in range(4):
+        (tmp_path / f"{i}.nc").write_bytes((tmp_path / results[0]).read_bytes())
+    assert run("plot", *(f"{i}.nc" for i in range(4)), "--var", "a")[1] == "Written: 0-and-3-more-corner.png\n"
 
 
 def test_the_data_are_drawn_on_what_the_fit_predicts(run, tmp_path):
@@ -340,6 +354,7 @@ def test_a_calibration_is_drawn_as_its_page(run, results, tmp_path):
     for more in ((), ("--kind", "calibration")):
         assert run("plot", "calibration.nc", *more, "--out", "page.png") == (0, "Written: page.png\n", "")
         assert is_picture(tmp_path / "page.png")
+    assert run("plot", "calibration.nc") == (0, "Written: calibration.png\n", "")
     for more in (("--kind", "corner"), ("--var", "a"), (results[0],)):
         code, out, err = run("plot", "calibration.nc", *more)
         assert (code, out, err.count("\n")) == (1, "", 1)

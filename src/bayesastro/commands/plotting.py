@@ -27,11 +27,14 @@ __all__ = ["run"]
 SEED = 1
 """Of predictions."""
 
+MOST_NAMED = 3
+"""Results in the name of a file."""
+
 
 def run(
     paths: Sequence[Path],
     kind: str | None,
-    out: Path,
+    out: Path | None,
     *,
     names: Sequence[str],
     model: str | None = None,
@@ -46,6 +49,8 @@ def run(
     ----------
     kind : str, optional
         By default ``"corner"``; of a calibration its page, the one picture that it has.
+    out : Path, optional
+        By default in this folder, after the results, as the legend has them, and the kind: ``fit-corner.png``.
     model : str, optional
         That predictions are of; by default the one that `fit` noted in the result.
     x : str, optional
@@ -74,8 +79,16 @@ def run(
             figure = _page(results, kind, names)
         else:
             figure = _drawn(results, kind or "corner", list(names))
+    is_page = kind is None and is_calibration(next(iter(results.values())))
+    out = out or Path(_file_name(list(results), kind or ("calibration" if is_page else "corner")))
     save_figure(figure, out)
     echo(f"Written: {out}")
+
+
+def _file_name(names: Sequence[str], kind: str) -> str:
+    """Of a picture of these results; those of many are not all named."""
+    stem = "-".join(names) if len(names) <= MOST_NAMED else f"{names[0]}-and-{len(names) - 1}-more"
+    return f"{stem}.png" if stem == kind else f"{stem}-{kind}.png"
 
 
 def _page(results: dict[str, xr.DataTree], kind: str | None, names: Sequence[str]) -> Figure:
@@ -139,6 +152,8 @@ def _only(results: dict[str, xr.DataTree], kind: str) -> xr.DataTree:
 def _drawn(results: dict[str, xr.DataTree], kind: str, names: list[str]) -> Figure:
     first = next(iter(results.values()))
     if kind == "evidence":
+        if names:
+            raise ValueError("A picture of kind `evidence` has no variables. Draw it without `--var`.")
         return plots.evidence(results)
     if kind == "corner":
         return plots.corner(results if len(results) > 1 else first, names or None)

@@ -192,7 +192,7 @@ def test_what_a_corner_leaves_out_by_default_is_named_with_the_reason():
     assert len(names) == 12
     assert note == "Not shown: v (3 entries), s10 (no room)"
     names, note = shown(ba.plot.corner(result(num_draws=2)))
-    assert (names, note) == (["$a$", "$b$"], "Not shown: v (3 entries)")
+    assert (names, note) == (["$a$", "$b$"], "Not shown: v (too few draws)")
     with pytest.raises(ValueError, match=r"These are left out by default: w \(30 entries\)\. Name some in `var_names`"):
         ba.plot.corner(arviz_base.from_dict({"posterior": {"w": rng.normal(size=(*like, 30))}}))
 
@@ -436,6 +436,24 @@ def test_pictures_are_drawn_on_the_axes_given():
         (lambda: ba.plot.trace(chains(), ["b"]), "no variable `b` in `posterior`; it has a, v"),
         (lambda: ba.plot.trace(result(z=np.ones((2, NUM_DRAWS)) * 1j), "z"), "`z` is complex"),
         (lambda: ba.plot.trace(result(w=np.ones((2, NUM_DRAWS, 30))), "w"), "At most 20 scalars fit"),
+        (lambda: ba.plot.trace(result(w=np.full((2, NUM_DRAWS), "x")), "w"), "`w` holds no numbers"),
+        (
+            lambda: ba.plot.corner(result().isel(draw=slice(0))),
+            "The result has no draws: the run stopped in its warm-up",
+        ),
+        (lambda: ba.plot.trace(result().isel(draw=slice(0))), "The result has no draws"),
+        (lambda: ba.plot.field(sky().isel(draw=slice(0)), "flux"), "The result has no draws"),
+        (lambda: ba.plot.corner(result().isel(chain=[0], draw=[0])), r"left out by default: a \(too few draws\)"),
+        (lambda: ba.plot.corner(result().isel(chain=0), "a"), r"`a` has the dimensions \('draw',\)"),
+        (lambda: ba.plot.field(sky().isel(chain=0), "flux"), "Give it `chain` and `draw`, in front"),
+        (lambda: ba.plot.rank(result().isel(draw=[0])), "needs two draws of each chain, but there is one"),
+        (lambda: ba.plot.rank(result(nan=NAN)), "orders draws, but 1 of `nan` are NaN. Name others in `var_names`"),
+        (lambda: ba.plot.evidence(evidences(np.nan)), "`log_evidence` of `flat` is nan, which cannot be drawn"),
+        (lambda: ba.plot.evidence(evidences(error=-1.0)), "`log_evidence_err` of `flat` is -1.0"),
+        (lambda: ba.plot.field(sky().isel(flux_dim_0=slice(0)), "flux"), r"`flux` has shape \(0, 9\)"),
+        (lambda: ba.plot.field(sky(), "flux", axes=plt.Figure().subplots(3)), "`field` needs 2 axes, but 3 came"),
+        (lambda: ba.plot.band(plt.Figure().subplots(), np.zeros(3), np.zeros((5, 4))), r"but \(5, 4\) came for \(3,\)"),
+        (lambda: ba.plot.band(plt.Figure().subplots(), np.zeros(3), np.zeros((0, 3))), r"but \(0, 3\) came for \(3,\)"),
         (lambda: ba.plot.evidence({}), "but none came"),
         (lambda: ba.plot.evidence({"m": result()}), "that of `m` has none. Fit with `NestedSampler` or `SMC`"),
         (lambda: ba.plot.field(result(), "v"), r"`v` has shape \(3,\)"),
@@ -465,6 +483,56 @@ def test_a_path_is_no_result_and_the_message_says_how_to_read_it(draw):
     assert not plt.get_fignums()
 
 
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: ba.plot.corner(result(), 3), "^`var_names` must be names of variables, but 3 came"),
+        (lambda: ba.plot.trace(result(), [None]), "`var_names` must be names of variables"),
+        (lambda: ba.plot.field(sky(), 3), "A variable is named by a string, but 3 came"),
+        (
+            lambda: ba.plot.corner(result(), truths=[1.0, 2.0]),
+            r"`truths` must be a mapping by variable, but \[1.0, 2.0\]",
+        ),
+        (lambda: ba.plot.rank(result(), labels="a"), "`labels` must be a mapping by variable, but 'a' came"),
+        (lambda: ba.plot.corner(result()["posterior"].to_dataset()), "such as `fit` returns, but a `Dataset` came.$"),
+        (
+            lambda: ba.plot.trace(result(), "a", axes=plt.Figure()),
+            "`axes` must be of matplotlib's `Axes`.*but `Figure` came",
+        ),
+        (lambda: ba.plot.rank(result(), "a", axes=[None]), "`axes` must be .* but `NoneType` came"),
+        (lambda: ba.plot.field(sky(), "flux", axes=plt.Figure()), "`axes` must be .* but `Figure` came"),
+        (lambda: ba.plot.field(sky(), "flux", wcs="sky"), "`wcs` must be an `astropy.wcs.WCS`, but 'sky' came"),
+        (lambda: ba.plot.evidence(evidences(), axis=[plt.Figure().subplots()]), "`axis` must be .* but `list` came"),
+        (lambda: ba.plot.band(None, np.zeros(3), np.zeros((5, 3))), "`axis` must be .* but `NoneType` came"),
+    ],
+)
+def test_arguments_of_another_kind_are_told(draw, message):
+    with pytest.raises(TypeError, match=message) as caught:
+        draw()
+    assert "\n" not in str(caught.value)
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("value", [1.0, np.nan])
+def test_trace_shows_what_does_not_vary_or_is_no_number(value):
+    figure = ba.plot.trace(result(w=np.full((2, NUM_DRAWS), value)), "w")
+    assert len(figure.axes[1].lines) == 3
+    figure.canvas.draw()
+
+
+def test_ranks_of_a_constant_agree():
+    axis = ba.plot.rank(result(w=np.ones((2, NUM_DRAWS))), "w").axes[0]
+    low, high = band_ends(axis.collections[0])
+    assert all(np.all((line.get_ydata() >= low) & (line.get_ydata() <= high)) for line in axis.lines[:2])
+
+
+def test_a_relative_error_of_nothing_is_empty():
+    tree = sky()
+    tree["posterior"]["flux"][..., 0, 0] = 0.0
+    error = ba.plot.field(tree, "flux", relative=True).axes[1].images[0].get_array()
+    assert np.flatnonzero(~np.isfinite(np.ma.filled(error, np.nan))).tolist() == [0]
+
+
 def test_evidences_need_names():
     with pytest.raises(TypeError, match=r"`evidence` needs results by name, such as .* but a `DataTree` came"):
         ba.plot.evidence(result())
@@ -473,12 +541,15 @@ def test_evidences_need_names():
 def test_by_default_the_first_twenty_scalars_are_shown():
     figure = ba.plot.trace(result(w=np.ones((2, NUM_DRAWS, 30)), z=np.ones((2, NUM_DRAWS)) * 1j))
     assert len(figure.axes) == 40
+    assert figure.get_suptitle() == "the first 20 of 35 scalars"
+    assert not ba.plot.trace(result()).get_suptitle()
+    assert not ba.plot.rank(result(), "a").get_suptitle()
 
 
-def evidences():
+def evidences(value=-10.0, error=0.2):
     results = {name: result() for name in ("flat", "curved")}
-    for (value, error), one in zip(((-10.0, 0.2), (-13.5, 0.3)), results.values(), strict=True):
-        one.attrs |= {"log_evidence": value, "log_evidence_err": error}
+    for (own, its_error), one in zip(((value, error), (-13.5, 0.3)), results.values(), strict=True):
+        one.attrs |= {"log_evidence": own, "log_evidence_err": its_error}
     return results
 
 

@@ -254,13 +254,55 @@ def test_pictures_are_drawn_on_the_axes_given():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"name": ["y", "table"]}, r"`name` must be one observed site, or None for all, but \['y', 'table'\] came"),
+        ({"name": "y", "x": "time"}, "`x` must be numbers or dates, but <U4 came"),
+        ({"name": "y", "sigma": "0.1"}, "`sigma` must be numbers"),
+        ({"name": "y", "mask": "all"}, "`mask` must be of bool"),
+        ({"name": "y", "axes": plt.Figure()}, "`axes` must be of matplotlib's `Axes`"),
+        ({"name": "y", "sigmas": 0.1}, r"has no argument `sigmas` for curves\. Did you mean `sigma`\?"),
+    ],
+)
+def test_arguments_of_another_kind_are_told(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        ba.plot.predictive(predictions(y=(30,), table=(3, 40)), **arguments)
+    assert not plt.get_fignums()
+
+
+def test_what_is_not_predicted_is_refused():
+    tree = predictions(y=(30,))
+    tree["posterior_predictive"]["y"][:] = np.nan
+    with pytest.raises(ValueError, match="`y` has no finite predictions to show"):
+        ba.plot.predictive(tree)
+    with pytest.raises(ValueError, match="`y` has no finite predictions to show"):
+        ba.plot.predictive(predictions(y=(30,), num=0))
+    with pytest.raises(ValueError, match="`y` is complex, but pictures show real numbers"):
+        ba.plot.predictive(predictions(y=(30,)).map_over_datasets(lambda data: data * 1j))
+    nothing = predictions(y=(30,)).map_over_datasets(lambda data: data.drop_vars("y", errors="ignore"))
+    with pytest.raises(ValueError, match="There are no data to show"):
+        ba.plot.predictive(nothing)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_prediction_that_is_no_number_leaves_the_other_data(value):
+    tree = predictions(y=(30,))
+    tree["posterior_predictive"]["y"][0, 3, 4] = value
+    figure = ba.plot.predictive(tree)
+    assert np.isfinite(points(figure.axes[1])).sum() == 29
+    figure.canvas.draw()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"x": {"yy": np.arange(30)}}, r"`x` has `yy`, but the observed sites are y, table\. Did you mean `y`\?"),
+        ({"name": "y", "sigma": -0.1}, "`sigma` must not be negative, but -0.1 came"),
         ({"name": "z"}, "no variable `z` in `posterior_predictive`; it has y, table"),
         ({"name": "y", "x": np.arange(3)}, r"`x` must have the shape of `y`, \(30,\), but \(3,\) came"),
         ({"name": "y", "sigma": np.ones((2, 30))}, r"`sigma` must have the shape of `y`, \(30,\), but \(2, 30\)"),
         ({"name": "table", "by": np.arange(3)}, r"shape of `table`, \(3, 40\), or the length 40 of its curves"),
         ({"name": "y", "mask": np.zeros(30, bool)}, "`y` has no finite data to show"),
         ({"name": "y", "kind": "line"}, "`kind` must be 'auto', 'band' or 'bars', but 'line' came"),
-        ({"name": "y", "period": 2.0}, "`period` folds abscissae, but none came. Give them as `x`"),
+        ({"name": "y", "period": 2.0}, "`period` folds abscissae that are numbers, but none came. Give them as `x`"),
         ({"name": "y", "x": np.arange(30), "epoch": 2.0}, "Give a `period`, too"),
         ({"name": "y", "x": np.arange(30), "period": -2.0}, "`period` must be one positive number, but -2.0 came"),
         ({"name": "y", "x": np.arange(30), "period": "P"}, "`period` must be one positive number, but 'P' came"),

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.lib.stride_tricks import sliding_window_view
 
-from bayesastro.plots.style import COLORS
+from bayesastro.plots.style import COLORS, require_axis
 
 __all__ = ["FEWEST_IN_BAND", "KINDS", "band", "bars", "intervals"]
 
@@ -43,7 +43,20 @@ def band(
         The curve for each of a set of draws.
     color, label : str
         Of the median's line.
+
+    Raises
+    ------
+    TypeError
+        If `axis` is none.
+    ValueError
+        If the shapes differ, or there is no curve.
     """
+    require_axis(axis)
+    x, curves = np.asarray(x), np.asarray(curves)
+    if x.ndim != 1 or curves.shape[1:] != x.shape or not curves.size:
+        raise ValueError(
+            f"`curves` must have the shape (draw, n) for the n of `x`, but {curves.shape} came for {x.shape}."
+        )
     low2, low1, median, high1, high2 = np.quantile(curves, LEVELS, axis=0)
     axis.fill_between(x, low2, high2, color=color, alpha=0.2, lw=0)
     axis.fill_between(x, low1, high1, color=color, alpha=0.35, lw=0)

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from bayesastro.labels import check_variable, listed, results_by_name
 from bayesastro.plots.style import colors
-from bayesastro.plots.variables import asked_names, entries, own_label, posterior_of, variable
+from bayesastro.plots.variables import asked_names, entries, own_label, posterior_of, require_mapping, variable
 from bayesastro.units import plain
 
 __all__ = ["by_default", "corner"]
@@ -55,9 +55,12 @@ def corner(
         If a variable is missing from a result, in other units or of other shape in another, or not real with finite draws, or
         there is nothing to show, or `truths` names no variable of the results or has another shape.
     TypeError
-        If it is no result, such as the path of one, or several came without names, or `var_names` are no names.
+        If it is no result, such as the path of one, or several came without names, or `var_names` are no names, or `labels` or
+        `truths` no mappings.
     """
-    by_name = isinstance(results, Mapping | list | tuple) and not isinstance(results, xr.DataTree)
+    require_mapping(labels, "labels")
+    require_mapping(truths, "truths")
+    by_name = isinstance(results, Mapping | list | tuple) and not isinstance(results, xr.DataTree | xr.Dataset)
     named: dict[str, Any] = results_by_name(results, "corner") if by_name else {"": results}
     for key, result in named.items():
         posterior_of(result, f"The result `{key}`" if key else "The result")
@@ -104,7 +107,8 @@ def by_default(results: Sequence[xr.DataTree]) -> tuple[list[str], list[str]]:
         elif variables[name].dtype.kind not in "biuf":
             reasons[name] = "complex" if variables[name].dtype.kind == "c" else "no numbers"
         elif (size := int(np.prod(shape))) > room:
-            reasons[name] = f"{size} entries" if shape else "no room"
+            room_for = f"{size} entries" if shape else "no room"
+            reasons[name] = room_for if most == MOST_BY_DEFAULT else "too few draws"
         elif not all(np.isfinite(posterior[name].values).all() for posterior in posteriors):
             reasons[name] = "not finite"
         else:

@@ -30,8 +30,8 @@ class Row:
     @property
     def residuals(self) -> np.ndarray:
         """In standard deviations of the predictions; infinite where these are all equal, and the datum is another."""
-        away, sd = self.observed - self.predicted.mean(0), self.predicted.std(0)
         with np.errstate(divide="ignore", invalid="ignore"):
+            away, sd = self.observed - self.predicted.mean(0), self.predicted.std(0)
             return np.where((away == 0) & (sd == 0), 0.0, away / sd)
 
 

@@ -1,5 +1,6 @@
 """Data on what is predicted for them."""
 
+import inspect
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,9 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from bayesastro.hints import did_you_mean
+from bayesastro.labels import listed
 from bayesastro.plots.bands import KINDS
 from bayesastro.plots.panels import Curve, Image
-from bayesastro.plots.style import axis_label
+from bayesastro.plots.style import axis_label, require_axes
 from bayesastro.plots.variables import variable
 from bayesastro.result import require_one
 from bayesastro.units import in_unit, said_unit
@@ -25,6 +28,10 @@ MOST_ROWS = 6
 
 SLENDER = 4
 """Ratio of the sides from which on a table is a set of curves, and no image."""
+
+
+KINDS_OF = {"x": ("biufM", "numbers or dates"), "sigma": ("biuf", "numbers"), "mask": ("biu", "of bool")}
+"""NumPy's kinds of arrays, and what they are called."""
 
 
 def predictive(
@@ -85,9 +92,9 @@ def predictive(
     Raises
     ------
     TypeError
-        If it is no result, such as the path of one.
+        If it is no result, such as the path of one, or an argument is of another kind, or there is no such argument.
     ValueError
-        If there are no predictions or no such site or row, the shape of an array is not that of the data, nothing is left to
+        If there are no predictions or none that are finite or no such site or row, the shape of an array is not that of the data, nothing is left to
         show, the number of axes is wrong, or `period`, `epoch` or `kind` is no such.
     """
     require_one(predicted, "`predicted`")
@@ -99,9 +106,12 @@ def predictive(
         raise ValueError(
             f"`predictive` needs predictions and data. Make them with `ba.predict(problem, result, seed=...)`.{without}"
         )
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"`name` must be one observed site, or None for all, but {name!r} came.")
     known = list(map(str, predicted["observed_data"].data_vars))
     given = {"x": x, "sigma": sigma, "mask": mask, "by": by, "xlabel": xlabel, "ylabel": ylabel}
     given |= {"period": period, "epoch": epoch, "kind": kind}
+    _check_sites(given, known)
     rows = []
     for asked in known if name is None else [name]:
         base = asked.partition("[")[0]
@@ -109,10 +119,26 @@ def predictive(
         draws, observed = variable(predicted, site, group), variable(predicted, site, "observed_data")
         row = None if site == asked else asked
         rows += _rows(site, draws, observed, row=row, **{key: _of(site, value) for key, value in given.items()})
+    if not rows:
+        raise ValueError("There are no data to show: the group `observed_data` is empty.")
+    if style and not any(isinstance(row, Image) for row in rows):
+        arguments = inspect.signature(predictive).parameters
+        meant = did_you_mean(next(iter(style)), arguments)
+        raise TypeError(f"`predictive` has no argument `{next(iter(style))}` for curves.{meant}")
     figure, panels = _panels(rows, axes)
     for i, (row, own) in enumerate(zip(rows, panels, strict=True)):
         row.draw(own, with_legend=i == 0, **style)
     return figure
+
+
+def _check_sites(given: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise if an argument by site has another name."""
+    for key, value in given.items():
+        for site in value if isinstance(value, Mapping) else ():
+            if site not in known:
+                raise ValueError(
+                    f"`{key}` has `{site}`, but the observed sites are {listed(known)}.{did_you_mean(str(site), known)}"
+                )
 
 
 def _of(site: str, value: Any) -> Any:
@@ -136,7 +162,11 @@ def _rows(
     if kind is not None and kind not in KINDS:
         raise ValueError(f"`kind` must be {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}, but {kind!r} came.")
     fold = _folding(period, epoch, given["x"])
+    if "c" in (observed.dtype.kind, draws.dtype.kind):
+        raise ValueError(f"`{site}` is complex, but pictures show real numbers. Name another site.")
     values = np.atleast_1d(np.asarray(observed, float))
+    if not draws.size or not np.isfinite(draws).any():
+        raise ValueError(f"`{site}` has no finite predictions to show. Predict it again.")
     curves = draws.values.astype(float).reshape(-1, *values.shape)
     along = _along(values.shape, given["x"])
     arrays = {key: _spread(site, key, array, values.shape, along) for key, array in given.items() if array is not None}
@@ -167,8 +197,8 @@ def _folding(period: Any, epoch: Any, x: Any) -> tuple[float, float] | None:
         if epoch is not None:
             raise ValueError("`epoch` is where phases are counted from. Give a `period`, too.")
         return None
-    if x is None:
-        raise ValueError("`period` folds abscissae, but none came. Give them as `x`.")
+    if x is None or np.asarray(x).dtype.kind == "M":
+        raise ValueError("`period` folds abscissae that are numbers, but none came. Give them as `x`.")
     numbers = []
     for name, value in (("period", period), ("epoch", 0.0 if epoch is None else epoch)):
         plain = (
@@ -215,6 +245,10 @@ def _spread(site: str, argument: str, values: Any, shape: tuple[int, ...], along
     array = np.asarray(values)
     if along is not None and array.shape == (shape[along],):
         array = array.reshape([-1 if i == along else 1 for i in range(len(shape))])
+    if argument in KINDS_OF and array.dtype.kind not in KINDS_OF[argument][0]:
+        raise TypeError(f"`{argument}` must be {KINDS_OF[argument][1]}, but {array.dtype} came.")
+    if argument == "sigma" and (array < 0).any():
+        raise ValueError(f"`sigma` must not be negative, but {array.min()} came.")
     try:
         return np.broadcast_to(array, shape)
     except ValueError:
@@ -231,7 +265,7 @@ def _panels(rows: Sequence[Curve | Image], axes: Any) -> tuple[Figure, list[list
         figure = plt.figure(figsize=(width, height if len(rows) == 1 else 0.8 * height), layout="constrained")
         parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=[row.size[1] for row in rows])
         return figure, [list(part.subplots(**row.grid)) for part, row in zip(parts.flat, rows, strict=True)]
-    flat = list(np.ravel(np.asarray(axes)))
+    flat = list(require_axes(axes).ravel())
     needed = [row.num_axes for row in rows]
     if len(flat) != sum(needed):
         raise ValueError(f"`predictive` needs {sum(needed)} axes for {len(rows)} rows, but {len(flat)} came.")

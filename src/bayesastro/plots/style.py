@@ -1,8 +1,12 @@
-"""What all pictures share: colours, and names of axes."""
+"""What all pictures share: colours, axes, and their names."""
 
 import re
+from typing import Any
 
-__all__ = ["COLORS", "axis_label", "colors"]
+import numpy as np
+from matplotlib.axes import Axes
+
+__all__ = ["COLORS", "axis_label", "colors", "require_axes", "require_axis"]
 
 COLORS = ("#1b5e9b", "#d1602d", "#3a8f5c", "#7a4b9a", "#8a6d3b")
 """Line colours that stay apart for colour-blind readers and in print."""
@@ -18,6 +22,32 @@ SYMBOL = re.compile(r"([A-Za-z]+?)(\d*)(?:_([A-Za-z0-9_]+))?")
 def colors(number: int) -> list[str]:
     """So many colours, from the first again after the last."""
     return [COLORS[i % len(COLORS)] for i in range(number)]
+
+
+def require_axis(axis: Any, name: str = "axis") -> None:
+    """Raise unless this is an axis.
+
+    Raises
+    ------
+    TypeError
+    """
+    if not isinstance(axis, Axes):
+        came = type(axis).__name__
+        raise TypeError(f"`{name}` must be of matplotlib's `Axes`, as `plt.subplots` makes them, but `{came}` came.")
+
+
+def require_axes(axes: Any) -> np.ndarray:
+    """Axes that were given, in an array.
+
+    Raises
+    ------
+    TypeError
+        If something else was.
+    """
+    array = np.asarray(axes, dtype=object)
+    for axis in array.flat:
+        require_axis(axis, "axes")
+    return array
 
 
 def axis_label(name: str, unit: str = "") -> str:

@@ -13,7 +13,19 @@ from bayesastro.labels import listed
 from bayesastro.plots.style import axis_label
 from bayesastro.result import require_one
 
-__all__ = ["Scalar", "asked_names", "entries", "median_of", "own_label", "posterior_of", "scalars", "variable"]
+__all__ = [
+    "Scalar",
+    "asked_names",
+    "entries",
+    "median_of",
+    "own_label",
+    "posterior_of",
+    "require_draws",
+    "require_mapping",
+    "rest_of",
+    "scalars",
+    "variable",
+]
 
 MOST_PANELS = 20
 
@@ -43,8 +55,7 @@ def entries(result: xr.DataTree, name: str) -> Iterator[tuple[str, np.ndarray]]:
         As for `variable`, and if it does not hold draws of real numbers.
     """
     values, at = _found(result, name, "posterior")
-    if values.dims[:2] != ("chain", "draw"):
-        raise ValueError(f"`{name}` has the dimensions {values.dims}. Give it `chain` and `draw`, in front.")
+    require_draws(values)
     if values.dtype.kind == "c":
         raise ValueError(f"`{name}` is complex, but pictures show real numbers. Show its modulus and phase.")
     if values.dtype.kind not in "biuf":
@@ -59,6 +70,8 @@ def entries(result: xr.DataTree, name: str) -> Iterator[tuple[str, np.ndarray]]:
 def _found(result: xr.DataTree, name: str, group: str) -> tuple[xr.DataArray, dict[Any, int]]:
     """The variable that is named or of which a part is, and the numbers along its own first dimensions that make the part."""
     require_one(result)
+    if not isinstance(name, str):
+        raise TypeError(f"A variable is named by a string, but {name!r} came.")
     known = result[group].to_dataset() if group in result.children else xr.Dataset()
     if name in known:
         return known[name], {}
@@ -81,6 +94,17 @@ def _found(result: xr.DataTree, name: str, group: str) -> tuple[xr.DataArray, di
         have = " to ".join(f"`{match[1]}{end}`" for end in ends) or "none"
         raise ValueError(f"`{match[1]}` has no entry `{name}`; its entries are {have}.")
     return values, at
+
+
+def require_draws(values: xr.DataArray) -> None:
+    """Raise unless the first dimensions of a variable are chain and draw.
+
+    Raises
+    ------
+    ValueError
+    """
+    if values.dims[:2] != ("chain", "draw"):
+        raise ValueError(f"`{values.name}` has the dimensions {values.dims}. Give it `chain` and `draw`, in front.")
 
 
 def posterior_of(result: xr.DataTree, what: str = "The result") -> xr.Dataset:
@@ -138,6 +162,17 @@ def asked_names(var_names: Any) -> list[str] | None:
     return [str(name) for name in names]
 
 
+def require_mapping(value: Any, name: str) -> None:
+    """Raise unless an argument by variable is that, or None.
+
+    Raises
+    ------
+    TypeError
+    """
+    if value is not None and not isinstance(value, Mapping):
+        raise TypeError(f"`{name}` must be a mapping by variable, but {value!r} came.")
+
+
 def own_label(labels: Mapping[str, str] | None, entry: str, unit: str) -> str:
     """Label of a scalar's axis: one given for it, or for its variable with the index after it; else its name and unit."""
     labels = labels or {}
@@ -146,6 +181,16 @@ def own_label(labels: Mapping[str, str] | None, entry: str, unit: str) -> str:
         return labels.get(entry) or axis_label(entry, unit)
     symbol, gap, rest = labels[match[1]].partition(" [")
     return f"{symbol}[{match[2]}]{gap}{rest}"
+
+
+def rest_of(result: xr.DataTree, shown: Sequence["Scalar"]) -> str:
+    """How many of a result's scalars are shown, for a title; empty if all are."""
+    sizes = [
+        int(np.prod(values.shape[2:]))
+        for values in result["posterior"].data_vars.values()
+        if values.dtype.kind in "biuf"
+    ]
+    return f"the first {len(shown)} of {sum(sizes)} scalars" if sum(sizes) > len(shown) else ""
 
 
 class Scalar(NamedTuple):
@@ -171,6 +216,7 @@ def scalars(
         of several data sets or has no draws.
     """
     posterior = posterior_of(result)
+    require_mapping(labels, "labels")
     asked = asked_names(var_names)
     names = [str(n) for n, v in posterior.items() if v.dtype.kind in "biuf"] if asked is None else asked
     every = itertools.chain.from_iterable(entries(result, name) for name in names)

@@ -94,10 +94,28 @@ def predictive(
     TypeError
         If it is no result, such as the path of one, or an argument is of another kind, or there is no such argument.
     ValueError
-        If there are no predictions or none that are finite or no such site or row, the shape of an array is not that of the data, nothing is left to
-        show, the number of axes is wrong, or `period`, `epoch` or `kind` is no such.
+        If there are no predictions, none that are finite, or no such site or row, the shape of an array is not that of the
+        data, nothing is left to show, the number of axes is wrong, or `period`, `epoch` or `kind` is no such.
     """
     require_one(predicted, "`predicted`")
+    group = _group_of(predicted)
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"`name` must be one observed site, or None for all, but {name!r} came.")
+    given = {"x": x, "sigma": sigma, "mask": mask, "by": by, "xlabel": xlabel, "ylabel": ylabel}
+    given |= {"period": period, "epoch": epoch, "kind": kind}
+    rows = _rows_of(predicted, group, name, given)
+    if style and not any(isinstance(row, Image) for row in rows):
+        odd = next(iter(style))
+        meant = did_you_mean(odd, inspect.signature(predictive).parameters)
+        raise TypeError(f"`predictive` has no argument `{odd}` for curves.{meant}")
+    figure, panels = _panels(rows, axes)
+    for i, (row, own) in enumerate(zip(rows, panels, strict=True)):
+        row.draw(own, with_legend=i == 0, **style)
+    return figure
+
+
+def _group_of(predicted: xr.DataTree) -> str:
+    """The group of the predictions, of which there are data."""
     group = next((g for g in ("posterior_predictive", "prior_predictive") if g in predicted.children), None)
     if group is None or "observed_data" not in predicted.children:
         without = (
@@ -106,13 +124,14 @@ def predictive(
         raise ValueError(
             f"`predictive` needs predictions and data. Make them with `ba.predict(problem, result, seed=...)`.{without}"
         )
-    if name is not None and not isinstance(name, str):
-        raise TypeError(f"`name` must be one observed site, or None for all, but {name!r} came.")
+    return group
+
+
+def _rows_of(predicted: xr.DataTree, group: str, name: str | None, given: Mapping[str, Any]) -> list[Curve | Image]:
+    """The rows of all sites, or of the site or row named."""
     known = list(map(str, predicted["observed_data"].data_vars))
-    given = {"x": x, "sigma": sigma, "mask": mask, "by": by, "xlabel": xlabel, "ylabel": ylabel}
-    given |= {"period": period, "epoch": epoch, "kind": kind}
     _check_sites(given, known)
-    rows = []
+    rows: list[Curve | Image] = []
     for asked in known if name is None else [name]:
         base = asked.partition("[")[0]
         site = base if asked not in known and base in known else asked
@@ -121,14 +140,7 @@ def predictive(
         rows += _rows(site, draws, observed, row=row, **{key: _of(site, value) for key, value in given.items()})
     if not rows:
         raise ValueError("There are no data to show: the group `observed_data` is empty.")
-    if style and not any(isinstance(row, Image) for row in rows):
-        arguments = inspect.signature(predictive).parameters
-        meant = did_you_mean(next(iter(style)), arguments)
-        raise TypeError(f"`predictive` has no argument `{next(iter(style))}` for curves.{meant}")
-    figure, panels = _panels(rows, axes)
-    for i, (row, own) in enumerate(zip(rows, panels, strict=True)):
-        row.draw(own, with_legend=i == 0, **style)
-    return figure
+    return rows
 
 
 def _check_sites(given: Mapping[str, Any], known: Sequence[str]) -> None:

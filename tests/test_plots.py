@@ -45,10 +45,10 @@ def test_one_panel_for_each_pair_of_scalars():
     figure = ba.plot.corner(result())
     assert isinstance(figure, mpl.figure.Figure)
     grid = panels(figure)
-    assert grid.shape == (2, 2)  # the vector is left out
-    assert [axis.get_xlabel() for axis in grid[-1]] == ["$a$", "$b$"]
+    assert [axis.get_xlabel() for axis in grid[-1]] == ["$a$", "$b$", "$v$[0]", "$v$[1]", "$v$[2]"]
     assert grid[1, 0].get_ylabel() == "$b$"
     assert not figure.legends
+    assert not figure.texts
     figure.canvas.draw()
 
 
@@ -123,6 +123,23 @@ def test_a_truth_of_no_variable_is_told_and_one_that_is_not_shown_left_out():
         ba.plot.corner(result(), ["a"], truths={"aa": 1.0})
 
 
+def test_truths_of_arrays_are_marked_entry_by_entry():
+    def marks(figure):
+        grid = panels(figure)
+        return [
+            [line.get_xdata()[0] for line in grid[i, i].lines if len(line.get_xdata()) == 2] for i in range(len(grid))
+        ]
+
+    assert marks(ba.plot.corner(result(), ["a", "v"], truths={"v": [1.0, np.nan, 3.0]})) == [[], [1.0], [], [3.0]]
+    assert marks(ba.plot.corner(result(), ["v[1]", "v[2]"], truths={"v": np.arange(3), "v[2]": 0.5})) == [[1.0], [0.5]]
+    assert marks(ba.plot.corner(result(), ["v[2]"], truths={"v[2]": 0.5, "v[0]": 1.0})) == [[0.5]]
+    for truth in ([1.0, 2.0], 1.0, ["1", "2", "3"]):
+        with pytest.raises(ValueError, match=r"`truths` must have real numbers of shape \(3,\) for `v`, but .* came"):
+            ba.plot.corner(result(), ["v"], truths={"v": truth})
+    with pytest.raises(ValueError, match=r"`v` has no entry `v\[3\]`"):
+        ba.plot.corner(result(), ["v"], truths={"v[3]": 1.0})
+
+
 def test_results_in_a_list_are_refused():
     for draw in (ba.plot.corner, ba.plot.evidence):
         with pytest.raises(
@@ -146,23 +163,99 @@ def test_corner_has_units_and_takes_truths_in_others():
         ba.plot.corner({"one": in_unit("km"), "two": in_unit("m")}, ["a"])
 
 
-def test_by_default_the_scalars_that_all_results_share_are_shown():
-    more = result(extra=np.random.default_rng(1).normal(size=(2, NUM_DRAWS)))
-    assert panels(ba.plot.corner(more)).shape == (3, 3)
-    assert panels(ba.plot.corner({"more": more, "less": result()})).shape == (2, 2)
+def shown(figure):
+    """Labels of a corner's columns, and the note on what it does not show."""
+    return [axis.get_xlabel() for axis in panels(figure)[-1]], " ".join(text.get_text() for text in figure.texts)
 
 
-def test_complex_scalars_are_left_out():
+def test_by_default_what_all_results_share_is_shown_and_the_rest_named():
+    more = result(num_draws=300, extra=np.random.default_rng(1).normal(size=(2, 300)))
+    assert len(shown(ba.plot.corner(more))[0]) == 6
+    names, note = shown(ba.plot.corner({"more": more, "less": result(num_draws=300)}))
+    assert names == ["$a$", "$b$", "$v$[0]", "$v$[1]", "$v$[2]"]
+    assert note == "Not shown: extra (not in all results)"
+
+
+def test_what_a_corner_leaves_out_by_default_is_named_with_the_reason():
     rng = np.random.default_rng(1)
-    posterior = result(visibility=np.exp(1j * rng.normal(size=(2, NUM_DRAWS))))
-    assert panels(ba.plot.corner(posterior)).shape == (2, 2)
-    with pytest.raises(ValueError, match=r"shows real scalars, but `visibility` is complex"):
-        ba.plot.corner(posterior, ["a", "visibility"])
+    like = (2, 300)
+    visibility, long, holes, short = (rng.normal(size=(*like, *shape)) for shape in ((), (40,), (2,), (6,)))
+    holes[0, 0, 1] = np.nan
+    short[..., 3] = 1.0
+    many = result(num_draws=300, visibility=visibility * 1j, long=long, holes=holes, short=short)
+    names, note = shown(ba.plot.corner(many))
+    assert names == ["$a$", "$b$", *(f"$v$[{i}]" for i in range(3)), *(f"short[{i}]" for i in range(6) if i != 3)]
+    reasons = ("visibility (complex)", "long (40 entries)", "holes (not finite)", "short (1 constant entries)")
+    assert note.replace("\n", " ") == f"Not shown: {', '.join(reasons)}"
+    many = result(num_draws=300, **{f"s{i}": rng.normal(size=like) for i in range(11)})
+    names, note = shown(ba.plot.corner(many))
+    assert len(names) == 12
+    assert note == "Not shown: v (3 entries), s10 (no room)"
+    names, note = shown(ba.plot.corner(result(num_draws=2)))
+    assert (names, note) == (["$a$", "$b$"], "Not shown: v (too few draws)")
+    with pytest.raises(ValueError, match=r"These are left out by default: w \(30 entries\)\. Name some in `var_names`"):
+        ba.plot.corner(arviz_base.from_dict({"posterior": {"w": rng.normal(size=(*like, 30))}}))
+
+
+def test_complex_scalars_are_refused():
+    with pytest.raises(ValueError, match=r"`visibility` is complex, but pictures show real numbers"):
+        ba.plot.corner(result(visibility=np.ones((2, NUM_DRAWS)) * 1j), ["a", "visibility"])
+
+
+def matrices():
+    """A matrix, and a vector with names for its entries, as a plate may have."""
+    rng = np.random.default_rng(4)
+    arrays = {
+        "m": rng.normal(size=(2, 200, 2, 3)),
+        "s": rng.normal(size=(2, 200, 2)),
+        "x[0]": rng.normal(size=(2, 200)),
+    }
+    stars = {"dims": {"s": ["star"]}, "coords": {"star": ["HD 1", "HD 2"]}}
+    return arviz_base.from_dict({"posterior": arrays}, **stars)
+
+
+def test_entries_have_the_names_of_the_summary_in_every_picture():
+    tree = matrices()
+    rows = list(ba.summary(tree).index)
+    assert rows == ["m[0, 0]", "m[0, 1]", "m[0, 2]", "m[1, 0]", "m[1, 1]", "m[1, 2]", "s[HD 1]", "s[HD 2]", "x[0]"]
+    assert len(shown(ba.plot.corner(tree, rows))[0]) == len(ba.plot.rank(tree, rows).axes[:9]) == 9
+    for name, draws in (("m[1,2]", tree["posterior"]["m"][..., 1, 2]), ("s[HD 2]", tree["posterior"]["s"][..., 1])):
+        line = ba.plot.trace(tree, name).axes[1]
+        np.testing.assert_array_equal([chain.get_ydata() for chain in line.lines[:2]], draws)
+        assert line.get_ylabel().replace("$", "") == name.replace(",", ", ")
+    assert shown(ba.plot.corner(tree, ["x[0]", "m[1]"]))[0] == ["$x$[0]", "$m$[1, 0]", "$m$[1, 1]", "$m$[1, 2]"]
+    assert shown(ba.plot.corner(tree, ["s", "s[HD 1]"], labels={"s": "$S$ [mag]"}))[0] == [
+        "$S$[HD 1] [mag]",
+        "$S$[HD 2] [mag]",
+    ]
+
+
+def test_a_map_may_be_a_part_of_a_variable():
+    cube = np.random.default_rng(1).normal(size=(2, 50, 3, 6, 9))
+    tree = arviz_base.from_dict({"posterior": {"cube": cube}})
+    np.testing.assert_allclose(ba.plot.field(tree, "cube[1]").axes[0].images[0].get_array(), cube.mean((0, 1))[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("m[2, 0]", r"^`m` has no entry `m\[2, 0\]`; its entries are `m\[0, 0\]` to `m\[1, 2\]`\.$"),
+        ("m[0, 0, 0]", r"`m` has no entry `m\[0, 0, 0\]`"),
+        ("s[HD]", r"its entries are `s\[HD 1\]` to `s\[HD 2\]`"),
+        ("n[0]", r"no variable `n\[0\]` in `posterior`; it has m, s, x\[0\]"),
+        ("x[0][1]", r"`x\[0\]` is a scalar, so that there is no `x\[0\]\[1\]`"),
+    ],
+)
+@pytest.mark.parametrize("draw", [ba.plot.corner, ba.plot.trace, ba.plot.rank, ba.plot.field])
+def test_entries_that_are_not_there_are_refused(draw, name, message):
+    with pytest.raises(ValueError, match=message):
+        draw(matrices(), name)
+    assert not plt.get_fignums()
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -1e9, 1e-30])
 def test_variable_that_does_not_vary_is_shown(value):
-    figure = ba.plot.corner(result(fixed=np.full((2, NUM_DRAWS), value)))
+    figure = ba.plot.corner(result(fixed=np.full((2, NUM_DRAWS), value)), ["a", "b", "fixed"])
     grid = panels(figure)
     assert grid.shape == (3, 3)
     low, high = grid[2, 2].get_xlim()
@@ -173,8 +266,8 @@ def test_variable_that_does_not_vary_is_shown(value):
 def test_whole_numbers_and_flags_are_shown():
     rng = np.random.default_rng(2)
     shape = (2, NUM_DRAWS)
-    figure = ba.plot.corner(result(count=rng.poisson(3.0, shape), flag=rng.random(shape) < 0.5))
-    assert panels(figure).shape == (4, 4)
+    figure = ba.plot.corner(result(count=rng.poisson(3.0, shape), flag=rng.random(shape) < 0.5), ["count", "flag"])
+    assert panels(figure).shape == (2, 2)
 
 
 NAN = np.where(np.arange(2 * NUM_DRAWS) == 7, np.nan, 1.0).reshape(2, NUM_DRAWS)
@@ -185,7 +278,12 @@ NAN = np.where(np.arange(2 * NUM_DRAWS) == 7, np.nan, 1.0).reshape(2, NUM_DRAWS)
     [
         (result(), ["a", "c"], "no variable `c` in `posterior`; it has a, b, v"),
         ({"full": result(), "partial": result()}, ["d"], "no variable `d` in `posterior`"),
-        (result(), ["v"], r"shows scalars, but `v` has shape \(3,\). Select one entry"),
+        (
+            result(w=np.ones((2, NUM_DRAWS, 50))),
+            ["w"],
+            r"At most 40 scalars fit into a corner, but `var_names` has more",
+        ),
+        ({"one": result(), "two": result(v=np.ones((2, NUM_DRAWS, 2)))}, ["v"], r"`v\[2\]` is not in all results"),
         (result(), [], "no scalar variable to show. Name some in `var_names`"),
         ({}, None, "no scalar variable to show"),
         (arviz_base.from_dict({"posterior": {"v": np.zeros((2, 9, 3))}}), None, "no scalar variable to show"),
@@ -338,6 +436,24 @@ def test_pictures_are_drawn_on_the_axes_given():
         (lambda: ba.plot.trace(chains(), ["b"]), "no variable `b` in `posterior`; it has a, v"),
         (lambda: ba.plot.trace(result(z=np.ones((2, NUM_DRAWS)) * 1j), "z"), "`z` is complex"),
         (lambda: ba.plot.trace(result(w=np.ones((2, NUM_DRAWS, 30))), "w"), "At most 20 scalars fit"),
+        (lambda: ba.plot.trace(result(w=np.full((2, NUM_DRAWS), "x")), "w"), "`w` holds no numbers"),
+        (
+            lambda: ba.plot.corner(result().isel(draw=slice(0))),
+            "The result has no draws: the run stopped in its warm-up",
+        ),
+        (lambda: ba.plot.trace(result().isel(draw=slice(0))), "The result has no draws"),
+        (lambda: ba.plot.field(sky().isel(draw=slice(0)), "flux"), "The result has no draws"),
+        (lambda: ba.plot.corner(result().isel(chain=[0], draw=[0])), r"left out by default: a \(too few draws\)"),
+        (lambda: ba.plot.corner(result().isel(chain=0), "a"), r"`a` has the dimensions \('draw',\)"),
+        (lambda: ba.plot.field(sky().isel(chain=0), "flux"), "Give it `chain` and `draw`, in front"),
+        (lambda: ba.plot.rank(result().isel(draw=[0])), "needs two draws of each chain, but there is one"),
+        (lambda: ba.plot.rank(result(nan=NAN)), "orders draws, but 1 of `nan` are NaN. Name others in `var_names`"),
+        (lambda: ba.plot.evidence(evidences(np.nan)), "`log_evidence` of `flat` is nan, which cannot be drawn"),
+        (lambda: ba.plot.evidence(evidences(error=-1.0)), "`log_evidence_err` of `flat` is -1.0"),
+        (lambda: ba.plot.field(sky().isel(flux_dim_0=slice(0)), "flux"), r"`flux` has shape \(0, 9\)"),
+        (lambda: ba.plot.field(sky(), "flux", axes=plt.Figure().subplots(3)), "`field` needs 2 axes, but 3 came"),
+        (lambda: ba.plot.band(plt.Figure().subplots(), np.zeros(3), np.zeros((5, 4))), r"but \(5, 4\) came for \(3,\)"),
+        (lambda: ba.plot.band(plt.Figure().subplots(), np.zeros(3), np.zeros((0, 3))), r"but \(0, 3\) came for \(3,\)"),
         (lambda: ba.plot.evidence({}), "but none came"),
         (lambda: ba.plot.evidence({"m": result()}), "that of `m` has none. Fit with `NestedSampler` or `SMC`"),
         (lambda: ba.plot.field(result(), "v"), r"`v` has shape \(3,\)"),
@@ -367,6 +483,56 @@ def test_a_path_is_no_result_and_the_message_says_how_to_read_it(draw):
     assert not plt.get_fignums()
 
 
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: ba.plot.corner(result(), 3), "^`var_names` must be names of variables, but 3 came"),
+        (lambda: ba.plot.trace(result(), [None]), "`var_names` must be names of variables"),
+        (lambda: ba.plot.field(sky(), 3), "A variable is named by a string, but 3 came"),
+        (
+            lambda: ba.plot.corner(result(), truths=[1.0, 2.0]),
+            r"`truths` must be a mapping by variable, but \[1.0, 2.0\]",
+        ),
+        (lambda: ba.plot.rank(result(), labels="a"), "`labels` must be a mapping by variable, but 'a' came"),
+        (lambda: ba.plot.corner(result()["posterior"].to_dataset()), "such as `fit` returns, but a `Dataset` came.$"),
+        (
+            lambda: ba.plot.trace(result(), "a", axes=plt.Figure()),
+            "`axes` must be of matplotlib's `Axes`.*but `Figure` came",
+        ),
+        (lambda: ba.plot.rank(result(), "a", axes=[None]), "`axes` must be .* but `NoneType` came"),
+        (lambda: ba.plot.field(sky(), "flux", axes=plt.Figure()), "`axes` must be .* but `Figure` came"),
+        (lambda: ba.plot.field(sky(), "flux", wcs="sky"), "`wcs` must be an `astropy.wcs.WCS`, but 'sky' came"),
+        (lambda: ba.plot.evidence(evidences(), axis=[plt.Figure().subplots()]), "`axis` must be .* but `list` came"),
+        (lambda: ba.plot.band(None, np.zeros(3), np.zeros((5, 3))), "`axis` must be .* but `NoneType` came"),
+    ],
+)
+def test_arguments_of_another_kind_are_told(draw, message):
+    with pytest.raises(TypeError, match=message) as caught:
+        draw()
+    assert "\n" not in str(caught.value)
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("value", [1.0, np.nan])
+def test_trace_shows_what_does_not_vary_or_is_no_number(value):
+    figure = ba.plot.trace(result(w=np.full((2, NUM_DRAWS), value)), "w")
+    assert len(figure.axes[1].lines) == 3
+    figure.canvas.draw()
+
+
+def test_ranks_of_a_constant_agree():
+    axis = ba.plot.rank(result(w=np.ones((2, NUM_DRAWS))), "w").axes[0]
+    low, high = band_ends(axis.collections[0])
+    assert all(np.all((line.get_ydata() >= low) & (line.get_ydata() <= high)) for line in axis.lines[:2])
+
+
+def test_a_relative_error_of_nothing_is_empty():
+    tree = sky()
+    tree["posterior"]["flux"][..., 0, 0] = 0.0
+    error = ba.plot.field(tree, "flux", relative=True).axes[1].images[0].get_array()
+    assert np.flatnonzero(~np.isfinite(np.ma.filled(error, np.nan))).tolist() == [0]
+
+
 def test_evidences_need_names():
     with pytest.raises(TypeError, match=r"`evidence` needs results by name, such as .* but a `DataTree` came"):
         ba.plot.evidence(result())
@@ -375,12 +541,15 @@ def test_evidences_need_names():
 def test_by_default_the_first_twenty_scalars_are_shown():
     figure = ba.plot.trace(result(w=np.ones((2, NUM_DRAWS, 30)), z=np.ones((2, NUM_DRAWS)) * 1j))
     assert len(figure.axes) == 40
+    assert figure.get_suptitle() == "the first 20 of 35 scalars"
+    assert not ba.plot.trace(result()).get_suptitle()
+    assert not ba.plot.rank(result(), "a").get_suptitle()
 
 
-def evidences():
+def evidences(value=-10.0, error=0.2):
     results = {name: result() for name in ("flat", "curved")}
-    for (value, error), one in zip(((-10.0, 0.2), (-13.5, 0.3)), results.values(), strict=True):
-        one.attrs |= {"log_evidence": value, "log_evidence_err": error}
+    for (own, its_error), one in zip(((value, error), (-13.5, 0.3)), results.values(), strict=True):
+        one.attrs |= {"log_evidence": own, "log_evidence_err": its_error}
     return results
 
 

@@ -1,6 +1,7 @@
 """Pictures of data on their predictions: rows, bands and bars, groups, masks and images."""
 
 import arviz_base
+import astropy.units as u
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -70,12 +71,81 @@ def kinds(axis):
         (np.concatenate([np.arange(45), np.arange(145, 190)]), 2, 0),
         (np.concatenate([np.arange(45), [100, 200, 300]]), 1, 1),
         (np.repeat(np.arange(30), 3), 0, 1),
+        (np.arange(60.0)[::-1], 1, 0),
     ],
 )
 def test_bands_end_at_gaps_and_few_data_have_bars(x, bands, sets_of_bars):
     figure = ba.plot.predictive(predictions(y=x.shape), x=x)
     assert kinds(figure.axes[0]) == (bands, sets_of_bars)
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["predicted", "observed"]
+
+
+def waves(num, num_cycles, amplitude=5.0, noise=1.0):
+    """Draws of a sine over so many cycles in the unit interval, at random abscissae."""
+    rng = np.random.default_rng(6)
+    x = rng.uniform(size=num)
+    mean = amplitude * np.sin(2 * np.pi * num_cycles * x)
+    tree = predictions(y=(num,))
+    tree["posterior_predictive"]["y"][:] = mean + noise * rng.normal(size=(1, 200, num))
+    tree["observed_data"]["y"][:] = mean
+    return tree, x
+
+
+@pytest.mark.parametrize(
+    ("num", "num_cycles", "amplitude", "bands", "sets_of_bars"),
+    [
+        (60, 44, 5.0, 0, 1),
+        (60, 2, 5.0, 1, 0),
+        (60, 44, 0.1, 1, 0),  # lost in the noise
+        (400, 20, 5.0, 1, 0),
+        (400, 300, 5.0, 0, 1),
+    ],
+)
+def test_what_oscillates_between_data_has_bars(num, num_cycles, amplitude, bands, sets_of_bars):
+    tree, x = waves(num, num_cycles, amplitude)
+    assert kinds(ba.plot.predictive(tree, x=x).axes[0]) == (bands, sets_of_bars)
+
+
+def test_errors_that_alternate_have_bars():
+    tree = predictions(y=(60,))
+    tree["posterior_predictive"]["y"][:] *= np.where(np.arange(60) % 2, 1.0, 4.0)
+    assert kinds(ba.plot.predictive(tree).axes[0]) == (0, 1)
+
+
+def test_bands_and_bars_can_be_asked_for():
+    tree, x = waves(60, 44)
+    assert kinds(ba.plot.predictive(tree, x=x, kind="band").axes[0]) == (1, 0)
+    assert kinds(ba.plot.predictive(predictions(y=(9,)), x=np.geomspace(1, 1e6, 9), kind={"y": "band"}).axes[0]) == (
+        1,
+        0,
+    )
+    assert kinds(ba.plot.predictive(predictions(y=(60,)), kind="bars").axes[0]) == (0, 1)
+
+
+def test_data_are_drawn_over_phase():
+    tree, x = waves(60, 44)
+    upper, lower = ba.plot.predictive(tree, x=x + 7 / 44, period=1 / 44, epoch=1 / 88).axes
+    assert kinds(upper) == (1, 0)
+    assert lower.get_xlabel() == "phase (period 0.0227273)"
+    phase = np.concatenate([line.get_xdata() for line in lower.lines if line.get_marker() == "."])
+    assert -0.5 <= phase.min() < -0.4
+    assert 0.4 < phase.max() < 0.5
+    np.testing.assert_allclose(5 * np.sin(2 * np.pi * (phase + 0.5)), values(tree)[1], atol=1e-9)
+    in_days = ba.plot.predictive(tree, x=x * u.d, period=24 / 44 * u.hour, xlabel="phase").axes[1]
+    assert in_days.get_xlabel() == "phase"
+    phase = np.concatenate([line.get_xdata() for line in in_days.lines if line.get_marker() == "."])
+    np.testing.assert_allclose(5 * np.sin(2 * np.pi * phase), values(tree)[1], atol=1e-9)
+
+
+def test_one_row_of_a_site_is_shown_by_its_name():
+    tree = predictions(table=(40, 3), cube=(9, 8, 9), y=(30,))
+    assert labels(ba.plot.predictive(tree, "table[:,1]"))[0] == "table[:, 1]"
+    (image, *_) = ba.plot.predictive(tree, "cube[7]").axes
+    np.testing.assert_array_equal(image.images[0].get_array(), values(tree, "cube")[1][7])
+    with pytest.raises(ValueError, match=r"^`cube` has no row `cube\[9\]`; its rows are `cube\[0\]` to `cube\[8\]`\.$"):
+        ba.plot.predictive(tree, "cube[9]")
+    with pytest.raises(ValueError, match=r"^`y` has no row `y\[3\]`; it is one row, `y`\.$"):
+        ba.plot.predictive(tree, "y[3]")
 
 
 def test_bars_span_the_central_68_and_95_percent():
@@ -184,11 +254,60 @@ def test_pictures_are_drawn_on_the_axes_given():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"name": ["y", "table"]}, r"`name` must be one observed site, or None for all, but \['y', 'table'\] came"),
+        ({"name": "y", "x": "time"}, "`x` must be numbers or dates, but <U4 came"),
+        ({"name": "y", "sigma": "0.1"}, "`sigma` must be numbers"),
+        ({"name": "y", "mask": "all"}, "`mask` must be of bool"),
+        ({"name": "y", "axes": plt.Figure()}, "`axes` must be of matplotlib's `Axes`"),
+        ({"name": "y", "sigmas": 0.1}, r"has no argument `sigmas` for curves\. Did you mean `sigma`\?"),
+    ],
+)
+def test_arguments_of_another_kind_are_told(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        ba.plot.predictive(predictions(y=(30,), table=(3, 40)), **arguments)
+    assert not plt.get_fignums()
+
+
+def test_what_is_not_predicted_is_refused():
+    tree = predictions(y=(30,))
+    tree["posterior_predictive"]["y"][:] = np.nan
+    with pytest.raises(ValueError, match="`y` has no finite predictions to show"):
+        ba.plot.predictive(tree)
+    with pytest.raises(ValueError, match="`y` has no finite predictions to show"):
+        ba.plot.predictive(predictions(y=(30,), num=0))
+    with pytest.raises(ValueError, match="`y` is complex, but pictures show real numbers"):
+        ba.plot.predictive(predictions(y=(30,)).map_over_datasets(lambda data: data * 1j))
+    nothing = predictions(y=(30,)).map_over_datasets(lambda data: data.drop_vars("y", errors="ignore"))
+    with pytest.raises(ValueError, match="There are no data to show"):
+        ba.plot.predictive(nothing)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_prediction_that_is_no_number_leaves_the_other_data(value):
+    tree = predictions(y=(30,))
+    tree["posterior_predictive"]["y"][0, 3, 4] = value
+    figure = ba.plot.predictive(tree)
+    assert np.isfinite(points(figure.axes[1])).sum() == 29
+    figure.canvas.draw()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"x": {"yy": np.arange(30)}}, r"`x` has `yy`, but the observed sites are y, table\. Did you mean `y`\?"),
+        ({"name": "y", "sigma": -0.1}, "`sigma` must not be negative, but -0.1 came"),
         ({"name": "z"}, "no variable `z` in `posterior_predictive`; it has y, table"),
         ({"name": "y", "x": np.arange(3)}, r"`x` must have the shape of `y`, \(30,\), but \(3,\) came"),
         ({"name": "y", "sigma": np.ones((2, 30))}, r"`sigma` must have the shape of `y`, \(30,\), but \(2, 30\)"),
         ({"name": "table", "by": np.arange(3)}, r"shape of `table`, \(3, 40\), or the length 40 of its curves"),
         ({"name": "y", "mask": np.zeros(30, bool)}, "`y` has no finite data to show"),
+        ({"name": "y", "kind": "line"}, "`kind` must be 'auto', 'band' or 'bars', but 'line' came"),
+        ({"name": "y", "period": 2.0}, "`period` folds abscissae that are numbers, but none came. Give them as `x`"),
+        ({"name": "y", "x": np.arange(30), "epoch": 2.0}, "Give a `period`, too"),
+        ({"name": "y", "x": np.arange(30), "period": -2.0}, "`period` must be one positive number, but -2.0 came"),
+        ({"name": "y", "x": np.arange(30), "period": "P"}, "`period` must be one positive number, but 'P' came"),
+        ({"name": "y", "x": np.arange(30), "period": 2.0, "epoch": np.nan}, "`epoch` must be one number, but nan came"),
+        ({"name": "y", "x": np.arange(30) * u.d, "period": 2.0 * u.m}, "`period` must be in d or a unit of its kind"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(arguments, message):

@@ -278,18 +278,28 @@ def info(result: Path, **choices: Any) -> None:
 @click.option(
     "--kind", type=click.Choice(KINDS), help="What to draw; by default corner, and of a calibration its page."
 )
-@click.option("--var", "names", multiple=True, metavar="NAME", help="A variable to show; may be repeated.")
+@click.option(
+    "--var",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="A variable to show, or an entry such as v[0]; may be repeated.",
+)
 @click.option("--model", help="For predictive: MODEL as for fit; by default what the result says.")
 @click.option("--x", metavar="NAME", help="For predictive: argument of the program along the axis, such as time.")
 @click.option(
+    "--period", metavar="NAME|NUMBER", help="For predictive: fold --x; with a variable's name, its posterior median."
+)
+@click.option("--epoch", metavar="NAME|NUMBER", help="For predictive: where the phase is 0, as --period.")
+@click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("plot.png"),
-    show_default=True,
-    help="File to write.",
+    help="File to write; by default named after results and kind, such as fit-corner.png.",
 )
 @click.pass_obj
-def plot(settings: dict[str, bool], results: tuple[Path, ...], kind: str | None, out: Path, **choices: Any) -> None:
+def plot(
+    settings: dict[str, bool], results: tuple[Path, ...], kind: str | None, out: Path | None, **choices: Any
+) -> None:
     """Draw a picture of one or several RESULTS into a PNG file.
 
     corner: posteriors in pairs of parameters, of several results on each other. trace, rank: the chains. predictive: the
@@ -301,6 +311,7 @@ def plot(settings: dict[str, bool], results: tuple[Path, ...], kind: str | None,
       bayesastro plot fit/result.nc --var Omega_m --var hrd
       bayesastro plot nuts/result.nc nested/result.nc --kind corner --out both.png
       bayesastro plot fit/result.nc --kind predictive --x time
+      bayesastro plot fit/result.nc --kind predictive --x time --period period --epoch t0
       bayesastro plot calibration/calibration.nc
     """
     if kind == "predictive":

@@ -46,6 +46,10 @@ REPLAY_BYTES = 2**27
 """Bound on the memory of the parameters and deterministic sites computed at once."""
 
 
+LONGEST = 200
+"""Characters of what came in place of a result that are told."""
+
+
 def build_result(
     problem: Problem,
     draws: Draws,
@@ -182,7 +186,8 @@ def require_result(result: Any, what: str = "The result") -> None:
     """
     if not isinstance(result, xr.DataTree):
         read = f" Read it with `ba.load({str(result)!r})`." if isinstance(result, str | Path) else ""
-        raise TypeError(f"{what} must be an `xarray.DataTree` such as `fit` returns, but {result!r} came.{read}")
+        came = repr(result) if len(repr(result)) < LONGEST else f"a `{type(result).__name__}`"
+        raise TypeError(f"{what} must be an `xarray.DataTree` such as `fit` returns, but {came} came.{read}")
 
 
 def require_one(result: Any, what: str = "The result") -> None:

@@ -17,7 +17,7 @@ from scipy.stats import multivariate_normal
 
 import bayesastro as ba
 from bayesastro import cli
-from bayesastro.commands import crosschecking, fitting
+from bayesastro.commands import crosschecking, fitting, plotting
 from bayesastro.commands.options import ENGINES
 from bayesastro.inference import engines
 from bayesastro.models.catalogue import CATALOGUE
@@ -300,8 +300,12 @@ def test_info_tells_what_a_result_holds(run, results):
         (["--kind", "trace", "--var", "a"], None),
         (["--kind", "rank", "--var", "a"], None),
         (["--kind", "field", "--var", "m"], None),
+        (["--var", "a", "--var", "m[0, 1]", "--var", "m[3,4]"], None),
+        (["--kind", "trace", "--var", "m[0]"], None),
+        (["--var", "m[4, 0]"], "`m` has no entry `m[4, 0]`; its entries are `m[0, 0]` to `m[3, 4]`."),
         (["--kind", "field"], "needs one variable. Name it with `--var`"),
         (["--kind", "rank", "--var", "b"], "no variable `b`"),
+        (["--kind", "evidence", "--var", "a"], "Draw it without `--var`"),
     ],
 )
 def test_pictures_of_one_result(run, results, tmp_path, arguments, message):
@@ -316,7 +320,7 @@ def test_pictures_of_one_result(run, results, tmp_path, arguments, message):
 
 
 def test_refusals_of_pictures_name_the_option(run, results, monkeypatch):
-    monkeypatch.setattr("bayesastro.plots.style.MOST_PANELS", 7)
+    monkeypatch.setattr("bayesastro.plots.variables.MOST_PANELS", 7)
     told = run("plot", results[0], "--kind", "trace", "--var", "m")[2]
     assert told.startswith("bayesastro: At most 7 scalars fit into a picture, but `--var` has more: ")
 
@@ -331,6 +335,19 @@ def test_pictures_of_several_results(run, results, tmp_path):
     code, _, err = run("plot", results[0], results[0])
     assert code == 1
     assert "Two of the results have the same name" in err
+
+
+def test_pictures_are_named_after_results_and_kind(run, results, tmp_path):
+    for arguments, name in (
+        ((results[0],), "one-corner.png"),
+        ((results[0], "--kind", "trace", "--var", "a"), "one-trace.png"),
+        ((*results, "--kind", "evidence"), "one-two-evidence.png"),
+    ):
+        assert run("plot", *arguments) == (0, f"Written: {name}\n", "")
+        assert is_picture(tmp_path / name)
+    for i in range(4):
+        (tmp_path / f"{i}.nc").write_bytes((tmp_path / results[0]).read_bytes())
+    assert run("plot", *(f"{i}.nc" for i in range(4)), "--var", "a")[1] == "Written: 0-and-3-more-corner.png\n"
 
 
 def test_the_data_are_drawn_on_what_the_fit_predicts(run, tmp_path, monkeypatch):
@@ -366,6 +383,37 @@ def test_the_data_are_drawn_on_what_the_fit_predicts(run, tmp_path, monkeypatch)
     assert run("plot", "fit/result.nc", "--kind", "predictive", "--model", "moved:build")[0] == 0
 
 
+def test_data_are_drawn_over_phase(run, monkeypatch):
+    assert run("fit", "mine:build", *QUICK)[0] == 0
+    figures = []
+    monkeypatch.setattr(plotting, "save_figure", lambda figure, out: figures.append(figure))
+    draw = ("plot", "fit/result.nc", "--kind", "predictive")
+    median = float(ba.load("fit/result.nc")["posterior"]["a"].median())
+    for period, number in (("a", median), ("0.7", 0.7)):
+        assert run(*draw, "--x", "sigma", "--period", period, "--epoch", "0.25")[0] == 0
+        phase = (0.75 / number + 0.5) % 1 - 0.5
+        np.testing.assert_allclose(figures[-1].axes[0].lines[0].get_xdata(), phase)
+        assert figures[-1].axes[1].get_xlabel() == f"phase (period {number:.6g})"
+    for more, message in (
+        (("--period", "a"), "`--period` folds what `--x` names"),
+        (("--x", "sigma", "--epoch", "a"), "Add `--x` and `--period`."),
+        (("--x", "sigma", "--period", "P"), "The result has no variable `P` in `posterior`; it has a."),
+        (("--x", "sigma", "--period", "-1"), "`period` must be one positive number, but -1.0 came."),
+    ):
+        code, out, err = run(*draw, *more)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert message in err
+
+
+def test_other_data_are_refused_before_the_model_runs(run, tmp_path, monkeypatch):
+    assert run("fit", "mine:build", *QUICK)[0] == 0
+    result = ba.load(tmp_path / "fit" / "result.nc")
+    result.attrs["data_fingerprint"] = "0"
+    ba.save(result, tmp_path / "other.nc")
+    monkeypatch.setattr(plotting, "predict", lambda *args, **kwargs: pytest.fail("The model ran."))
+    assert "has other data now than those that were fitted" in run("plot", "other.nc", "--kind", "predictive")[2]
+
+
 def test_predictions_in_a_file_need_no_model(run, tmp_path):
     ba.save(ba.predict(planted.problem(), num=100, seed=1), tmp_path / "prior.nc")
     assert run("plot", "prior.nc", "--kind", "predictive", "--out", "p.png")[0] == 0
@@ -387,6 +435,7 @@ def test_a_calibration_is_drawn_as_its_page(run, results, tmp_path):
     for more in ((), ("--kind", "calibration")):
         assert run("plot", "calibration.nc", *more, "--out", "page.png") == (0, "Written: page.png\n", "")
         assert is_picture(tmp_path / "page.png")
+    assert run("plot", "calibration.nc") == (0, "Written: calibration.png\n", "")
     for more in (("--kind", "corner"), ("--var", "a"), (results[0],)):
         code, out, err = run("plot", "calibration.nc", *more)
         assert (code, out, err.count("\n")) == (1, "", 1)

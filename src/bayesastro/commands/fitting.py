@@ -13,12 +13,11 @@ from bayesastro.commands.wording import in_options
 from bayesastro.commands.writing import Folder, begun
 from bayesastro.diagnostics import diagnose
 from bayesastro.drive import fit
+from bayesastro.plots.corners import by_default
 from bayesastro.precision import Precision
 from bayesastro.result import legal_name, load
 
 __all__ = ["run"]
-
-MOST_IN_CORNER = 8
 
 
 def run(
@@ -86,9 +85,6 @@ def run(
 
 def _keep_pictures(result: xr.DataTree, folder: Folder) -> None:
     """Those that the draws are enough for."""
-    chains, draws = (result["posterior"].sizes[name] for name in ("chain", "draw"))
-    shown = [n for n, v in result["posterior"].data_vars.items() if v.ndim == 2 and v.dtype.kind in "iuf"]
-    names = list(map(str, shown))[:MOST_IN_CORNER]
     folder.keep(plots.trace(result), "trace.png")
-    if names and chains * draws > len(names):
-        folder.keep(plots.corner(result, names), "corner.png")
+    if by_default([result])[0]:
+        folder.keep(plots.corner(result), "corner.png")

@@ -7,9 +7,9 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import rankdata
 
-from bayesastro.plots.style import Scalar, colors, scalars
+from bayesastro.plots.style import colors, require_axes
+from bayesastro.plots.variables import Scalar, rest_of, scalars
 from bayesastro.result import has_walkers
 
 __all__ = ["rank", "trace"]
@@ -33,7 +33,8 @@ def trace(
     ----------
     result : DataTree
     var_names : str or sequence of str, optional
-        Variables of the posterior, at most twenty scalars with the entries of arrays; by default the first twenty.
+        Variables of the posterior, or entries of them as `summary` prints them, such as ``v[0]``: at most twenty scalars with
+        the entries of arrays; by default the first twenty.
     labels : mapping of str to str, optional
         Axis labels by variable.
     axes : array of Axes, shape (scalar, 2), optional
@@ -43,19 +44,21 @@ def trace(
     TypeError
         If it is no result, such as the path of one.
     ValueError
-        If a variable is missing or complex, or too many were asked for.
+        If a variable is missing or complex, or too many were asked for, or `axes` are too many or few.
     """
     shown = scalars(result, var_names, labels)
     if axes is None:
         height = 1.5 * len(shown) + 0.4
-        _, axes = plt.subplots(len(shown), 2, figsize=(10, height), squeeze=False, layout="constrained")
+        figure, axes = plt.subplots(len(shown), 2, figsize=(10, height), squeeze=False, layout="constrained")
+        figure.suptitle("" if var_names is not None else rest_of(result, shown), fontsize=9)
     axes = _checked(axes, (len(shown), 2))
     statistics = result["sample_stats"].to_dataset() if "sample_stats" in result.children else xr.Dataset()
     diverging = statistics["diverging"].values if "diverging" in statistics else np.zeros(shown[0].draws.shape, bool)
     for (density, line), scalar in zip(axes, shown, strict=True):
         edges = np.histogram_bin_edges(scalar.draws[np.isfinite(scalar.draws)], 40)
         for chain, color in zip(scalar.draws, colors(len(scalar.draws)), strict=True):
-            density.hist(chain, edges, density=True, histtype="step", color=color)
+            if np.isfinite(chain).any():
+                density.hist(chain[np.isfinite(chain)], edges, density=True, histtype="step", color=color)
             line.plot(chain, color=color, lw=0.5, alpha=0.8)
         at = np.flatnonzero(diverging.any(0))
         line.plot(at, np.full(len(at), 0.02), "|", color="k", ms=6, transform=line.get_xaxis_transform())
@@ -75,7 +78,7 @@ def rank(
     """Whether chains agree: the distribution of each one's ranks among all draws, minus the uniform one.
 
     The band holds all chains with a probability of 95 % if their draws are independent; where they are not, after
-    thinning to 250 a chain, lines leave it without meaning much.
+    thinning to 250 a chain, lines leave it without meaning much. Equal draws are ordered by chance.
 
     Parameters
     ----------
@@ -87,7 +90,7 @@ def rank(
     Raises
     ------
     ValueError
-        As for `trace`; and if there is but one chain, or chains are walkers that depend on each other.
+        As for `trace`; and if there is but one chain, chains are walkers that depend on each other, or a draw is NaN.
 
     References
     ----------
@@ -95,14 +98,20 @@ def rank(
     """
     shown = scalars(result, var_names, labels)
     num_chains, num_draws = shown[0].draws.shape
+    for scalar in shown:
+        if bad := int(np.isnan(scalar.draws).sum()):
+            raise ValueError(f"`rank` orders draws, but {bad} of `{scalar.name}` are NaN. Name others in `var_names`.")
     if has_walkers(result) or num_chains < 2:
         why = "its walkers depend on each other" if has_walkers(result) else "it has one chain"
         raise ValueError(f"`rank` compares independent chains, but of this result {why}. Use `trace`.")
+    if num_draws < 2:
+        raise ValueError("`rank` needs two draws of each chain, but there is one. Run the engine for longer.")
     if axes is None:
         columns = min(4, len(shown))
         rows = -(-len(shown) // columns)
         size = (3 * columns, 2.3 * rows)
-        _, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", sharex=True)
+        figure, grid = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", sharex=True)
+        figure.suptitle("" if var_names is not None else rest_of(result, shown), fontsize=9)
         for spare in grid.flat[len(shown) :]:
             spare.set_axis_off()
         axes = grid.ravel()[: len(shown)]
@@ -129,7 +138,10 @@ def _half_width(num_chains: int, num_draws: int, places: np.ndarray) -> np.ndarr
 
 def _draw_ranks(axis: Axes, scalar: Scalar, kept: np.ndarray, places: np.ndarray) -> None:
     draws = scalar.draws[:, kept]
-    ranks = (rankdata(draws).reshape(draws.shape) - 0.5) / draws.size
+    among_equals = np.random.default_rng(0).permutation(draws.size)  # as no chain is before another
+    ranks = np.empty(draws.size)
+    ranks[np.lexsort((among_equals, draws.ravel()))] = (np.arange(draws.size) + 0.5) / draws.size
+    ranks = ranks.reshape(draws.shape)
     for chain, color in zip(ranks, colors(len(ranks)), strict=True):
         axis.plot(places, (chain[:, None] <= places).mean(0) - places, color=color, lw=1.2)
     axis.axhline(0, color="0.6", lw=0.8)
@@ -138,7 +150,7 @@ def _draw_ranks(axis: Axes, scalar: Scalar, kept: np.ndarray, places: np.ndarray
 
 
 def _checked(axes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    axes = np.asarray(axes)
+    axes = require_axes(axes)
     if axes.shape != shape:
         raise ValueError(f"`axes` must have shape {shape}, one for each scalar shown, but {axes.shape} came.")
     return axes

@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayesastro.plots.style import axis_label, variable
+from bayesastro.plots.style import axis_label, require_axes
+from bayesastro.plots.variables import posterior_of, require_draws, variable
 
 __all__ = ["field"]
 
@@ -36,11 +37,12 @@ def field(
     ----------
     result : DataTree
     name : str
-        Variable of the posterior with two dimensions beside chain and draw: rows along y, columns along x.
+        Variable of the posterior with two dimensions beside chain and draw, or a part of one that has, such as ``cube[0]``:
+        rows along y, columns along x.
     wcs : astropy.wcs.WCS, optional
         Celestial coordinates of the pixels, for the axes.
     relative : bool
-        Whether the second map is the standard deviation over the mean.
+        Whether the second map is the standard deviation over the mean, empty where that is zero.
     axes : array of two Axes, optional
         With `wcs` they must have been made with ``projection=wcs``.
     **style
@@ -49,20 +51,28 @@ def field(
     Raises
     ------
     TypeError
-        If it is no result, such as the path of one.
+        If it is no result, such as the path of one, or `wcs` or `axes` are none.
     ValueError
-        If there is no such variable, or it is no map.
+        If there is no such variable, or it is no map, or the number of axes is wrong.
     """
+    posterior_of(result)
     values = variable(result, name)
-    if values.ndim != 4 or np.iscomplexobj(values):
+    require_draws(values)
+    if values.ndim != 4 or np.iscomplexobj(values) or not values.size:
         raise ValueError(f"`field` shows real maps of two dimensions, but `{name}` has shape {values.shape[2:]}.")
+    if wcs is not None and not hasattr(wcs, "world_axis_physical_types"):
+        raise TypeError(f"`wcs` must be an `astropy.wcs.WCS`, but {wcs!r} came.")
     if axes is None:
         settings = {"projection": wcs} if wcs is not None else {}
         _, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained", subplot_kw=settings)
-    left, right = np.ravel(np.asarray(axes))
+    flat = require_axes(axes).ravel()
+    if len(flat) != 2:
+        raise ValueError(f"`field` needs 2 axes, but {len(flat)} came.")
+    left, right = flat
     mean, sd = values.mean(["chain", "draw"]).values, values.std(["chain", "draw"]).values
     label = axis_label(name, str(values.attrs.get("units", "")))
-    maps = (("posterior mean", mean, style), ("standard deviation", sd / mean if relative else sd, {}))
+    error = np.divide(sd, mean, out=np.full(sd.shape, np.nan), where=mean != 0) if relative else sd
+    maps = (("posterior mean", mean, style), ("standard deviation", error, {}))
     for axis, (title, image, settings) in zip((left, right), maps, strict=True):
         drawn = axis.imshow(image, **{"origin": "lower", "cmap": "viridis"} | settings)
         bar = axis.figure.colorbar(drawn, ax=axis, shrink=0.85)

@@ -30,8 +30,8 @@ class Row:
     @property
     def residuals(self) -> np.ndarray:
         """In standard deviations of the predictions; infinite where these are all equal, and the datum is another."""
-        away, sd = self.observed - self.predicted.mean(0), self.predicted.std(0)
         with np.errstate(divide="ignore", invalid="ignore"):
+            away, sd = self.observed - self.predicted.mean(0), self.predicted.std(0)
             return np.where((away == 0) & (sd == 0), 0.0, away / sd)
 
 
@@ -44,6 +44,8 @@ class Curve(Row):
     by: np.ndarray | None
     """Label of each datum's group, shape (n,)."""
     xlabel: str
+    kind: str
+    """Of intervals: "auto", "band" or "bars"."""
 
     num_axes: ClassVar[int] = 2
     size: ClassVar[tuple[float, float]] = (7.0, 5.0)
@@ -61,7 +63,7 @@ class Curve(Row):
         for group, color in zip(groups, colors(len(groups)), strict=True):
             chosen = is_shown & (by == group)
             x, y, residual = self.x[chosen], self.observed[chosen], residuals[chosen]
-            intervals(upper, x, self.predicted[:, chosen], color=color, label=group)
+            intervals(upper, x, self.predicted[:, chosen], kind=self.kind, color=color, label=group)
             fill, label = ("0.15", "observed") if self.by is None else (color, None)
             points: dict[str, Any] = {"color": fill, "ms": 4, "mec": "0.15", "mew": 0.5, "lw": 0.8}
             upper.errorbar(x, y, None if self.sigma is None else self.sigma[chosen], fmt=".", label=label, **points)

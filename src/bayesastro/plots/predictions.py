@@ -1,5 +1,6 @@
 """Data on what is predicted for them."""
 
+import inspect
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,9 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from bayesastro.hints import did_you_mean
+from bayesastro.labels import listed
+from bayesastro.plots.bands import KINDS
 from bayesastro.plots.panels import Curve, Image
-from bayesastro.plots.style import axis_label, variable
+from bayesastro.plots.style import axis_label, require_axes
+from bayesastro.plots.variables import variable
 from bayesastro.result import require_one
+from bayesastro.units import in_unit, said_unit
 
 __all__ = ["predictive"]
 
@@ -24,6 +30,10 @@ SLENDER = 4
 """Ratio of the sides from which on a table is a set of curves, and no image."""
 
 
+KINDS_OF = {"x": ("biufM", "numbers or dates"), "sigma": ("biuf", "numbers"), "mask": ("biu", "of bool")}
+"""NumPy's kinds of arrays, and what they are called."""
+
+
 def predictive(
     predicted: xr.DataTree,
     name: str | None = None,
@@ -32,6 +42,9 @@ def predictive(
     sigma: ArrayLike | Mapping[str, ArrayLike] | None = None,
     mask: ArrayLike | Mapping[str, ArrayLike] | None = None,
     by: ArrayLike | Mapping[str, ArrayLike] | None = None,
+    period: Any = None,
+    epoch: Any = None,
+    kind: str | Mapping[str, str] = "auto",
     xlabel: str | Mapping[str, str] = "",
     ylabel: str | Mapping[str, str] = "",
     axes: Any = None,
@@ -40,7 +53,8 @@ def predictive(
     """Observed data on their predictions: curves with residuals below, and images beside their mean prediction.
 
     Predictions are shown by their median, central 68 % and 95 %, noise included: in bands, and in bars where data are few
-    or far between. Residuals are in standard deviations of the predictions: nineteen in twenty lie within two, and those
+    (less than forty), far between, or too few for the oscillations of what is predicted: where the median, or an end of the
+    68 %, turns at more than one datum in four by more than half the width of the 68 %. Residuals are in standard deviations of the predictions: nineteen in twenty lie within two, and those
     beyond eight are triangles at the edge.
 
     Data of one dimension are a curve. Those of two are an image, or curves: with `x`, along the last axis of its length;
@@ -52,7 +66,8 @@ def predictive(
     predicted : DataTree
         From `predict`.
     name : str, optional
-        Observed site; by default all. Where all are shown, each of the following may be a mapping by site.
+        Observed site, or a row of one by the name at its axis, such as ``cube[0]``; by default all. Where all are shown, each
+        of the following may be a mapping by site.
     x : array, shape (n,) or that of the data, optional
         Abscissae of curves, in any order; by default their numbers.
     sigma : array, shape (n,) or that of the data, optional
@@ -61,8 +76,14 @@ def predictive(
         True at the data to show; by default those that are finite.
     by : array, shape (n,) or that of the data, optional
         Group of each datum of a curve, such as its filter: a colour each, named in the legend.
+    period : float or quantity, optional
+        Draw curves over phase from −1/2 to 1/2: (`x` − `epoch`) / `period` less the nearest whole number.
+    epoch : float or quantity, optional
+        `x` at phase 0, by default 0. Numbers are in the unit of `x`.
+    kind : {"auto", "band", "bars"}
+        Whether a band joins all data of a curve, or each has a bar; by default as said above.
     xlabel, ylabel : str
-        By default the number of the datum, and the name of the site with its unit.
+        By default the number of the datum or the phase, and the name of the site with its unit.
     axes : sequence of Axes, optional
         For each row two for a curve, three for an image.
     **style
@@ -71,12 +92,30 @@ def predictive(
     Raises
     ------
     TypeError
-        If it is no result, such as the path of one.
+        If it is no result, such as the path of one, or an argument is of another kind, or there is no such argument.
     ValueError
-        If there are no predictions or no such site, the shape of an array is not that of the data, nothing is left to
-        show, or the number of axes is wrong.
+        If there are no predictions, none that are finite, or no such site or row, the shape of an array is not that of the
+        data, nothing is left to show, the number of axes is wrong, or `period`, `epoch` or `kind` is no such.
     """
     require_one(predicted, "`predicted`")
+    group = _group_of(predicted)
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"`name` must be one observed site, or None for all, but {name!r} came.")
+    given = {"x": x, "sigma": sigma, "mask": mask, "by": by, "xlabel": xlabel, "ylabel": ylabel}
+    given |= {"period": period, "epoch": epoch, "kind": kind}
+    rows = _rows_of(predicted, group, name, given)
+    if style and not any(isinstance(row, Image) for row in rows):
+        odd = next(iter(style))
+        meant = did_you_mean(odd, inspect.signature(predictive).parameters)
+        raise TypeError(f"`predictive` has no argument `{odd}` for curves.{meant}")
+    figure, panels = _panels(rows, axes)
+    for i, (row, own) in enumerate(zip(rows, panels, strict=True)):
+        row.draw(own, with_legend=i == 0, **style)
+    return figure
+
+
+def _group_of(predicted: xr.DataTree) -> str:
+    """The group of the predictions, of which there are data."""
     group = next((g for g in ("posterior_predictive", "prior_predictive") if g in predicted.children), None)
     if group is None or "observed_data" not in predicted.children:
         without = (
@@ -85,16 +124,33 @@ def predictive(
         raise ValueError(
             f"`predictive` needs predictions and data. Make them with `ba.predict(problem, result, seed=...)`.{without}"
         )
-    sites = list(map(str, predicted["observed_data"].data_vars)) if name is None else [name]
-    given = {"x": x, "sigma": sigma, "mask": mask, "by": by, "xlabel": xlabel, "ylabel": ylabel}
-    rows = []
-    for site in sites:
+    return group
+
+
+def _rows_of(predicted: xr.DataTree, group: str, name: str | None, given: Mapping[str, Any]) -> list[Curve | Image]:
+    """The rows of all sites, or of the site or row named."""
+    known = list(map(str, predicted["observed_data"].data_vars))
+    _check_sites(given, known)
+    rows: list[Curve | Image] = []
+    for asked in known if name is None else [name]:
+        base = asked.partition("[")[0]
+        site = base if asked not in known and base in known else asked
         draws, observed = variable(predicted, site, group), variable(predicted, site, "observed_data")
-        rows += _rows(site, draws, observed, **{key: _of(site, value) for key, value in given.items()})
-    figure, panels = _panels(rows, axes)
-    for i, (row, own) in enumerate(zip(rows, panels, strict=True)):
-        row.draw(own, with_legend=i == 0, **style)
-    return figure
+        row = None if site == asked else asked
+        rows += _rows(site, draws, observed, row=row, **{key: _of(site, value) for key, value in given.items()})
+    if not rows:
+        raise ValueError("There are no data to show: the group `observed_data` is empty.")
+    return rows
+
+
+def _check_sites(given: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise if an argument by site has another name."""
+    for key, value in given.items():
+        for site in value if isinstance(value, Mapping) else ():
+            if site not in known:
+                raise ValueError(
+                    f"`{key}` has `{site}`, but the observed sites are {listed(known)}.{did_you_mean(str(site), known)}"
+                )
 
 
 def _of(site: str, value: Any) -> Any:
@@ -102,21 +158,38 @@ def _of(site: str, value: Any) -> Any:
 
 
 def _rows(
-    site: str, draws: xr.DataArray, observed: xr.DataArray, *, xlabel: str | None, ylabel: str | None, **given: Any
+    site: str,
+    draws: xr.DataArray,
+    observed: xr.DataArray,
+    *,
+    row: str | None,
+    xlabel: str | None,
+    ylabel: str | None,
+    kind: str | None,
+    period: Any,
+    epoch: Any,
+    **given: Any,
 ) -> Iterator[Curve | Image]:
-    """The rows of one site."""
+    """The rows of one site, or the one asked for."""
+    if kind is not None and kind not in KINDS:
+        raise ValueError(f"`kind` must be {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}, but {kind!r} came.")
+    fold = _folding(period, epoch, given["x"])
+    if "c" in (observed.dtype.kind, draws.dtype.kind):
+        raise ValueError(f"`{site}` is complex, but pictures show real numbers. Name another site.")
     values = np.atleast_1d(np.asarray(observed, float))
+    if not draws.size or not np.isfinite(draws).any():
+        raise ValueError(f"`{site}` has no finite predictions to show. Predict it again.")
     curves = draws.values.astype(float).reshape(-1, *values.shape)
     along = _along(values.shape, given["x"])
     arrays = {key: _spread(site, key, array, values.shape, along) for key, array in given.items() if array is not None}
     values = np.where(arrays.get("mask", True), values, np.nan)
     unit = str(draws.attrs.get("units", observed.attrs.get("units", "")))
     kept = {along} if along is not None else {values.ndim - 2, values.ndim - 1}
-    entries = list(np.ndindex(*(1 if i in kept else n for i, n in enumerate(values.shape))))
-    shown = np.unique(np.linspace(0, len(entries) - 1, MOST_ROWS).astype(int))
-    for entry in (entries[i] for i in shown):
-        cut = tuple(slice(None) if i in kept else at for i, at in enumerate(entry))
-        label = ylabel or axis_label(site + (_written(cut) if len(entries) > 1 else ""), unit)
+    entries = np.ndindex(*(1 if i in kept else n for i, n in enumerate(values.shape)))
+    cuts = [tuple(slice(None) if i in kept else at for i, at in enumerate(entry)) for entry in entries]
+    shown = np.unique(np.linspace(0, len(cuts) - 1, MOST_ROWS).astype(int)) if row is None else _chosen(row, site, cuts)
+    for cut in (cuts[i] for i in shown):
+        label = ylabel or axis_label(site + (_written(cut) if len(cuts) > 1 else ""), unit)
         data, predictions = values[cut], curves[:, *cut]
         if not np.isfinite(data).any():
             raise ValueError(f"`{site}` has no finite data to show. Widen `mask`.")
@@ -125,8 +198,39 @@ def _rows(
             continue
         own = {key: arrays[key][cut] if key in arrays else None for key in ("sigma", "by")}
         places = arrays["x"][cut] if "x" in arrays else np.arange(len(data))
-        name = xlabel or ("x" if "x" in arrays else "number")
-        yield Curve(label, data, predictions, x=places, xlabel=name, **own)
+        name = xlabel or (("x" if "x" in arrays else "number") if fold is None else f"phase (period {fold[0]:.6g})")
+        places = places if fold is None else ((places - fold[1]) / fold[0] + 0.5) % 1.0 - 0.5
+        yield Curve(label, data, predictions, x=places, xlabel=name, kind=kind or "auto", **own)
+
+
+def _folding(period: Any, epoch: Any, x: Any) -> tuple[float, float] | None:
+    """Period and epoch in the unit of the abscissae; None if these are not folded."""
+    if period is None:
+        if epoch is not None:
+            raise ValueError("`epoch` is where phases are counted from. Give a `period`, too.")
+        return None
+    if x is None or np.asarray(x).dtype.kind == "M":
+        raise ValueError("`period` folds abscissae that are numbers, but none came. Give them as `x`.")
+    numbers = []
+    for name, value in (("period", period), ("epoch", 0.0 if epoch is None else epoch)):
+        plain = (
+            in_unit(value, said_unit(x), name) if np.ndim(value) == 0 and not isinstance(value, str) else np.empty(2)
+        )
+        if plain.shape or not np.isfinite(plain) or (name == "period" and plain <= 0):
+            wanted = "one positive number" if name == "period" else "one number"
+            raise ValueError(f"`{name}` must be {wanted}, but {value!r} came.")
+        numbers.append(float(plain))
+    return numbers[0], numbers[1]
+
+
+def _chosen(row: str, site: str, cuts: Sequence[tuple[slice | int, ...]]) -> list[int]:
+    """Number of the row asked for."""
+    names = [site + _written(cut) for cut in cuts] if len(cuts) > 1 else []
+    found = [i for i, name in enumerate(names) if name.replace(" ", "") == row.replace(" ", "")]
+    if not found:
+        have = f"its rows are `{names[0]}` to `{names[-1]}`" if names else f"it is one row, `{site}`"
+        raise ValueError(f"`{site}` has no row `{row}`; {have}.")
+    return found
 
 
 def _written(cut: tuple[slice | int, ...]) -> str:
@@ -153,6 +257,10 @@ def _spread(site: str, argument: str, values: Any, shape: tuple[int, ...], along
     array = np.asarray(values)
     if along is not None and array.shape == (shape[along],):
         array = array.reshape([-1 if i == along else 1 for i in range(len(shape))])
+    if argument in KINDS_OF and array.dtype.kind not in KINDS_OF[argument][0]:
+        raise TypeError(f"`{argument}` must be {KINDS_OF[argument][1]}, but {array.dtype} came.")
+    if argument == "sigma" and (array < 0).any():
+        raise ValueError(f"`sigma` must not be negative, but {array.min()} came.")
     try:
         return np.broadcast_to(array, shape)
     except ValueError:
@@ -169,7 +277,7 @@ def _panels(rows: Sequence[Curve | Image], axes: Any) -> tuple[Figure, list[list
         figure = plt.figure(figsize=(width, height if len(rows) == 1 else 0.8 * height), layout="constrained")
         parts = figure.subfigures(len(rows), 1, squeeze=False, height_ratios=[row.size[1] for row in rows])
         return figure, [list(part.subplots(**row.grid)) for part, row in zip(parts.flat, rows, strict=True)]
-    flat = list(np.ravel(np.asarray(axes)))
+    flat = list(require_axes(axes).ravel())
     needed = [row.num_axes for row in rows]
     if len(flat) != sum(needed):
         raise ValueError(f"`predictive` needs {sum(needed)} axes for {len(rows)} rows, but {len(flat)} came.")

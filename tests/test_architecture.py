@@ -75,6 +75,8 @@ FOUNDATION = (
     "quantiles",
     "precision",
     "batch",
+    "domains",
+    "mistakes",
     "seeds",
     "units",
     "prior_units",

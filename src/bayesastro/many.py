@@ -12,10 +12,11 @@ import xarray as xr
 
 from bayesastro import drive
 from bayesastro.batch import Batch
+from bayesastro.cautions import warn_of_domains, warn_of_prior
 from bayesastro.chunks import fit_chunk
 from bayesastro.cluster import spread
 from bayesastro.compilation import compile_clock
-from bayesastro.drive import check_kinds, interruptions, run_identity, warn_of_prior
+from bayesastro.drive import check_kinds, interruptions, run_identity
 from bayesastro.fingerprint import data_fingerprint
 from bayesastro.inference.engine import Engine, Progress, Rows
 from bayesastro.many_checkpoint import KeptChunk, ManyCheckpoint
@@ -88,7 +89,7 @@ def fit_many(
     """
     check_kinds("fit_many", problem, engine)
     batch = data if isinstance(data, Batch) else problem.batch(observed=data)
-    _check(batch, engine, chunk, precision, start)
+    domains = _check(batch, engine, chunk, precision, start)
     engine = engine.side_by_side()
     starts = None if start is None else BatchStart(batch, engine, start, precision)
     identity = run_identity(batch.problem.with_data(batch.take(0)), engine, checked_seed(seed), precision)
@@ -111,13 +112,14 @@ def fit_many(
         result = build_many(batch, engine, work.rows(), identity, precision)
         seconds = time.monotonic() - began
         timing = {"seconds_compiling": clock.seconds, "seconds_running": max(seconds - clock.seconds, 0.0)}
-        result.attrs |= origin(start) | timing
+        result.attrs |= origin(start) | domains | timing
     return result
 
 
 def _check(
     batch: Batch, engine: Engine, chunk: int | Literal["auto"], precision: Precision, start: xr.DataTree | None
-) -> None:
+) -> dict[str, str]:
+    """Raise before anything is compiled, or warn; the attribute that tells of the warning."""
     validate_precision(precision)
     if chunk != "auto" and not (isinstance(chunk, int | np.integer) and chunk >= 1):
         raise ValueError(f'`chunk` must be "auto" or a whole number of at least 1, but {chunk!r} came.')
@@ -126,6 +128,7 @@ def _check(
     engine.check_axes(batch.problem, batch.axes)
     if engine.is_batched and start is not None:
         raise ValueError(f"`{type(engine).__name__}` draws independently and takes no `start`. Leave it out.")
+    return warn_of_domains(batch.problem, engine, stacklevel=4)
 
 
 class _Work:

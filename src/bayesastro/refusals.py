@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from bayesastro.domains import same
 from bayesastro.extras import missing
 from bayesastro.fisher import rule_of
 from bayesastro.names import quoted
@@ -23,7 +24,6 @@ __all__ = [
     "check_draws",
     "checked_theta",
     "data_lacks",
-    "domain_error",
     "fixed_bounds",
     "inline_error",
     "learnt_refusal",
@@ -74,39 +74,6 @@ def inline_error(structure: Structure, inline: Mapping[str, np.ndarray]) -> str:
                 f"Observed `{site.name}` has shape {shape}, but the program gives that site shape {site.shape}. Give data and "
                 "distribution one shape (a plate, or `.expand`)."
             )
-    return ""
-
-
-def domain_error(structure: Structure, probes: Sequence[Mapping[str, Any]], observed: Mapping[str, np.ndarray]) -> str:
-    """What to say of a distribution's parameter, or an observed value, that is outside its domain in every probe.
-
-    Probes are draws from the prior: what fails in all of them, at the same place and with the same value, does not
-    depend on the latents but on the data. Empty if nothing does.
-    """
-    for site in structure.of_kind("latent", "observed"):
-        checks = probes[0][site.name]["checks"]
-        for name in sorted(checks, key=lambda name: name.count(".")):  # the family's own parameters before its parts'
-            first = checks[name]
-            others = [probe[site.name]["checks"][name] for probe in probes]
-            values = [float(np.real(other["value"])) for other in others]
-            what = f"with least entry {values[0]:g}" if first["is_event"] else f"{values[0]:g}"
-            if any(o["count"] == 0 or o["first"] != first["first"] for o in others):
-                continue
-            if name == "__value__":
-                supports = [probe[site.name]["support"] for probe in probes]
-                if not all(all(map(_same, support, supports[0])) for support in supports):
-                    continue  # a support that moves with the latents may hold the value elsewhere
-                return (
-                    f"Observed `{site.name}` has {int(first['count'])} value(s) outside the support "
-                    f"({site.support}) of its `{site.family}`, the first {what}. Correct the data or the family."
-                )
-            if all(np.isclose(v, values[0], equal_nan=True) for v in values):
-                return (
-                    f"Site `{site.name}`: `{name}` of its `{site.family}` has {int(first['count'])} value(s) outside "
-                    f"its domain, the first {what} at flat index {int(first['first'])}. Errors and scales must be "
-                    "positive and covariances positive definite; correct the data, or mask these entries and put valid "
-                    "numbers in their place."
-                )
     return ""
 
 
@@ -186,7 +153,7 @@ def data_lacks(
     for place, carried, other in carriers(structure, data, inline, probe):
         for site in structure.of_kind("latent", "observed"):
             pairs = (jax.tree.leaves(found[site.name]["parameters"]) for found in (other, probe))
-            if not all(map(_same, *pairs)):
+            if not all(map(same, *pairs)):
                 argument = structure.program.array_names[place]
                 why = f"site `{site.name}` is computed from argument `{argument}`, which holds the observed `{carried}`"
                 remedy = "Compute it from sampled values (`numpyro.contrib.control_flow.scan`) or pass the parts as arguments of their own"
@@ -201,7 +168,7 @@ def carriers(
     for place, array in enumerate(data.arrays) if inline else ():
         with working_precision(structure.precision):
             other = to_numpy(structure.probe(_disturbed(data, place, array), jax.random.key(1)))
-        if carried := [n for n in inline if not _same(other[n]["inline"], probe[n]["inline"])]:
+        if carried := [n for n in inline if not same(other[n]["inline"], probe[n]["inline"])]:
             yield place, carried[0], other
 
 
@@ -214,10 +181,6 @@ def _disturbed(data: Data, place: int, array: np.ndarray) -> Data:
     else:
         changed = (array * (1 + 1e-3) + 1e-3 * np.abs(array).max(initial=1.0)).astype(array.dtype)
     return data._replace(arrays=(*data.arrays[:place], changed, *data.arrays[place + 1 :]))
-
-
-def _same(a: Any, b: Any) -> bool:
-    return np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc")
 
 
 def check_draws(num: Any, key: Any) -> None:

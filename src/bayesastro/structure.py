@@ -27,7 +27,7 @@ from bayesastro.precision import Precision, working_precision
 from bayesastro.prior_units import require_plain, unit_of
 from bayesastro.program import Data, Program, explained, traced
 
-__all__ = ["Avals", "Site", "Structure", "avals_of", "generate", "structure_of"]
+__all__ = ["Avals", "Site", "Structure", "avals_of", "generate", "structure_of", "support_name"]
 
 Avals = tuple[tuple[tuple[tuple[int, ...], str], ...], tuple[tuple[str, tuple[int, ...], str], ...]]
 """Shapes and dtypes of a data set: those of the arrays, and those of the observed values with their names."""
@@ -188,7 +188,7 @@ def _site(name: str, site: dict[str, Any], conditioned: frozenset[str]) -> Site:
         family=type(inner).__name__,
         shape=tuple(fn.shape()),
         event_shape=tuple(fn.event_shape),
-        support=_support_name(fn.support),
+        support=support_name(fn.support),
         plates=_plate_axes(site["cond_indep_stack"], fn.batch_shape),
         free_shape=_shape_or_none(lambda: biject_to(fn.support).inverse_shape(fn.shape())),
         white_shape=_shape_or_none(lambda: transport.normal_shape(fn)),
@@ -209,7 +209,8 @@ def _shape_or_none(shape: Callable[[], tuple[int, ...]]) -> tuple[int, ...] | No
         return None
 
 
-def _support_name(support: constraints.Constraint) -> str:
+def support_name(support: constraints.Constraint) -> str:
+    """A constraint in words."""
     while isinstance(support, constraints.independent):
         support = support.base_constraint
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(support).__name__.strip("_")).lower()

@@ -11,6 +11,7 @@ from bayesastro.chain_checks import CHAIN_CHECKS
 from bayesastro.edge_checks import prior_domains, prior_edges
 from bayesastro.evidence_checks import EVIDENCE_CHECKS
 from bayesastro.findings import Finding, by_entry, worst
+from bayesastro.hints import told
 from bayesastro.many_diagnostics import dataset_of, diagnose_many, failure, is_many
 from bayesastro.result import real_variables, require_result
 
@@ -87,7 +88,7 @@ def diagnose(result: xr.DataTree, *, dataset: int | None = None) -> Diagnosis:
         return Diagnosis(*diagnose_many(result, _diagnose_one))
     if not 0 <= dataset < result["fits"].sizes["dataset"]:
         last = result["fits"].sizes["dataset"] - 1
-        raise ValueError(f"`dataset` must be from 0 to {last}, but {dataset!r} came.")
+        raise ValueError(f"`dataset` must be from 0 to {last}, but {told(dataset)} came.")
     missing = failure(result, dataset)
     return _diagnose_one(dataset_of(result, dataset)) if missing is None else Diagnosis((missing,))
 

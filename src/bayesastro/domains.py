@@ -136,11 +136,15 @@ def domain_error(structure: Structure, probes: Sequence[Mapping[str, Any]], obse
                     f"({site.support}) of its `{site.family}`, the first {what}. Correct the data or the family."
                 )
             if all(np.isclose(v, values[0], equal_nan=True) for v in values):
+                remedy = (
+                    "Both ends must be finite, and `low` below `high`."
+                    if name == "high - low"
+                    else "Errors and scales must be positive and covariances positive definite; correct the data, or mask these "
+                    "entries and put valid numbers in their place."
+                )
                 return (
                     f"Site `{site.name}`: `{name}` of its `{site.family}` has {int(first['count'])} value(s) outside "
-                    f"its domain, the first {what} at flat index {int(first['first'])}. Errors and scales must be "
-                    "positive and covariances positive definite; correct the data, or mask these entries and put valid "
-                    "numbers in their place."
+                    f"its domain, the first {what} at flat index {int(first['first'])}. {remedy}"
                 )
     return ""
 

@@ -24,6 +24,7 @@ from bayesastro.cautions import no_start, sites_undefined, warn_of_domains, warn
 from bayesastro.checkpoint import Checkpoint
 from bayesastro.compilation import CompileClock, compile_clock
 from bayesastro.fingerprint import data_fingerprint
+from bayesastro.hints import told
 from bayesastro.inference.alone import functions_of
 from bayesastro.inference.engine import Draws, Engine, Rows
 from bayesastro.precision import Precision, to_numpy, validate_precision, working_precision
@@ -129,7 +130,7 @@ def _check(problem: Problem, engine: Engine, time_limit: float | None, precision
     """Raise before anything is compiled."""
     check_kinds("fit", problem, engine)
     if time_limit is not None and not (isinstance(time_limit, int | float | np.number) and time_limit > 0):
-        raise ValueError(f"`time_limit` must be a positive number of seconds, but {time_limit!r} came.")
+        raise ValueError(f"`time_limit` must be a positive number of seconds, but {told(time_limit)} came.")
     validate_precision(precision)
     engine.validate(problem)
 
@@ -142,7 +143,9 @@ def check_kinds(function: str, problem: Problem, engine: Engine) -> None:
     TypeError
     """
     if not isinstance(problem, Problem):
-        raise TypeError(f"`{function}` needs a `Problem`, but {problem!r} came. Make one with `Problem(program, ...)`.")
+        raise TypeError(
+            f"`{function}` needs a `Problem`, but {told(problem)} came. Make one with `Problem(program, ...)`."
+        )
     if hasattr(engine, "train") and not isinstance(engine, type):
         name = type(engine).__name__
         raise TypeError(
@@ -150,7 +153,7 @@ def check_kinds(function: str, problem: Problem, engine: Engine) -> None:
             f"and give what `{name}(...).train(problem, bank, seed=...)` returns."
         )
     if not isinstance(engine, Engine):
-        raise TypeError(f"`{function}` needs an engine such as `NUTS()`, but {engine!r} came.")
+        raise TypeError(f"`{function}` needs an engine such as `NUTS()`, but {told(engine)} came.")
 
 
 def _deterministics(problem: Problem, wanted: bool | str | Sequence[str]) -> tuple[str, ...]:
@@ -158,7 +161,7 @@ def _deterministics(problem: Problem, wanted: bool | str | Sequence[str]) -> tup
     if isinstance(wanted, bool):
         return known if wanted else ()
     if not isinstance(wanted, Iterable):
-        raise TypeError(f"`deterministics` must be True, False or names of sites, but {wanted!r} came.")
+        raise TypeError(f"`deterministics` must be True, False or names of sites, but {told(wanted)} came.")
     wanted = [wanted] if isinstance(wanted, str) else list(wanted)
     if unknown := [name for name in wanted if name not in known]:
         raise ValueError(

@@ -18,6 +18,7 @@ from bayesastro.cluster import spread
 from bayesastro.compilation import compile_clock
 from bayesastro.drive import check_kinds, interruptions, run_identity
 from bayesastro.fingerprint import data_fingerprint
+from bayesastro.hints import told
 from bayesastro.inference.engine import Engine, Progress, Rows
 from bayesastro.many_checkpoint import KeptChunk, ManyCheckpoint
 from bayesastro.many_result import build_many
@@ -122,7 +123,7 @@ def _check(
     """Raise before anything is compiled, or warn; the attribute that tells of the warning."""
     validate_precision(precision)
     if chunk != "auto" and not (isinstance(chunk, int | np.integer) and chunk >= 1):
-        raise ValueError(f'`chunk` must be "auto" or a whole number of at least 1, but {chunk!r} came.')
+        raise ValueError(f'`chunk` must be "auto" or a whole number of at least 1, but {told(chunk)} came.')
     engine.validate(batch.problem)
     warn_of_prior(batch.problem, stacklevel=4)
     engine.check_axes(batch.problem, batch.axes)

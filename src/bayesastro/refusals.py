@@ -10,6 +10,7 @@ import numpy as np
 from bayesastro.domains import same
 from bayesastro.extras import missing
 from bayesastro.fisher import rule_of
+from bayesastro.hints import told
 from bayesastro.names import quoted
 from bayesastro.precision import native, to_numpy, working_precision
 from bayesastro.program import Data
@@ -194,11 +195,11 @@ def check_draws(num: Any, key: Any) -> None:
         If `key` is not one JAX random key.
     """
     if not isinstance(num, int | np.integer) or isinstance(num, bool) or num < 1:
-        raise ValueError(f"`num` must be a whole number of at least 1, but {num!r} came.")
+        raise ValueError(f"`num` must be a whole number of at least 1, but {told(num)} came.")
     is_typed = isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
     is_raw = isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32
     if not ((is_typed and key.ndim == 0) or (is_raw and key.ndim == 1)):
-        raise TypeError(f"`key` must be one JAX random key such as `jax.random.key(0)`, but {_told(key)} came.")
+        raise TypeError(f"`key` must be one JAX random key such as `jax.random.key(0)`, but {told(key)} came.")
 
 
 def require_coordinates(parameters: Sequence[Site], function: str) -> None:
@@ -242,9 +243,9 @@ def checked_theta(
         If a site has no value, a value has another shape or a unit of another kind than its site, or the batches differ.
     """
     if not isinstance(theta, Mapping):
-        raise TypeError(f"`theta` must map site names to values, but {_told(theta)} came.")
+        raise TypeError(f"`theta` must map site names to values, but {told(theta)} came.")
     if not isinstance(batch_ndims, int | np.integer) or batch_ndims < 0:
-        raise ValueError(f"`batch_ndims` must be a whole number of at least 0, but {batch_ndims!r} came.")
+        raise ValueError(f"`batch_ndims` must be a whole number of at least 0, but {told(batch_ndims)} came.")
     if missing := [site.name for site in parameters if site.name not in theta]:
         raise ValueError(
             f"A value is needed for the latent site `{missing[0]}`; values came for {quoted(list(theta))}."
@@ -255,7 +256,7 @@ def checked_theta(
     batch = None
     for site in parameters:
         if theta[site.name].dtype.kind not in "fiub":
-            value = _told(theta[site.name].tolist())
+            value = told(theta[site.name].tolist())
             raise TypeError(f"The value of site `{site.name}` must be of real numbers, but {value} came.")
         shape = theta[site.name].shape
         if len(shape) < batch_ndims or shape[batch_ndims:] != site.shape:
@@ -270,12 +271,6 @@ def checked_theta(
             )
         batch = shape[:batch_ndims]
     return theta
-
-
-def _told(value: Any) -> str:
-    """A value in a few words of one line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def fixed_bounds(probes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, Any]]:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesastro.hints import told
 from bayesastro.inference.engine import ChartName, Draws
 from bayesastro.labels import check_variable
 from bayesastro.precision import Precision, to_numpy, working_precision
@@ -171,7 +172,7 @@ def require_result(result: Any, what: str = "The result") -> None:
     """
     if not isinstance(result, xr.DataTree):
         read = f" Read it with `ba.load({str(result)!r})`." if isinstance(result, str | Path) else ""
-        raise TypeError(f"{what} must be an `xarray.DataTree` such as `fit` returns, but {result!r} came.{read}")
+        raise TypeError(f"{what} must be an `xarray.DataTree` such as `fit` returns, but {told(result)} came.{read}")
 
 
 def require_one(result: Any, what: str = "The result") -> None:

@@ -22,10 +22,12 @@ from numpyro.distributions.transforms import biject_to
 
 from bayesastro import transport
 from bayesastro.families import has_point_mass, is_improper, mask_of, unwrapped
+from bayesastro.hints import told
 from bayesastro.jaxprs import fingerprint_of, host_call
+from bayesastro.mistakes import explained
 from bayesastro.precision import Precision, working_precision
 from bayesastro.prior_units import require_plain, unit_of
-from bayesastro.program import Data, Program, explained, traced
+from bayesastro.program import Data, Program, traced
 
 __all__ = ["Avals", "Site", "Structure", "avals_of", "generate", "structure_of", "support_name"]
 
@@ -120,6 +122,17 @@ def avals_of(data: Data) -> Avals:
     return arrays, observed
 
 
+def _require_own_draw(msg: dict[str, Any]) -> None:
+    """Raise if a site has no string for its name, or a key of its own: every simulation would draw the same value."""
+    name = msg["name"]
+    if not isinstance(name, str):
+        raise TypeError(f"The name of a site must be a string, but {told(name)} came.")
+    if msg["kwargs"]["rng_key"] is not None:
+        raise TypeError(
+            f"Site `{name}` has a random key of its own, so that it would draw one value for ever. Leave `rng_key` out."
+        )
+
+
 class _Watch(handlers.block):
     """Innermost handler: notes draws of keys within the program and plates that subsample, and refuses units that would be lost."""
 
@@ -129,6 +142,7 @@ class _Watch(handlers.block):
 
     def process_message(self, msg: dict[str, Any]) -> None:
         if msg["type"] == "sample":
+            _require_own_draw(msg)
             require_plain(msg["name"], msg["value"], [fn for _, fn in _parts(msg["fn"])])
         if msg["type"] == "prng_key" and not self.notes["unconditioning"]:
             self.notes["draws_keys"] = True
@@ -254,7 +268,9 @@ def _domain_checks(fn: dist.Distribution, observed: Any) -> dict[str, Any]:
             ok = constraint(value) & _no_nan(value, constraint)
             checks[path + name] = _violations(ok, value, constraint.event_dim)
     if (bounds := _bounds(fn)) is not None:
-        checks["high - low"] = _violations(bounds[0] < bounds[1], bounds[1] - bounds[0])
+        width = bounds[1] - bounds[0]
+        is_whole = jnp.isfinite(width) if type(unwrapped(fn)).__name__ in _SPREAD else True
+        checks["high - low"] = _violations((bounds[0] < bounds[1]) & is_whole, width)
     if observed is not None:
         checks["__value__"] = _violations(_support_mask(fn, observed), observed, unwrapped(fn).event_dim)
     return checks
@@ -277,6 +293,9 @@ def _bounds(fn: dist.Distribution) -> Any:
     support: Any = unwrapped(fn).support
     return jnp.asarray(support.lower_bound), jnp.asarray(support.upper_bound)
 
+
+_SPREAD = ("Uniform", "LogUniform")
+"""Families that need both ends."""
 
 _BOUNDED = ("Uniform", "LogUniform", "TwoSidedTruncatedDistribution", "DoublyTruncatedPowerLaw")
 

@@ -274,7 +274,7 @@ ARGUMENTS = {
         lambda: numpyro.sample("a", dist.Uniform(-np.inf, np.inf)),
         (),
         ValueError,
-        "`a`: `high - low` of its `Uniform` .* first inf .*ends must be finite",
+        "`a`: its `Uniform` needs finite ends. Give both, or a family that has none",
     ),
     "key": (line, (X, SIGMA, jax.random.key(3)), TypeError, "argument `settings` is a random key"),
     "masked number": (line, (X, np.ma.masked), TypeError, "argument `sigma` is a masked array"),

@@ -112,6 +112,15 @@ _REMEDIES = {
 }
 
 
+_SPREAD = ("Uniform", "LogUniform")
+"""Families that spread between two ends."""
+
+_OF_DATA = (
+    "Errors and scales must be positive and covariances positive definite; correct the data, or mask these entries and put valid "
+    "numbers in their place."
+)
+
+
 def domain_error(structure: Structure, probes: Sequence[Mapping[str, Any]], observed: Mapping[str, np.ndarray]) -> str:
     """What to say of a distribution's parameter, or an observed value, that is outside its domain in every probe.
 
@@ -119,6 +128,8 @@ def domain_error(structure: Structure, probes: Sequence[Mapping[str, Any]], obse
     depend on the latents but on the data. Empty if nothing does.
     """
     for site in structure.of_kind("latent", "observed"):
+        if site.family in _SPREAD and not all(np.isfinite(end).all() for end in probes[0][site.name]["bounds"]):
+            return f"Site `{site.name}`: its `{site.family}` needs finite ends. Give both, or a family that has none, such as `Normal`."
         checks = probes[0][site.name]["checks"]
         for name in _ordered(checks):
             first = checks[name]
@@ -136,12 +147,7 @@ def domain_error(structure: Structure, probes: Sequence[Mapping[str, Any]], obse
                     f"({site.support}) of its `{site.family}`, the first {what}. Correct the data or the family."
                 )
             if all(np.isclose(v, values[0], equal_nan=True) for v in values):
-                remedy = (
-                    "Both ends must be finite, and `low` below `high`."
-                    if name == "high - low"
-                    else "Errors and scales must be positive and covariances positive definite; correct the data, or mask these "
-                    "entries and put valid numbers in their place."
-                )
+                remedy = "Give `low` below `high`." if name == "high - low" else _OF_DATA
                 return (
                     f"Site `{site.name}`: `{name}` of its `{site.family}` has {int(first['count'])} value(s) outside "
                     f"its domain, the first {what} at flat index {int(first['first'])}. {remedy}"

@@ -268,9 +268,7 @@ def _domain_checks(fn: dist.Distribution, observed: Any) -> dict[str, Any]:
             ok = constraint(value) & _no_nan(value, constraint)
             checks[path + name] = _violations(ok, value, constraint.event_dim)
     if (bounds := _bounds(fn)) is not None:
-        width = bounds[1] - bounds[0]
-        is_whole = jnp.isfinite(width) if type(unwrapped(fn)).__name__ in _SPREAD else True
-        checks["high - low"] = _violations((bounds[0] < bounds[1]) & is_whole, width)
+        checks["high - low"] = _violations(bounds[0] < bounds[1], bounds[1] - bounds[0])
     if observed is not None:
         checks["__value__"] = _violations(_support_mask(fn, observed), observed, unwrapped(fn).event_dim)
     return checks
@@ -293,9 +291,6 @@ def _bounds(fn: dist.Distribution) -> Any:
     support: Any = unwrapped(fn).support
     return jnp.asarray(support.lower_bound), jnp.asarray(support.upper_bound)
 
-
-_SPREAD = ("Uniform", "LogUniform")
-"""Families that need both ends."""
 
 _BOUNDED = ("Uniform", "LogUniform", "TwoSidedTruncatedDistribution", "DoublyTruncatedPowerLaw")
 

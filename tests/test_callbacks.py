@@ -172,7 +172,8 @@ def test_points_where_the_code_gives_no_number_are_rejected_and_counted():
     def function(a, b):
         return line(a, b) * (1.0 if b < 2.0 else np.nan)
 
-    result = ba.fit(problem(function), QUICK, seed=1, progress=False)
+    with pytest.warns(UserWarning, match="^Site `y`: `loc` of its `Normal` is nan at"):
+        result = ba.fit(problem(function), QUICK, seed=1, progress=False)
     assert result["posterior"]["b"].max() < 2.0
     assert result.attrs["num_nans"] > 0
     assert "nans" in ba.diagnose(result).ids

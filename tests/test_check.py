@@ -1,5 +1,6 @@
 """`problem.check()`: each engine refuses each kind of program that it cannot serve, by site and with a remedy."""
 
+import re
 import sys
 
 import jax
@@ -192,3 +193,84 @@ def test_the_table_is_printed_whole_in_a_narrow_terminal(monkeypatch, width):
         if width == 80:
             assert row["reason"] in text
     assert width < 80 or max(map(len, lines)) <= 80
+
+
+def one(name, prior, family):
+    """A program of one latent, which a distribution of the site `y` is made of."""
+
+    def program():
+        numpyro.sample("y", family(numpyro.sample(name, prior)))
+
+    return program
+
+
+POSITIVE = "a prior that is positive, such as `HalfNormal` or `LogNormal`."
+CAUTIONS = {
+    "scale": (
+        dist.Normal(0.0, 1.0),
+        lambda s: dist.Normal(0.0, s),
+        "`scale` of its `Normal` must be positive, but",
+        POSITIVE,
+    ),
+    "rate": (
+        dist.Normal(0.0, 1.0),
+        lambda s: dist.Poisson(s),
+        "`rate` of its `Poisson` must be positive, but",
+        POSITIVE,
+    ),
+    "probability": (
+        dist.Normal(0.0, 1.0),
+        lambda p: dist.Bernoulli(probs=p),
+        "`probs` of its `BernoulliProbs` must be between 0 and 1, but",
+        "such as `Beta` or `Uniform`.",
+    ),
+    "part of a mixture": (
+        dist.Normal(0.0, 1.0),
+        lambda s: dist.MixtureSameFamily(dist.Categorical(probs=jnp.ones(2) / 2), dist.Normal(jnp.arange(2.0), s)),
+        "`component_distribution.scale` of its `MixtureSameFamily` must be within its domain, but",
+        "or transform it.",
+    ),
+    "ends": (
+        dist.Normal(0.0, 1.0),
+        lambda low: dist.Uniform(low, 0.5),
+        "`high - low` of its `Uniform` must be positive, but",
+        POSITIVE,
+    ),
+    "root": (
+        dist.Normal(0.0, 1.0),
+        lambda a: dist.Normal(jnp.sqrt(a), 1.0),
+        "`loc` of its `Normal` is nan at",
+        "or narrow the priors.",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CAUTIONS)
+def test_parameters_that_leave_their_domains_at_draws_from_the_prior_are_told_by_site(what):
+    prior, family, why, remedy = CAUTIONS[what]
+    table = ba.Problem(one("s", prior, family), observed={"y": 0.0}).check()
+    told = table.loc["NUTS", "caution"]
+    assert told.startswith(f"Site `y`: {why}")
+    assert told.endswith(remedy)
+    assert re.search(r" at \d+ of 32 draws from the prior", told)
+    assert (table["caution"] == np.where(table["ok"], told, "")).all()
+
+
+def test_priors_within_the_domains_need_no_caution():
+    for prior in (dist.HalfNormal(1.0), dist.LogNormal(0.0, 5.0)):
+        problem = ba.Problem(one("s", prior, lambda s: dist.Normal(0.0, s)), observed={"y": 0.0})
+        assert (problem.check()["caution"] == "").all()
+        assert problem.cautions() == ()
+
+
+def test_only_the_first_site_that_leaves_its_domain_is_told():
+    """What comes of it is no other fault."""
+
+    def program():
+        s = numpyro.sample("s", dist.Normal(0.0, 1.0))
+        a = numpyro.sample("a", dist.Normal(0.0, jnp.log(s)))
+        numpyro.sample("y", dist.Normal(a, 1.0))
+
+    (caution,) = ba.Problem(program, observed={"y": 0.0}).cautions()
+    assert (caution.site, caution.argument) == ("a", "scale")
+    assert 0.5 < caution.fraction < 1.0

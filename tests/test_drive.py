@@ -174,6 +174,46 @@ def test_draws_of_the_prior_are_told_at_the_line_of_the_fit():
         ba.fit(child.problem(), engine, seed=1, progress=False)
 
 
+def scattered():
+    numpyro.sample("y", dist.Normal(0.0, numpyro.sample("scatter", dist.Normal(0.0, 1.0))).expand([3]))
+
+
+def test_a_scale_that_may_be_negative_is_told_at_the_line_of_the_fit():
+    problem, told = (
+        ba.Problem(scattered, observed={"y": np.ones(3)}),
+        "^Site `y`: `scale` of its `Normal` must be positive",
+    )
+    engine = ba.NUTS(num_chains=1, num_warmup=10, num_draws=4)
+    for fit in (ba.fit, ba.fit_many):
+        data = [{"y": np.ones((2, 3))}] if fit is ba.fit_many else []
+        with pytest.warns(UserWarning, match=told) as caught:
+            result = fit(problem, *data, engine, seed=1, progress=False)
+        assert [Path(warning.filename).name for warning in caught] == ["test_drive.py"]
+        (finding,) = (finding for finding in ba.diagnose(result) if finding.id == "prior_domain")
+        assert finding.level == "warning"
+        assert "`scale` of its `Normal` must be positive" in finding.text
+        assert "HalfNormal" in finding.remedy
+
+
+def test_undefined_likelihoods_are_told_by_site():
+    def overflowing(x):
+        a = numpyro.sample("a", dist.Normal(0.0, 1.0))
+        numpyro.factor("fine", -(a**2))
+        numpyro.factor("rooted", jnp.sqrt(a - x))
+
+    engine = ba.NestedSampler(num_live=50, self_check=False)
+    result = ba.fit(ba.Problem(overflowing, np.array(0.0)), engine, seed=1, progress=False)
+    (finding,) = (finding for finding in ba.diagnose(result) if finding.id == "undefined_likelihoods")
+    assert finding.where == "rooted"
+    assert "site `rooted`" in finding.remedy
+    with pytest.warns(UserWarning, match="^Site `y`"):
+        result = ba.fit(ba.Problem(scattered, observed={"y": np.ones(3)}), engine, seed=1, progress=False)
+    (finding,) = (finding for finding in ba.diagnose(result) if finding.id == "undefined_likelihoods")
+    assert finding.where == "y"
+    assert "`scale` of its `Normal`" in finding.text
+    assert "HalfNormal" in finding.remedy
+
+
 def test_settings_may_be_numpy_scalars(small):
     engine = replace(child.SMALL, num_chains=np.int64(2), num_draws=np.int32(300))
     with compile_clock() as clock:

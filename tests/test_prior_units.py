@@ -20,12 +20,15 @@ FAMILIES = {
     dist.Delta: (3 * u.km,),
     dist.DoublyTruncatedPowerLaw: (-2.0, 1 * u.km, 2000 * u.m),
     dist.Exponential: (2 / u.km,),
+    dist.FoldedDistribution: (dist.Normal(3 * u.km, 200 * u.m),),
     dist.Gamma: (2.5, 2 / u.km),
     dist.Gumbel: (3 * u.km, 200 * u.m),
     dist.HalfCauchy: (3 * u.km,),
     dist.HalfNormal: (3 * u.km,),
+    dist.IntervalCensoredDistribution: (dist.Normal(3 * u.km, 200 * u.m), False, False),
     dist.InverseGamma: (2.5, 2 * u.km),
     dist.Laplace: (3 * u.km, 200 * u.m),
+    dist.LeftCensoredDistribution: (dist.Normal(3 * u.km, 200 * u.m), False),
     dist.LeftTruncatedDistribution: (dist.Normal(3 * u.km, 200 * u.m), 2500 * u.m),
     dist.Logistic: (3 * u.km, 200 * u.m),
     dist.LogUniform: (1 * u.km, 2000 * u.m),
@@ -38,6 +41,7 @@ FAMILIES = {
     dist.MultivariateNormal: ([3, 2] * u.km, np.diag([4e4, 9e4]) * u.m**2),
     dist.Normal: (3 * u.km, 200 * u.m),
     dist.Pareto: (1 * u.km, 3.0),
+    dist.RightCensoredDistribution: (dist.Normal(3 * u.km, 200 * u.m), False),
     dist.RightTruncatedDistribution: (dist.Cauchy(3 * u.km, 200 * u.m), 3500 * u.m),
     dist.StudentT: (4.0, 3 * u.km, 200 * u.m),
     dist.TwoSidedTruncatedDistribution: (dist.Normal(3 * u.km, 200 * u.m), 2500 * u.m, 3500 * u.m),
@@ -77,7 +81,8 @@ def test_families_agree_with_themselves_in_another_unit(family):
     assert (unit_of(kilometres), unit_of(metres)) == ("km", "m")
     x = PLACES.get(family, np.array([1.2, 1.9]))
     found, expected = kilometres.log_prob(x), metres.log_prob(1000 * x)
-    volume = 0.0 if family is dist.Delta else max(1, *kilometres.event_shape, 0) * np.log(1000)
+    is_probability = family in (dist.Delta, dist.IntervalCensoredDistribution)
+    volume = 0.0 if is_probability else max(1, *kilometres.event_shape, 0) * np.log(1000)
     assert np.all(np.isfinite(found))
     np.testing.assert_allclose(found, expected + volume, rtol=1e-5)
 
@@ -208,3 +213,21 @@ def test_distributions_of_plain_numbers_are_numpyros_own():
     assert unit_of(dist.Normal(3.0, 1.0)) == ""
     share = dist.Beta(200 * u.percent, 1.0)
     assert (unit_of(share), float(share.concentration1)) == ("", 2.0)
+
+
+def test_censored_and_folded_sites_carry_the_unit_of_what_they_are_made_of():
+    def program():
+        flux = numpyro.sample("flux", dist.FoldedDistribution(dist.Normal(3 * u.Jy, 200 * u.mJy)))
+        numpyro.sample("seen", dist.LeftCensoredDistribution(dist.Normal(flux, 1 * u.Jy), np.array([1, 0])))
+
+    assert ba.Problem(program, observed={"seen": [0.5, 4.0]}).units == {"flux": "Jy", "seen": "Jy"}
+
+
+@pytest.mark.parametrize(
+    "made", [lambda: dist.Normal(20 * u.ABmag, 1 * u.mag), lambda: dist.HalfNormal(u.Dex(2.0, u.dex(u.Jy)))]
+)
+def test_priors_take_no_logarithmic_units(made):
+    with pytest.raises(
+        TypeError, match=r"take no logarithmic units, but .* was given (mag\(AB\)|dex\(Jy\))\. Give plain numbers"
+    ):
+        made()

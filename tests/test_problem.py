@@ -157,7 +157,7 @@ def test_check_tells_which_engines_can_run(problem):
     table = problem.check()
     assert table.index.name == "engine"
     assert list(table.index) == [*(engine.__name__ for engine in engines()), *refusals.LEARNT]
-    assert list(table.columns) == ["ok", "reason"]
+    assert list(table.columns) == ["ok", "reason", "caution"]
     assert table["ok"].drop("GeoVI").all()
     assert ((table["reason"] == "") == table["ok"]).all()
 

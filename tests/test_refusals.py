@@ -12,7 +12,10 @@ import numpyro
 import numpyro.distributions as dist
 import pandas as pd
 import pytest
+import xarray as xr
 from astropy import units
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
 from astropy.time import Time
 from numpyro import handlers
 from numpyro.contrib.control_flow import scan
@@ -117,6 +120,45 @@ def test_observed_must_be_a_mapping(observed):
     refused(TypeError, "`observed` must map site names to arrays", line_problem, observed=observed)
 
 
+def test_observed_values_in_other_wrappings():
+    message = r'must map site names to arrays, but a `DataFrame` came\. Give the columns .*`table\["flux"\]`'
+    refused(TypeError, message, line_problem, observed=pd.DataFrame({"flux": Y}))
+    message = r"arguments do not fit .*Observed values are given by name, `observed=\{...\}`"
+    refused(TypeError, message, ba.Problem, normal_line, X, SIGMA, {"flux": Y})
+    refused(TypeError, "unexpected keyword .*Did you mean `observed`", ba.Problem, normal_line, X, SIGMA, observe={})
+    refused(TypeError, "observed `flux` is None. Give an array, or leave", line_problem, observed={"flux": None})
+    refused(
+        ValueError, "observed `flux` has rows of unequal lengths", line_problem, observed={"flux": [[1.0], [1.0, 2.0]]}
+    )
+
+
+def normal_line(x, sigma):
+    numpyro.sample("flux", dist.Normal(numpyro.sample("slope", dist.Normal(0.0, 10.0)) * x, sigma))
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (np.zeros((300, 2)), r"an array of shape \(300, 2\) and dtype `float64`"),
+        (jnp.zeros(3, np.float32), r"an array of shape \(3,\) and dtype `float32`"),
+        (xr.Dataset({"a": ("x", X)}), "a `Dataset`"),
+        (pd.DataFrame({"a": X}), "a `DataFrame`"),
+        ([0.5] * 1000, r"\[0.5, 0.5, .*\.\.\."),
+    ],
+)
+def test_values_that_came_are_told_in_a_few_words(value, told):
+    problem = ba.Problem(normal_line, X, SIGMA, observed={"flux": Y})
+    for kind, action, args in [
+        (TypeError, ba.fit, (value, TINY)),
+        (TypeError, ba.fit, (problem, value)),
+        (ValueError, lambda num: problem.simulate(num, key=KEY), (value,)),
+    ]:
+        options = {"seed": 1} if action is ba.fit else {}
+        assert len(refused(kind, f"{told} came", action, *args, **options)) < 250
+    if not isinstance(value, xr.Dataset):
+        refused(TypeError, f"such as `fit` returns, but {told} came", ba.diagnose, value)
+
+
 # Arrays
 
 ARRAYS = {
@@ -131,6 +173,39 @@ ARRAYS = {
     "nan on device": (lambda a: jax.device_put(np.where(BAD, np.nan, a)), ValueError, "{} has 2 non-finite"),
     "masked": (lambda a: np.ma.array(a, mask=BAD), TypeError, "{} is a masked array. Fill it .*numpyro.handlers.mask"),
     "strings": (lambda a: a.astype(str), TypeError, "{} has dtype `<U"),
+    "data frame": (
+        lambda a: pd.DataFrame({"a": a}),
+        TypeError,
+        r'must be of numbers, but a `DataFrame` came.*table\["flux"\]',
+    ),
+    "table": (
+        lambda a: Table({"a": a}),
+        TypeError,
+        r"must be of numbers, but a `Table` came\. Give the columns one by one",
+    ),
+    "FITS table": (lambda a: Table({"a": a}).as_array(), TypeError, "must be of numbers, .*columns one by one"),
+    "data set": (lambda a: xr.Dataset({"a": ("x", a)}), TypeError, "a `Dataset` came. Give the variables one by one"),
+    "times": (
+        lambda a: Time(a, format="mjd"),
+        TypeError,
+        r"a `Time` came\. Give days .*`\(t - t0\).to\(u.d\)`, .*`t.jd`",
+    ),
+    "durations": (
+        lambda a: Time(a + 6e4, format="mjd") - Time(6e4, format="mjd"),
+        TypeError,
+        r"`TimeDelta` came.*`.to\(u.d\)`",
+    ),
+    "dates": (lambda a: pd.date_range("2020-01-01", periods=4), TypeError, "a `DatetimeIndex` came. Give days since"),
+    "dates of NumPy": (
+        lambda a: np.full(4, np.datetime64("2020-01-01")),
+        TypeError,
+        "dtype `datetime64.* Give days since",
+    ),
+    "places": (
+        lambda a: SkyCoord(a, a, unit="deg"),
+        TypeError,
+        r"a `SkyCoord` came\. Give the angles, such as `c.ra.to",
+    ),
     "objects": (lambda a: a.astype(object), TypeError, "{} has dtype `object`"),
     "random keys": (lambda a: jax.random.split(KEY, 4), TypeError, "{} is a random key.*`numpyro.sample` sites"),
 }
@@ -183,13 +258,24 @@ def nested(lens):
 
 
 ARGUMENTS = {
-    "list": (line, (list(X), SIGMA), TypeError, r"`x.0` is part of a list of numbers\. .*`np.asarray`"),
-    "list of whole numbers": (line, ([1, 2], SIGMA), TypeError, "`x.0` is part of a list of numbers"),
-    "nested list": (line, (X, [[0.1, 0.2]]), TypeError, "`sigma.0.0` is part of a list of numbers"),
+    "list": (line, (list(X), SIGMA), TypeError, r"`x\[0\]` is part of a list of numbers\. .*`np.asarray`"),
+    "list of whole numbers": (line, ([1, 2], SIGMA), TypeError, r"`x\[0\]` is part of a list of numbers"),
+    "nested list": (line, (X, [[0.1, 0.2]]), TypeError, r"`sigma\[0\]\[0\]` is part of a list of numbers"),
     "set": (line, (X, SIGMA, {1, 2}), TypeError, "`settings` is a set, neither an array nor hashable"),
     "series": (line, (pd.Series(X), SIGMA), TypeError, "`x` is a Series, neither .*`np.asarray`"),
-    "table": (line, (pd.DataFrame({"x": X}), SIGMA), TypeError, "`x` is a DataFrame, neither"),
-    "times": (line, (Time(X, format="mjd"), SIGMA), TypeError, "`x` is a Time, neither"),
+    "list in a dict": (
+        nested,
+        ({"model": {"theta_E": [1.0]}},),
+        TypeError,
+        r"`lens.model.theta_E\[0\]` is part of a list",
+    ),
+    "bounds reversed": (lambda: numpyro.sample("a", dist.Uniform(1.0, 0.0)), (), ValueError, "`a`.*`low` below `high`"),
+    "bounds nowhere": (
+        lambda: numpyro.sample("a", dist.Uniform(-np.inf, np.inf)),
+        (),
+        ValueError,
+        "`a`: its `Uniform` needs finite ends. Give both, or a family that has none",
+    ),
     "key": (line, (X, SIGMA, jax.random.key(3)), TypeError, "argument `settings` is a random key"),
     "masked number": (line, (X, np.ma.masked), TypeError, "argument `sigma` is a masked array"),
     "number with unit": (line, (X, 3.0 * units.s), ValueError, r"`sigma` came in s, .*`Problem\(\.\.\., units="),
@@ -230,13 +316,6 @@ def test_data_within_the_program_that_do_not_broadcast_are_told_with_their_site(
 
     refused(ValueError, r"`flux` has shape \(3,\), .* that site shape \(4,\)", ba.Problem, program, Y[:3])
     assert ba.Problem(program, Y[:1]).observed.keys() == {"flux"}
-
-
-def test_an_error_of_the_program_is_told_with_the_shapes():
-    with pytest.raises(ValueError, match="Incompatible shapes") as caught:
-        line_problem(X, SIGMA[:3])
-    assert any("program `line`, run on the arguments `x` (4,), `sigma` (3,)" in note for note in caught.value.__notes__)
-    assert any('in the line `numpyro.sample("flux", dist' in note for note in caught.value.__notes__)
 
 
 # Domains of parameters and data

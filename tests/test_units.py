@@ -215,7 +215,7 @@ def test_where_nothing_is_masked_values_count(kind, monkeypatch):
 
 def test_lists_of_quantities_are_no_arguments():
     with pytest.raises(
-        TypeError, match=r"`sigma\.0` is part of a list.*as one quantity, with `astropy.units.Quantity`"
+        TypeError, match=r"`sigma\[0\]` is part of a list.*as one quantity, with `astropy.units.Quantity`"
     ):
         with_units(sigma=[300 * u.m / u.s] * 8)
 
@@ -239,3 +239,45 @@ def test_quantities_observed_within_the_program_are_refused(kind):
 def test_units_must_be_a_mapping():
     with pytest.raises(TypeError, match="`units` must map names of arguments and sites to units"):
         with_units(units="km/s")
+
+
+def magnitudes(sigma):
+    numpyro.sample("m", dist.Normal(numpyro.sample("mean", dist.Normal(20.0, 5.0)), sigma).expand([2]))
+
+
+MAGNITUDES = np.array([20.0, 21.0])
+
+
+@pytest.mark.parametrize(
+    ("given", "unit", "expected"),
+    [
+        (MAGNITUDES * u.ABmag, u.ABmag, MAGNITUDES),
+        (MAGNITUDES * u.STmag, "mag(ST)", MAGNITUDES),
+        (Table({"m": MAGNITUDES * u.ABmag})["m"], "mag(AB)", MAGNITUDES),
+        (3631e-8 * np.array([1.0, 0.01]) * u.Jy, "mag(AB)", [20.0, 25.0]),
+        (MAGNITUDES * u.ABmag, "Jy", 3630.78 * 10 ** (-0.4 * MAGNITUDES)),
+        (u.Magnitude(MAGNITUDES), "mag", MAGNITUDES),
+        (MAGNITUDES * u.mag, "mag", MAGNITUDES),
+        (u.Dex(MAGNITUDES, u.dex(u.cm / u.s**2)), "dex(m/s2)", MAGNITUDES - 2),
+        (u.Decibel(MAGNITUDES, u.dB(u.mW)), "dB(W)", MAGNITUDES - 30),
+    ],
+    ids=str,
+)
+def test_magnitudes_with_a_zero_point_are_quantities_too(given, unit, expected):
+    problem = ba.Problem(magnitudes, 0.1 * u.mag, observed={"m": given}, units={"m": unit, "sigma": "mag"})
+    np.testing.assert_allclose(problem.observed["m"], expected, rtol=1e-5)
+    assert u.Unit(problem.units["m"]) == u.Unit(unit)
+
+
+@pytest.mark.parametrize("given", [MAGNITUDES * u.ABmag, u.Magnitude(MAGNITUDES), u.Dex(MAGNITUDES)], ids=str)
+def test_magnitudes_of_which_the_unit_was_not_declared_are_refused(given):
+    """Those without a zero point are ratios to astropy, but a program that takes magnitudes does not want ratios."""
+    with pytest.raises(ValueError, match=r"`m` came in .* not known. Say so, as in `Problem\(\.\.\., units="):
+        ba.Problem(magnitudes, 0.1, observed={"m": given})
+
+
+def test_magnitudes_of_another_zero_point_are_refused():
+    with pytest.raises(
+        ValueError, match=r"`m` must be in mag .* is in mag\(AB\)\. Declare .*`\.value`\) or fluxes \(`\.physical`"
+    ):
+        ba.Problem(magnitudes, 0.1, observed={"m": MAGNITUDES * u.ABmag}, units={"m": "mag"})

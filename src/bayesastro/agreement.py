@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from bayesastro.agreement_rules import MIN_CLASSIFIED, Pair, judged
 from bayesastro.diagnostics import Diagnosis, diagnose
 from bayesastro.drive import fit
+from bayesastro.hints import told
 from bayesastro.inference.engine import Engine
 from bayesastro.labels import labels_of
 from bayesastro.monte_carlo import effective_draws, mean_and_error, rank_rhat
@@ -249,9 +250,9 @@ def _check(problem: Problem, named: Mapping[str, Any], tolerance: float, false_a
     if len(named) < 2:
         raise ValueError(f"`crosscheck` needs at least two engines, but {len(named)} came.")
     if not 0 <= tolerance < 1:
-        raise ValueError(f"`tolerance` must be from 0 to 1, but {tolerance!r} came.")
+        raise ValueError(f"`tolerance` must be from 0 to 1, but {told(tolerance)} came.")
     if not 0 < false_alarm < 1:
-        raise ValueError(f"`false_alarm` must be between 0 and 1, but {false_alarm!r} came.")
+        raise ValueError(f"`false_alarm` must be between 0 and 1, but {told(false_alarm)} came.")
     for name, engine in named.items():
         if isinstance(engine, xr.DataTree):
             require_one(engine, f"The result `{name}`")
@@ -260,7 +261,7 @@ def _check(problem: Problem, named: Mapping[str, Any], tolerance: float, false_a
         elif isinstance(engine, Engine):
             engine.validate(problem)
         else:
-            raise TypeError(f"`crosscheck` needs engines or results, but `{name}` is {engine!r}.")
+            raise TypeError(f"`crosscheck` needs engines or results, but `{name}` is {told(engine)}.")
 
 
 def _columns(problem: Problem, name: str, result: xr.DataTree) -> tuple[list[str], np.ndarray]:

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayesastro.hints import told
+
 __all__ = ["external"]
 
 Shape = tuple[int, ...]
@@ -63,7 +65,7 @@ def external(
     False
     """
     if not callable(fn):
-        raise TypeError(f"`external` needs a function, but {fn!r} came.")
+        raise TypeError(f"`external` needs a function, but {told(fn)} came.")
 
     if np.dtype(dtype).kind not in "biuf":
         raise TypeError(f"`external` passes real numbers, but `dtype` is `{np.dtype(dtype)}`. {_PARTS}")

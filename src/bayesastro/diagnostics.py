@@ -8,9 +8,10 @@ import xarray as xr
 
 from bayesastro.approximation_checks import APPROXIMATION_CHECKS, importance_tail
 from bayesastro.chain_checks import CHAIN_CHECKS
-from bayesastro.edge_checks import prior_edges
+from bayesastro.edge_checks import prior_domains, prior_edges
 from bayesastro.evidence_checks import EVIDENCE_CHECKS
 from bayesastro.findings import Finding, by_entry, worst
+from bayesastro.hints import told
 from bayesastro.many_diagnostics import dataset_of, diagnose_many, failure
 from bayesastro.result import number_of_data_sets, real_variables, require_one, require_result
 
@@ -88,7 +89,7 @@ def diagnose(result: xr.DataTree, *, dataset: int | None = None) -> Diagnosis:
     if dataset is None:
         return Diagnosis(*diagnose_many(result, _diagnose_one))
     if not 0 <= dataset < size:
-        raise ValueError(f"`dataset` must be from 0 to {size - 1}, but {dataset!r} came.")
+        raise ValueError(f"`dataset` must be from 0 to {size - 1}, but {told(dataset)} came.")
     missing = failure(result, dataset)
     return _diagnose_one(dataset_of(result, dataset)) if missing is None else Diagnosis((missing,))
 
@@ -124,4 +125,4 @@ def _not_finite(result: xr.DataTree) -> list[Finding]:
     return worst("not_finite", list(by_entry(number)), 0, 1, "the number of non-finite draws", remedy)
 
 
-_CHECKS = (_not_finite, *CHAIN_CHECKS, prior_edges, *APPROXIMATION_CHECKS, *EVIDENCE_CHECKS)
+_CHECKS = (_not_finite, *CHAIN_CHECKS, prior_edges, prior_domains, *APPROXIMATION_CHECKS, *EVIDENCE_CHECKS)

@@ -5,7 +5,6 @@ import hashlib
 import json
 import platform
 import time
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -18,9 +17,11 @@ import numpy as np
 import xarray as xr
 
 from bayesastro._version import __version__
+from bayesastro.cautions import no_start, sites_undefined, warn_of_domains, warn_of_prior
 from bayesastro.checkpoint import Checkpoint
 from bayesastro.compilation import CompileClock, compile_clock
 from bayesastro.fingerprint import data_fingerprint
+from bayesastro.hints import told
 from bayesastro.inference.alone import functions_of
 from bayesastro.inference.engine import Draws, Engine, Rows
 from bayesastro.interruption import interruptions
@@ -32,7 +33,7 @@ from bayesastro.result import build_result
 from bayesastro.seeds import checked_seed
 from bayesastro.starting import origin, start_points
 
-__all__ = ["check_kinds", "check_time_limit", "fit", "next_block", "run_identity", "warn_of_prior"]
+__all__ = ["check_kinds", "check_time_limit", "fit", "next_block", "run_identity"]
 
 BLOCK_SECONDS = 0.5
 """How long a block should take: short enough for Ctrl-C and the bar, long enough that its overhead does not show."""
@@ -56,7 +57,8 @@ def fit(
 ) -> xr.DataTree:
     """Run an engine on a problem.
 
-    Where nothing is observed the draws are the prior's, and a warning says so.
+    Where nothing is observed the draws are the prior's, and a warning says so. Another says which parameter of a distribution,
+    such as a scale, leaves its domain at some draws from the prior, for an engine that computes the density.
 
     Ctrl-C and the time limit end the run after the present block and return what there is, with ``status`` saying
     so; a second Ctrl-C raises `KeyboardInterrupt` at once.
@@ -103,6 +105,7 @@ def fit(
     seed = checked_seed(seed)
     kept = _deterministics(problem, deterministics)
     warn_of_prior(problem)
+    domains = warn_of_domains(problem, engine)
     reporter = Reporter(type(engine).__name__, shown=progress)
     with working_precision(precision), compile_clock() as clock:
         began = time.monotonic()
@@ -112,9 +115,7 @@ def fit(
             run.attach(Path(checkpoint))
         status = run.go(None if time_limit is None else began + time_limit)
         draws = run.finish()
-        attributes = (
-            _attributes(problem, engine, seed, precision) | origin(start) | {"status": status} | draws.attributes
-        )
+        attributes = _attributes(run, draws) | origin(start) | domains | {"status": status}
         result = build_result(
             problem, draws, attributes, deterministics=kept, log_likelihood=log_likelihood, precision=precision
         )
@@ -139,7 +140,7 @@ def check_time_limit(time_limit: float | None) -> None:
     ValueError
     """
     if time_limit is not None and not (isinstance(time_limit, int | float | np.number) and time_limit > 0):
-        raise ValueError(f"`time_limit` must be a positive number of seconds, but {time_limit!r} came.")
+        raise ValueError(f"`time_limit` must be a positive number of seconds, but {told(time_limit)} came.")
 
 
 def check_kinds(function: str, problem: Problem, engine: Engine) -> None:
@@ -150,7 +151,9 @@ def check_kinds(function: str, problem: Problem, engine: Engine) -> None:
     TypeError
     """
     if not isinstance(problem, Problem):
-        raise TypeError(f"`{function}` needs a `Problem`, but {problem!r} came. Make one with `Problem(program, ...)`.")
+        raise TypeError(
+            f"`{function}` needs a `Problem`, but {told(problem)} came. Make one with `Problem(program, ...)`."
+        )
     if hasattr(engine, "train") and not isinstance(engine, type):
         name = type(engine).__name__
         raise TypeError(
@@ -158,18 +161,7 @@ def check_kinds(function: str, problem: Problem, engine: Engine) -> None:
             f"and give what `{name}(...).train(problem, bank, seed=...)` returns."
         )
     if not isinstance(engine, Engine):
-        raise TypeError(f"`{function}` needs an engine such as `NUTS()`, but {engine!r} came.")
-
-
-def warn_of_prior(problem: Problem, *, stacklevel: int = 3) -> None:
-    """Warn, at the line that called the caller, if the problem has no likelihood."""
-    factors = {site.name for site in problem.views().structure.of_kind("factor")}
-    if not problem.observed and factors <= set(problem.prior_factors):
-        warnings.warn(
-            "Nothing is observed: these are draws of the prior. Give the data by site name, `Problem(..., observed={...})`.",
-            UserWarning,
-            stacklevel=stacklevel,
-        )
+        raise TypeError(f"`{function}` needs an engine such as `NUTS()`, but {told(engine)} came.")
 
 
 def _deterministics(problem: Problem, wanted: bool | str | Sequence[str]) -> tuple[str, ...]:
@@ -177,7 +169,7 @@ def _deterministics(problem: Problem, wanted: bool | str | Sequence[str]) -> tup
     if isinstance(wanted, bool):
         return known if wanted else ()
     if not isinstance(wanted, Iterable):
-        raise TypeError(f"`deterministics` must be True, False or names of sites, but {wanted!r} came.")
+        raise TypeError(f"`deterministics` must be True, False or names of sites, but {told(wanted)} came.")
     wanted = [wanted] if isinstance(wanted, str) else list(wanted)
     if unknown := [name for name in wanted if name not in known]:
         raise ValueError(
@@ -244,7 +236,7 @@ class _Run:
         self.state = self.init(self.key, self.data, self.start)
         started = self.engine.started(to_numpy(self.state))
         if not started.all():
-            raise ValueError(_no_start(self.problem, self.engine, started))
+            raise ValueError(no_start(self.problem, self.engine, started))
 
     def _loop(self, deadline: float | None, is_interrupted: Callable[[], bool]) -> str:
         largest = self.engine.block_size(self.views)
@@ -294,23 +286,6 @@ def _is_past(deadline: float | None) -> bool:
     return deadline is not None and time.monotonic() > deadline
 
 
-def _no_start(problem: Problem, engine: Engine, started: np.ndarray) -> str:
-    """Say at which sites the density is not finite, from the terms at draws from the prior."""
-    chart, data = problem.unconstrained, problem.data
-    with working_precision("double"):
-        keys = jax.random.split(jax.random.key(0x5EED), 20)
-        draws = jax.vmap(lambda key: chart.to_parameters(chart.draw_prior(key, data), data))(keys)
-    theta = to_numpy(draws)
-    terms = problem.log_prior(theta, batch_ndims=1) | problem.log_likelihood(theta, batch_ndims=1)
-    bad = [name for name, term in terms.items() if not np.isfinite(term).reshape(20, -1).all(-1).any()]
-    where = f" It is not finite at any draw from the prior at site {', '.join(f'`{n}`' for n in bad)}." if bad else ""
-    what = "density and gradient" if "gradient" in engine.needs else "density"
-    return (
-        f"`{type(engine).__name__}` found no point of finite {what} for {int((~started).sum())} of its {started.size} "
-        f"starts.{where} Check the program for overflows and for data that its priors exclude, or narrow the priors."
-    )
-
-
 def run_identity(problem: Problem, engine: Engine, seed: int, precision: Precision) -> dict[str, Any]:
     """What makes a run: equal identities, equal draws on the same machine. JSON-serialisable."""
     settings = {k: v.item() if isinstance(v, np.generic) else v for k, v in engine.settings().items()}
@@ -327,12 +302,18 @@ def run_identity(problem: Problem, engine: Engine, seed: int, precision: Precisi
     }
 
 
-def _attributes(problem: Problem, engine: Engine, seed: int, precision: Precision) -> dict[str, Any]:
-    """The result's attributes that are known before the run; mappings and lists as JSON."""
-    identity = run_identity(problem, engine, seed, precision)
-    return {name: json.dumps(v) if isinstance(v, dict) else v for name, v in identity.items()} | {
-        "program_settings": json.dumps(problem.settings),
-        "exactness": engine.exactness,
-        "references": json.dumps(engine.references),
-        "device": f"{jax.local_device_count()} × {jax.local_devices()[0].device_kind}",
-    }
+def _attributes(run: _Run, draws: Draws) -> dict[str, Any]:
+    """Those of the result that a run has; mappings and lists as JSON."""
+    problem, engine = run.problem, run.engine
+    identity = run_identity(problem, engine, run.seed, run.precision)
+    return (
+        {name: json.dumps(v) if isinstance(v, dict) else v for name, v in identity.items()}
+        | {
+            "program_settings": json.dumps(problem.settings),
+            "exactness": engine.exactness,
+            "references": json.dumps(engine.references),
+            "device": f"{jax.local_device_count()} × {jax.local_devices()[0].device_kind}",
+        }
+        | draws.attributes
+        | sites_undefined(problem, draws.attributes)
+    )

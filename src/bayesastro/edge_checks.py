@@ -1,14 +1,19 @@
-"""Check of draws that crowd at the bounds of their priors."""
+"""Checks of priors: draws that crowd at their bounds, and parameters of distributions that they take out of their domains."""
+
+import json
 
 import numpy as np
 import xarray as xr
 
 from bayesastro.findings import Finding
 
-__all__ = ["MAX_EDGE_FRACTION", "edge_fractions", "prior_edges"]
+__all__ = ["MAX_EDGE_FRACTION", "edge_fractions", "prior_domains", "prior_edges"]
 
 MAX_EDGE_FRACTION = 0.02
 """Within the outer hundredth of the prior's width a flat posterior has a fraction of 0.01."""
+
+MAX_OUTSIDE = 0.05
+"""Part of the prior that may be without a density: an evidence is then too small by as much."""
 
 
 def prior_edges(result: xr.DataTree) -> list[Finding]:
@@ -21,6 +26,16 @@ def prior_edges(result: xr.DataTree) -> list[Finding]:
                 text = f"{100 * worst:.2g} % of the draws lie on the {end} edge of the prior"
                 remedy = "The prior's bound shapes the result: widen it, or where the bound is physical report a limit."
                 found.append(Finding("prior_edge", str(name), worst, MAX_EDGE_FRACTION, text, remedy))
+    return found
+
+
+def prior_domains(result: xr.DataTree) -> list[Finding]:
+    """Sites of which the density is none in a part of the prior; a notice, where that is less than a twentieth of it."""
+    found = []
+    for caution in json.loads(result.attrs.get("prior_domains", "[]")):
+        level = "warning" if caution["fraction"] > MAX_OUTSIDE else "notice"
+        text, remedy = caution["why"], caution["remedy"]
+        found.append(Finding("prior_domain", caution["site"], caution["fraction"], MAX_OUTSIDE, text, remedy, level))
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpyro.primitives import Messenger
 
+from bayesastro.hints import told
 from bayesastro.labels import listed
 from bayesastro.problem import Problem
 
@@ -39,7 +40,7 @@ def at_arguments(problem: Problem, arguments: Mapping[str, Any]) -> Problem:
         are refused as those of a `Problem` are.
     """
     if not isinstance(arguments, Mapping):
-        raise TypeError(f"`arguments` must map names of the program's arguments to values, but {arguments!r} came.")
+        raise TypeError(f"`arguments` must map names of the program's arguments to values, but {told(arguments)} came.")
     parameters = inspect.signature(problem.program).parameters
     unobserved = {name: None for name in problem.carriers if name in parameters and parameters[name].default is None}
     args, kwargs = problem.static_program.changed(problem.data.arrays, (), unobserved | dict(arguments))

@@ -1,5 +1,7 @@
 """Checks of evidences: convergence, walks, insertion ranks, likelihoods without a value, refinement, and islands."""
 
+import json
+
 import numpy as np
 import xarray as xr
 from scipy.stats import kstest
@@ -7,7 +9,7 @@ from scipy.stats import kstest
 from bayesastro.findings import Finding
 from bayesastro.inference.importance import MAX_KHAT
 
-__all__ = ["EVIDENCE_CHECKS"]
+__all__ = ["EVIDENCE_CHECKS", "MAX_UNDEFINED"]
 
 MAX_SELF_CHECK_SHIFT = 3.0
 """Errors of the evidence between two nested sampling runs, one with twice the inner steps."""
@@ -82,7 +84,16 @@ def _undefined(result: xr.DataTree) -> list[Finding]:
         return []
     text = f"{100 * number:.2g} % of the likelihoods were not numbers, or infinite, and were taken as zero"
     remedy = "Look for overflows and divisions by zero in the program, or use precision double."
-    return [Finding("undefined_likelihoods", "run", number, MAX_UNDEFINED, text, remedy)]
+    sites = json.loads(result.attrs.get("undefined_sites", "[]"))
+    where = ", ".join(sites) or "run"
+    if domains := json.loads(result.attrs.get("prior_domains", "[]")):
+        where, remedy = ", ".join(caution["site"] for caution in domains), domains[0]["remedy"]
+        text += f": {domains[0]['why']}"
+    elif sites:
+        remedy = (
+            f"Look for overflows, divisions by zero, and roots of negative numbers in what makes site `{sites[0]}`."
+        )
+    return [Finding("undefined_likelihoods", where, number, MAX_UNDEFINED, text, remedy)]
 
 
 def _refinement(result: xr.DataTree) -> list[Finding]:

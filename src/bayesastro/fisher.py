@@ -27,6 +27,7 @@ from jax.scipy.special import polygamma
 
 from bayesastro.charts import White
 from bayesastro.families import mask_of, unwrapped
+from bayesastro.hints import told
 from bayesastro.precision import working_precision
 from bayesastro.program import Data, traced
 from bayesastro.quantiles import student_t_to_normal
@@ -80,7 +81,7 @@ def register_fisher(family: type, coordinates: Coordinates, *, residual: Residua
     """
     if not (isinstance(family, type) and issubclass(family, dist.Distribution)):
         raise TypeError(
-            f"`register_fisher` needs a class of NumPyro distributions, but {family!r} came. Functions such as "
+            f"`register_fisher` needs a class of NumPyro distributions, but {told(family)} came. Functions such as "
             "`dist.Bernoulli` choose between classes: register each of these."
         )
     _RULES[family] = FisherRule(coordinates, residual)

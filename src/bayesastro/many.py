@@ -12,11 +12,13 @@ import xarray as xr
 
 from bayesastro import drive
 from bayesastro.batch import Batch
+from bayesastro.cautions import warn_of_domains, warn_of_prior
 from bayesastro.chunks import fit_chunk
 from bayesastro.cluster import spread
 from bayesastro.compilation import compile_clock
-from bayesastro.drive import check_kinds, check_time_limit, run_identity, warn_of_prior
+from bayesastro.drive import check_kinds, check_time_limit, run_identity
 from bayesastro.fingerprint import data_fingerprint
+from bayesastro.hints import told
 from bayesastro.inference.engine import Engine, Progress, Rows
 from bayesastro.interruption import interruptions
 from bayesastro.many_checkpoint import KeptChunk, ManyCheckpoint
@@ -89,7 +91,7 @@ def fit_many(
     """
     check_kinds("fit_many", problem, engine)
     batch = data if isinstance(data, Batch) else problem.batch(observed=data)
-    _check(batch, engine, chunk, precision, start, time_limit)
+    domains = _check(batch, engine, chunk, precision, start, time_limit)
     engine = engine.side_by_side()
     starts = None if start is None else BatchStart(batch, engine, start, precision)
     identity = run_identity(batch.problem.with_data(batch.take(0)), engine, checked_seed(seed), precision)
@@ -112,7 +114,7 @@ def fit_many(
         result = build_many(batch, engine, work.rows(), identity, precision)
         seconds = time.monotonic() - began
         timing = {"seconds_compiling": clock.seconds, "seconds_running": max(seconds - clock.seconds, 0.0)}
-        result.attrs |= origin(start) | timing
+        result.attrs |= origin(start) | domains | timing
     return result
 
 
@@ -123,16 +125,18 @@ def _check(
     precision: Precision,
     start: xr.DataTree | None,
     time_limit: float | None,
-) -> None:
+) -> dict[str, str]:
+    """Raise before anything is compiled, or warn; the attribute that tells of the warning."""
     validate_precision(precision)
     check_time_limit(time_limit)
     if chunk != "auto" and not (isinstance(chunk, int | np.integer) and chunk >= 1):
-        raise ValueError(f'`chunk` must be "auto" or a whole number of at least 1, but {chunk!r} came.')
+        raise ValueError(f'`chunk` must be "auto" or a whole number of at least 1, but {told(chunk)} came.')
     engine.validate(batch.problem)
     warn_of_prior(batch.problem, stacklevel=4)
     engine.check_axes(batch.problem, batch.axes)
     if engine.is_batched and start is not None:
         raise ValueError(f"`{type(engine).__name__}` draws independently and takes no `start`. Leave it out.")
+    return warn_of_domains(batch.problem, engine, stacklevel=4)
 
 
 class _Work:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from bayesastro.hints import told
+
 __all__ = ["Precision", "native", "to_numpy", "validate_precision", "working_precision"]
 
 Precision = Literal["double", "single"]
@@ -26,7 +28,7 @@ def validate_precision(precision: str) -> None:
         If `precision` is neither ``"double"`` nor ``"single"``.
     """
     if precision not in ("double", "single"):
-        raise ValueError(f'`precision` must be "double" or "single", but {precision!r} came.')
+        raise ValueError(f'`precision` must be "double" or "single", but {told(precision)} came.')
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from bayesastro.calibration.members import FEATURES, evaluated
 from bayesastro.calibration.sbc import ecdf_band, ecdf_extremity, ecdf_grid
+from bayesastro.hints import told
 from bayesastro.monte_carlo import relative_efficiency
 from bayesastro.plots import COLORS, band
 from bayesastro.predictive import evenly, latent_draws, replicates_at, require_generative
@@ -156,7 +157,7 @@ def check_fit(
     if not problem.observed:
         raise ValueError("`check_fit` needs observed data, but the problem has none. Give it `observed=`.")
     if not 0 < false_alarm < 1:
-        raise ValueError(f"`false_alarm` must be between 0 and 1, but {false_alarm!r} came.")
+        raise ValueError(f"`false_alarm` must be between 0 and 1, but {told(false_alarm)} came.")
     num = _enough(problem, num, false_alarm)
     key, random = jax.random.key(checked_seed(seed)), np.random.default_rng(seed)
     if result is None:
@@ -201,7 +202,7 @@ def _enough(problem: Problem, num: int | None, false_alarm: float) -> int:
     if not isinstance(num, int | np.integer) or num < least:
         raise ValueError(
             f"`check_fit` needs `num` of at least {least} at a false-alarm rate of {false_alarm:g} for "
-            f"{discrepancies} discrepancies, but {num!r} came. Leave it out, or raise `false_alarm`."
+            f"{discrepancies} discrepancies, but {told(num)} came. Leave it out, or raise `false_alarm`."
         )
     return int(num)
 

@@ -14,25 +14,29 @@ import numpy as np
 import numpyro.distributions as dist
 from numpyro.distributions.distribution import COERCIONS
 
-from bayesastro.units import carries_unit, in_unit, require_unmasked, said_unit
+from bayesastro.units import carries_unit, in_unit, is_logarithmic, require_unmasked, said_unit
 
 __all__ = ["require_plain", "unit_of"]
 
 BOUNDED = {"low": 1, "high": 1}
 SPREAD = {"loc": 1, "scale": 1}
-TRUNCATED = {"base_dist": 1, **BOUNDED}
+WHOLE = {"base_dist": 1}
+TRUNCATED = {**WHOLE, **BOUNDED}
 
 POWERS: Mapping[type, Mapping[str, int]] = {
     dist.Cauchy: SPREAD,
     dist.Delta: {"v": 1},
     dist.DoublyTruncatedPowerLaw: BOUNDED,
     dist.Exponential: {"rate": -1},
+    dist.FoldedDistribution: WHOLE,
     dist.Gamma: {"rate": -1},
     dist.Gumbel: SPREAD,
     dist.HalfCauchy: SPREAD,
     dist.HalfNormal: SPREAD,
+    dist.IntervalCensoredDistribution: WHOLE,
     dist.InverseGamma: {"rate": 1},
     dist.Laplace: SPREAD,
+    dist.LeftCensoredDistribution: WHOLE,
     dist.LeftTruncatedDistribution: TRUNCATED,
     dist.Logistic: SPREAD,
     dist.LogUniform: BOUNDED,
@@ -42,6 +46,7 @@ POWERS: Mapping[type, Mapping[str, int]] = {
     dist.MultivariateNormal: {"loc": 1, "covariance_matrix": 2, "precision_matrix": -2, "scale_tril": 1},
     dist.Normal: SPREAD,
     dist.Pareto: SPREAD,
+    dist.RightCensoredDistribution: WHOLE,
     dist.RightTruncatedDistribution: TRUNCATED,
     dist.StudentT: SPREAD,
     dist.TwoSidedTruncatedDistribution: TRUNCATED,
@@ -107,6 +112,11 @@ def of_plain_numbers(family: type, args: tuple[Any, ...], kwargs: dict[str, Any]
         raise TypeError(
             f"Distributions `{family.__name__}` take no quantities. Give plain numbers, and the unit of the site by "
             "`Problem(..., units={...})`."
+        )
+    if found := [value.unit for value in given.values() if carries_unit(value) and is_logarithmic(value.unit)]:
+        raise TypeError(
+            f"Distributions take no logarithmic units, but `{family.__name__}` was given {found[0]}. Give plain numbers, and the unit "
+            f'of the site by `Problem(..., units={{"name": "{found[0]}"}})`.'
         )
     unit = _unit(given, powers)
     numbers = {n: _number(v, unit, powers.get(n, 0), f"{family.__name__}.{n}") for n, v in given.items()}

@@ -3,34 +3,27 @@
 import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
-import pandas as pd
 
 from bayesastro import names, refusals
 from bayesastro.charts import Unconstrained, White
+from bayesastro.domains import Caution, cautions, domain_error
 from bayesastro.fisher import rules_of
 from bayesastro.precision import Precision, to_numpy, validate_precision, working_precision
 from bayesastro.program import Data, Program, bind, checked_observed
 from bayesastro.refusals import Lack
 from bayesastro.structure import Site, avals_of, structure_of
-from bayesastro.tables import Table
 from bayesastro.units import UndeclaredUnitError, checked_units
-from bayesastro.views import Views, simulator, site_terms
+from bayesastro.views import Simulations, Views, simulator, site_terms
 
 if TYPE_CHECKING:
     from bayesastro.batch import Batch
+    from bayesastro.tables import Table
 
 __all__ = ["Problem", "Simulations", "Views"]
-
-
-class Simulations(NamedTuple):
-    """Draws from the prior predictive, each array with the draws along its leading axis."""
-
-    parameters: dict[str, np.ndarray]
-    observables: dict[str, np.ndarray]
 
 
 class Problem:
@@ -109,8 +102,8 @@ class Problem:
             raise ValueError(reason)
         self.bounds = refusals.fixed_bounds(probes)
         """Ends of the priors that were given both, by site; those that depend on other latents are left out."""
-        if refusals.domain_error(structure, probes, self.observed) and (
-            reason := refusals.domain_error(structure, probes + self._probes(*range(3, 9)), self.observed)
+        if domain_error(structure, probes, self.observed) and (
+            reason := domain_error(structure, probes + self._probes(*range(3, 9)), self.observed)
         ):  # more draws, lest a prior that often overflows be mistaken for a fault of the data
             raise ValueError(reason)
         lacks = refusals.structural_lacks(structure, self._prior_factors)
@@ -300,20 +293,24 @@ class Problem:
 
         return stack(self, {**(arguments or {}), **more}, observed, mask)
 
-    def check(self) -> pd.DataFrame:
-        """Which engines and neural methods can serve this problem, and why the others refuse.
+    def check(self) -> "Table":
+        """Which engines and neural methods can serve this problem, why the others refuse, and what to be careful of.
 
         Returns
         -------
         pandas.DataFrame
-            Indexed by engine, with the columns ``ok`` and ``reason``.
+            Indexed by engine, with the columns ``ok``; ``reason``, why it refuses; and ``caution``, of those that run: which
+            parameter of a distribution leaves its domain at some of 32 draws from the prior, such as a negative scale.
         """
         from bayesastro.inference import engines  # the one arrow upwards: the table has to name the engines
 
         rows = {engine.__name__: engine.refusal(self) for engine in engines()}
         rows |= {name: refusals.learnt_refusal(name, self.lacks, self.parameters) for name in refusals.LEARNT}
-        table = {"ok": [not reason for reason in rows.values()], "reason": list(rows.values())}
-        return Table(table, index=pd.Index(list(rows), name="engine"))
+        return refusals.table_of(rows, " ".join(map(str, self.cautions())))
+
+    def cautions(self) -> tuple[Caution, ...]:
+        """Parameters of distributions that leave their domains at some draws from the prior, one for each site."""
+        return cautions(self.views().structure, self.data)
 
     def simulate(self, num: int, *, key: jax.Array) -> Simulations:
         """Parameters and observables from the prior predictive, in one compiled call.

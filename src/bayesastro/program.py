@@ -7,7 +7,6 @@ by; the other half, :class:`Data`, is an argument of those functions. Nothing of
 
 import functools
 import inspect
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,8 @@ import numpy as np
 import numpyro
 from numpyro import handlers
 
-from bayesastro.hints import did_you_mean
+from bayesastro.containers import advice, require_numbers
+from bayesastro.hints import did_you_mean, told
 from bayesastro.precision import native
 from bayesastro.units import carries_unit, plain, require_unmasked
 
@@ -30,7 +30,6 @@ __all__ = [
     "checked_array",
     "checked_observed",
     "data_set",
-    "explained",
     "observing",
     "traced",
 ]
@@ -158,14 +157,14 @@ def bind(
     """
     if not callable(function):
         raise TypeError(
-            f"`Problem` needs a NumPyro program (a function that calls `numpyro.sample`), but {function!r} came."
+            f"`Problem` needs a NumPyro program (a function that calls `numpyro.sample`), but {told(function)} came."
         )
     try:
         bound = inspect.signature(function).bind(*args, **kwargs)
     except TypeError as error:
         name = getattr(function, "__name__", repr(function))
         raise TypeError(
-            f"The arguments do not fit the program `{name}{inspect.signature(function)}`: {error}."
+            f"The arguments do not fit the program `{name}{inspect.signature(function)}`: {error}.{_meant(args, kwargs)}"
         ) from None
     positional = [*bound.arguments][: len(args)]
     flat, treedef = jax.tree_util.tree_flatten_with_path((args, dict(kwargs)), is_leaf=_is_array)
@@ -174,7 +173,10 @@ def bind(
         name = _leaf_name(path, positional)
         if _is_number(leaf) and len(path) > 2 and isinstance(_container((args, kwargs), path), list):
             way = "one quantity, with `astropy.units.Quantity`" if carries_unit(leaf) else "an array, with `np.asarray`"
-            raise TypeError(f"Argument `{name}` is part of a list of numbers. Pass it as {way}.")
+            raise TypeError(
+                f"Argument `{_shown_name(path, positional)}` is part of a list of numbers. Pass the list as {way}."
+            )
+        require_numbers(leaf, f"Argument `{name}`")
         if _is_array(leaf):
             names.append(name)
             arrays.append(checked_array(plain(leaf, name, units), f"argument `{name}`"))
@@ -183,6 +185,17 @@ def bind(
             _check_static(leaf, name)
             static.append(leaf)
     return Program(function, treedef, tuple(static), tuple(names), tuple(map(type, static))), tuple(arrays)
+
+
+def _meant(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """What an argument may have meant that the program does not have, as a sentence with a space before it; else empty."""
+    if args and isinstance(args[-1], Mapping):
+        return " Observed values are given by name, `observed={...}`."
+    return next(filter(None, (did_you_mean(name, OPTIONS) for name in kwargs)), "")
+
+
+OPTIONS = ("observed", "prior_factors", "units")
+"""Keywords of a `Problem` that are none of its program."""
 
 
 def _container(tree: Any, path: Sequence[Any]) -> Any:
@@ -206,9 +219,13 @@ def _is_array(leaf: Any) -> bool:
 def checked_array(leaf: Any, what: str) -> np.ndarray:
     """`leaf` as a finite NumPy array in native byte order; `what` names it in errors."""
     require_unmasked(leaf, f"The {what}")
+    require_numbers(leaf, f"The {what}")
     if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         raise TypeError(f"The {what} is a random key. A program's randomness must come from `numpyro.sample` sites.")
-    array = native(leaf)
+    try:
+        array = native(leaf)
+    except ValueError:
+        raise ValueError(f"The {what} has rows of unequal lengths. Give an array, all rows of one length.") from None
     if array.dtype.kind not in "biufc" or array.dtype in (np.longdouble, np.clongdouble):
         raise TypeError(f"The {what} has dtype `{array.dtype}`. Pass numbers of at most double precision.")
     bad = ~np.isfinite(array)
@@ -234,7 +251,10 @@ def checked_observed(observed: Mapping[str, Any] | None, units: Mapping[str, str
     if observed is None:
         return {}
     if not isinstance(observed, Mapping):
-        raise TypeError(f"`observed` must map site names to arrays, but {observed!r} came.")
+        remedy = f" {advice(observed)}." if advice(observed) else ""
+        raise TypeError(f"`observed` must map site names to arrays, but {told(observed)} came.{remedy}")
+    if empty := [name for name, value in observed.items() if value is None]:
+        raise TypeError(f"The observed `{empty[0]}` is None. Give an array, or leave a site out that was not observed.")
     if unfit := [name for name in observed if not isinstance(name, str)]:
         raise TypeError(f"`observed` must map site names to arrays, but its keys include {unfit[0]!r}.")
     arrays = {name: checked_array(plain(value, name, units), f"observed `{name}`") for name, value in observed.items()}
@@ -265,6 +285,16 @@ def _leaf_name(path: Sequence[Any], positional: Sequence[str]) -> str:
     return f"{head}.{inner}" if rest else head
 
 
+def _shown_name(path: Sequence[Any], positional: Sequence[str]) -> str:
+    """The same as Python writes it: ``time[0]`` within a list."""
+
+    def inner(step: Any) -> str:
+        is_place = isinstance(step, jax.tree_util.SequenceKey)
+        return f"[{step.idx}]" if is_place else f".{jax.tree_util.keystr((step,), simple=True)}"
+
+    return _leaf_name(path[:2], positional) + "".join(map(inner, path[2:]))
+
+
 def observing(data: Data) -> Callable[..., Any]:
     """Handler that gives the observed sites their values; as JAX arrays, for a scan indexes them by a traced step."""
     return functools.partial(handlers.condition, data=jax.tree.map(jnp.asarray, data.observed))
@@ -282,26 +312,3 @@ def traced(program: Program, data: Data, *outer: Callable[..., Any], validate: b
         function = handler(function)
     with numpyro.validation_enabled(validate):
         yield handlers.trace(function).get_trace(jax.tree.map(jnp.asarray, data.arrays))
-
-
-@contextmanager
-def explained(program: Program, shapes: Sequence[tuple[int, ...]]) -> Iterator[None]:
-    """Add to an error raised within the program its line there, and the shapes of the arrays that it ran on."""
-    try:
-        yield
-    except Exception as error:
-        said = ", ".join(f"`{name}` {shape}" for name, shape in zip(program.array_names, shapes, strict=True))
-        name = getattr(program.function, "__name__", repr(program.function))
-        line = _line(program.function, error)
-        error.add_note(
-            f"This came from the program `{name}`, run on the arguments {said or 'without arrays'}{line and f', in the line `{line}`'}. "
-            "Arrays are traced by JAX there: pass sizes and flags as Python numbers."
-        )
-        raise
-
-
-def _line(function: Callable[..., Any], error: Exception) -> str:
-    """The innermost line of a program's own file that an error came through; empty where it has none."""
-    home = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", None)
-    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.filename == home]
-    return (lines[-1] if lines else "") or ""

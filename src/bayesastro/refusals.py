@@ -6,13 +6,17 @@ from typing import Any
 
 import jax
 import numpy as np
+import pandas as pd
 
+from bayesastro.domains import same
 from bayesastro.extras import missing
 from bayesastro.fisher import rule_of
+from bayesastro.hints import told
 from bayesastro.names import quoted
 from bayesastro.precision import native, to_numpy, working_precision
 from bayesastro.program import Data
 from bayesastro.structure import Site, Structure
+from bayesastro.tables import Table
 from bayesastro.units import plain, require_unmasked
 
 __all__ = [
@@ -23,12 +27,12 @@ __all__ = [
     "check_draws",
     "checked_theta",
     "data_lacks",
-    "domain_error",
     "fixed_bounds",
     "inline_error",
     "learnt_refusal",
     "require_coordinates",
     "structural_lacks",
+    "table_of",
 ]
 
 CAPABILITIES = {
@@ -74,39 +78,6 @@ def inline_error(structure: Structure, inline: Mapping[str, np.ndarray]) -> str:
                 f"Observed `{site.name}` has shape {shape}, but the program gives that site shape {site.shape}. Give data and "
                 "distribution one shape (a plate, or `.expand`)."
             )
-    return ""
-
-
-def domain_error(structure: Structure, probes: Sequence[Mapping[str, Any]], observed: Mapping[str, np.ndarray]) -> str:
-    """What to say of a distribution's parameter, or an observed value, that is outside its domain in every probe.
-
-    Probes are draws from the prior: what fails in all of them, at the same place and with the same value, does not
-    depend on the latents but on the data. Empty if nothing does.
-    """
-    for site in structure.of_kind("latent", "observed"):
-        checks = probes[0][site.name]["checks"]
-        for name in sorted(checks, key=lambda name: name.count(".")):  # the family's own parameters before its parts'
-            first = checks[name]
-            others = [probe[site.name]["checks"][name] for probe in probes]
-            values = [float(np.real(other["value"])) for other in others]
-            what = f"with least entry {values[0]:g}" if first["is_event"] else f"{values[0]:g}"
-            if any(o["count"] == 0 or o["first"] != first["first"] for o in others):
-                continue
-            if name == "__value__":
-                supports = [probe[site.name]["support"] for probe in probes]
-                if not all(all(map(_same, support, supports[0])) for support in supports):
-                    continue  # a support that moves with the latents may hold the value elsewhere
-                return (
-                    f"Observed `{site.name}` has {int(first['count'])} value(s) outside the support "
-                    f"({site.support}) of its `{site.family}`, the first {what}. Correct the data or the family."
-                )
-            if all(np.isclose(v, values[0], equal_nan=True) for v in values):
-                return (
-                    f"Site `{site.name}`: `{name}` of its `{site.family}` has {int(first['count'])} value(s) outside "
-                    f"its domain, the first {what} at flat index {int(first['first'])}. Errors and scales must be "
-                    "positive and covariances positive definite; correct the data, or mask these entries and put valid "
-                    "numbers in their place."
-                )
     return ""
 
 
@@ -186,7 +157,7 @@ def data_lacks(
     for place, carried, other in carriers(structure, data, inline, probe):
         for site in structure.of_kind("latent", "observed"):
             pairs = (jax.tree.leaves(found[site.name]["parameters"]) for found in (other, probe))
-            if not all(map(_same, *pairs)):
+            if not all(map(same, *pairs)):
                 argument = structure.program.array_names[place]
                 why = f"site `{site.name}` is computed from argument `{argument}`, which holds the observed `{carried}`"
                 remedy = "Compute it from sampled values (`numpyro.contrib.control_flow.scan`) or pass the parts as arguments of their own"
@@ -201,7 +172,7 @@ def carriers(
     for place, array in enumerate(data.arrays) if inline else ():
         with working_precision(structure.precision):
             other = to_numpy(structure.probe(_disturbed(data, place, array), jax.random.key(1)))
-        if carried := [n for n in inline if not _same(other[n]["inline"], probe[n]["inline"])]:
+        if carried := [n for n in inline if not same(other[n]["inline"], probe[n]["inline"])]:
             yield place, carried[0], other
 
 
@@ -216,10 +187,6 @@ def _disturbed(data: Data, place: int, array: np.ndarray) -> Data:
     return data._replace(arrays=(*data.arrays[:place], changed, *data.arrays[place + 1 :]))
 
 
-def _same(a: Any, b: Any) -> bool:
-    return np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind in "fc")
-
-
 def check_draws(num: Any, key: Any) -> None:
     """Raise unless so many draws can be made with the key.
 
@@ -231,11 +198,11 @@ def check_draws(num: Any, key: Any) -> None:
         If `key` is not one JAX random key.
     """
     if not isinstance(num, int | np.integer) or isinstance(num, bool) or num < 1:
-        raise ValueError(f"`num` must be a whole number of at least 1, but {num!r} came.")
+        raise ValueError(f"`num` must be a whole number of at least 1, but {told(num)} came.")
     is_typed = isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
     is_raw = isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32
     if not ((is_typed and key.ndim == 0) or (is_raw and key.ndim == 1)):
-        raise TypeError(f"`key` must be one JAX random key such as `jax.random.key(0)`, but {_told(key)} came.")
+        raise TypeError(f"`key` must be one JAX random key such as `jax.random.key(0)`, but {told(key)} came.")
 
 
 def require_coordinates(parameters: Sequence[Site], function: str) -> None:
@@ -279,9 +246,9 @@ def checked_theta(
         If a site has no value, a value has another shape or a unit of another kind than its site, or the batches differ.
     """
     if not isinstance(theta, Mapping):
-        raise TypeError(f"`theta` must map site names to values, but {_told(theta)} came.")
+        raise TypeError(f"`theta` must map site names to values, but {told(theta)} came.")
     if not isinstance(batch_ndims, int | np.integer) or batch_ndims < 0:
-        raise ValueError(f"`batch_ndims` must be a whole number of at least 0, but {batch_ndims!r} came.")
+        raise ValueError(f"`batch_ndims` must be a whole number of at least 0, but {told(batch_ndims)} came.")
     if missing := [site.name for site in parameters if site.name not in theta]:
         raise ValueError(
             f"A value is needed for the latent site `{missing[0]}`; values came for {quoted(list(theta))}."
@@ -292,7 +259,7 @@ def checked_theta(
     batch = None
     for site in parameters:
         if theta[site.name].dtype.kind not in "fiub":
-            value = _told(theta[site.name].tolist())
+            value = told(theta[site.name].tolist())
             raise TypeError(f"The value of site `{site.name}` must be of real numbers, but {value} came.")
         shape = theta[site.name].shape
         if len(shape) < batch_ndims or shape[batch_ndims:] != site.shape:
@@ -309,12 +276,6 @@ def checked_theta(
     return theta
 
 
-def _told(value: Any) -> str:
-    """A value in a few words of one line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
 def fixed_bounds(probes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, Any]]:
     """Ends of the priors that were given both, by site, if they are the same at the first two probes."""
     bounds = {}
@@ -323,3 +284,13 @@ def fixed_bounds(probes: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, An
         if ends is not None and all(map(np.array_equal, ends, probes[1][name]["bounds"])):
             bounds[name] = tuple(end if end.size > 1 else end.item() for end in ends)
     return bounds
+
+
+def table_of(reasons: Mapping[str, str], caution: str) -> Table:
+    """For `Problem.check`: the engines with the reasons why they refuse, and the caution for those that do not."""
+    columns = {
+        "ok": [not reason for reason in reasons.values()],
+        "reason": list(reasons.values()),
+        "caution": ["" if reason else caution for reason in reasons.values()],
+    }
+    return Table(columns, index=pd.Index(list(reasons), name="engine"))

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayesastro.hints import told
 from bayesastro.inference.engine import ChartName, Draws
 from bayesastro.labels import check_variable
 from bayesastro.precision import Precision, to_numpy, working_precision
@@ -44,10 +45,6 @@ __all__ = [
 
 REPLAY_BYTES = 2**27
 """Bound on the memory of the parameters and deterministic sites computed at once."""
-
-
-LONGEST = 200
-"""Characters of what came in place of a result that are told."""
 
 
 def build_result(
@@ -186,8 +183,7 @@ def require_result(result: Any, what: str = "The result") -> None:
     """
     if not isinstance(result, xr.DataTree):
         read = f" Read it with `ba.load({str(result)!r})`." if isinstance(result, str | Path) else ""
-        came = repr(result) if len(repr(result)) < LONGEST else f"a `{type(result).__name__}`"
-        raise TypeError(f"{what} must be an `xarray.DataTree` such as `fit` returns, but {came} came.{read}")
+        raise TypeError(f"{what} must be an `xarray.DataTree` such as `fit` returns, but {told(result)} came.{read}")
 
 
 def require_one(result: Any, what: str = "The result") -> None:

@@ -22,12 +22,14 @@ from numpyro.distributions.transforms import biject_to
 
 from bayesastro import transport
 from bayesastro.families import has_point_mass, is_improper, mask_of, unwrapped
+from bayesastro.hints import told
 from bayesastro.jaxprs import fingerprint_of, host_call
+from bayesastro.mistakes import explained
 from bayesastro.precision import Precision, working_precision
 from bayesastro.prior_units import require_plain, unit_of
-from bayesastro.program import Data, Program, explained, traced
+from bayesastro.program import Data, Program, traced
 
-__all__ = ["Avals", "Site", "Structure", "abstract_data", "avals_of", "generate", "structure_of"]
+__all__ = ["Avals", "Site", "Structure", "abstract_data", "avals_of", "generate", "structure_of", "support_name"]
 
 Avals = tuple[tuple[tuple[tuple[int, ...], str], ...], tuple[tuple[str, tuple[int, ...], str], ...]]
 """Shapes and dtypes of a data set: those of the arrays, and those of the observed values with their names."""
@@ -131,6 +133,17 @@ def abstract_data(avals: Avals) -> Data:
     return Data(tuple(abstract(shape, dtype) for shape, dtype in arrays), values)
 
 
+def _require_own_draw(msg: dict[str, Any]) -> None:
+    """Raise if a site has no string for its name, or a key of its own: every simulation would draw the same value."""
+    name = msg["name"]
+    if not isinstance(name, str):
+        raise TypeError(f"The name of a site must be a string, but {told(name)} came.")
+    if msg["kwargs"]["rng_key"] is not None:
+        raise TypeError(
+            f"Site `{name}` has a random key of its own, so that it would draw one value for ever. Leave `rng_key` out."
+        )
+
+
 class _Watch(handlers.block):
     """Innermost handler: notes draws of keys within the program and plates that subsample, and refuses units that would be lost."""
 
@@ -140,6 +153,7 @@ class _Watch(handlers.block):
 
     def process_message(self, msg: dict[str, Any]) -> None:
         if msg["type"] == "sample":
+            _require_own_draw(msg)
             require_plain(msg["name"], msg["value"], [fn for _, fn in _parts(msg["fn"])])
         if msg["type"] == "prng_key" and not self.notes["unconditioning"]:
             self.notes["draws_keys"] = True
@@ -199,7 +213,7 @@ def _site(name: str, site: dict[str, Any], conditioned: frozenset[str]) -> Site:
         family=type(inner).__name__,
         shape=tuple(fn.shape()),
         event_shape=tuple(fn.event_shape),
-        support=_support_name(fn.support),
+        support=support_name(fn.support),
         plates=_plate_axes(site["cond_indep_stack"], fn.batch_shape),
         free_shape=_shape_or_none(lambda: biject_to(fn.support).inverse_shape(fn.shape())),
         white_shape=_shape_or_none(lambda: transport.normal_shape(fn)),
@@ -220,7 +234,8 @@ def _shape_or_none(shape: Callable[[], tuple[int, ...]]) -> tuple[int, ...] | No
         return None
 
 
-def _support_name(support: constraints.Constraint) -> str:
+def support_name(support: constraints.Constraint) -> str:
+    """A constraint in words."""
     while isinstance(support, constraints.independent):
         support = support.base_constraint
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(support).__name__.strip("_")).lower()

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from bayesastro.hints import told
+
 __all__ = [
     "UndeclaredUnitError",
     "carries_unit",
     "checked_units",
     "in_unit",
+    "is_logarithmic",
     "is_of_degrees",
     "label",
     "plain",
@@ -79,10 +82,19 @@ def in_unit(value: Any, unit: str, name: str, *, spectral: bool = False) -> np.n
     from astropy import units
 
     try:
-        return np.asarray(units.Quantity(value).to_value(unit, units.spectral() if spectral else []), float)
+        quantity = getattr(value, "quantity", value) if is_logarithmic(value.unit) else units.Quantity(value)
+        return np.asarray(quantity.to_value(unit, units.spectral() if spectral else []), float)
     except units.UnitConversionError as error:
         wanted = f"in {unit} or a unit of its kind" if unit else "without a unit"
-        raise ValueError(f"`{name}` must be {wanted}, but is in {value.unit}.") from error
+        remedy = ""
+        if is_logarithmic(value.unit):
+            remedy = f' Declare that unit, `units={{"{name}": "{value.unit}"}}`, or give plain numbers (`.value`) or fluxes (`.physical`).'
+        raise ValueError(f"`{name}` must be {wanted}, but is in {value.unit}.{remedy}") from error
+
+
+def is_logarithmic(unit: Any) -> bool:
+    """Whether a unit is of magnitudes with a zero point, ``mag(AB)``, or of decibels or dex of something."""
+    return hasattr(unit, "function_unit")
 
 
 def checked_units(units: Mapping[str, Any] | None) -> dict[str, str]:
@@ -98,7 +110,7 @@ def checked_units(units: Mapping[str, Any] | None) -> dict[str, str]:
     if units is None:
         return {}
     if not isinstance(units, Mapping) or not all(isinstance(name, str) for name in units):
-        raise TypeError(f"`units` must map names of arguments and sites to units, but {units!r} came.")
+        raise TypeError(f"`units` must map names of arguments and sites to units, but {told(units)} came.")
     if not units:
         return {}
     from astropy.units import Unit
@@ -108,7 +120,7 @@ def checked_units(units: Mapping[str, Any] | None) -> dict[str, str]:
         try:
             found[name] = Unit(unit).to_string()
         except (TypeError, ValueError) as error:
-            raise ValueError(f"The unit of `{name}` must be one that astropy knows, but {unit!r} came.") from error
+            raise ValueError(f"The unit of `{name}` must be one that astropy knows, but {told(unit)} came.") from error
     return found
 
 
@@ -132,7 +144,7 @@ def plain(value: Any, name: str, units: Mapping[str, str] | None) -> Any:
         return value
     if units is None:
         return np.asarray(value, float)
-    if name not in units and not value.unit.is_equivalent(""):
+    if name not in units and (is_logarithmic(value.unit) or not value.unit.is_equivalent("")):
         raise UndeclaredUnitError(
             f"`{name}` came in {value.unit}, but in which unit the program takes it is not known. Say so, as in "
             f'`Problem(..., units={{"{name}": "{value.unit}"}})`, and quantities are converted to that.'

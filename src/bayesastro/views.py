@@ -4,10 +4,11 @@ import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from numpyro import handlers
 
 from bayesastro.charts import Centred, Unconstrained, White, latent_log_prob, pointwise_log_prob, site_log_prob
@@ -16,7 +17,14 @@ from bayesastro.program import Data, observing, traced
 from bayesastro.side_by_side import over_rows, rows_together
 from bayesastro.structure import Structure, generate
 
-__all__ = ["Views", "simulator", "site_terms"]
+__all__ = ["Simulations", "Views", "simulator", "site_terms"]
+
+
+class Simulations(NamedTuple):
+    """Draws from the prior predictive, each array with the draws along its leading axis."""
+
+    parameters: dict[str, np.ndarray]
+    observables: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from bayesastro.banks.bank import Bank
 from bayesastro.banks.identity import identity_of
 from bayesastro.banks.rows import coordinates_at
 from bayesastro.banks.store import Rows, array_name, create, open_group
+from bayesastro.hints import told
 from bayesastro.predictive import observed_masks
 from bayesastro.problem import Problem
 from bayesastro.refusals import require_coordinates
@@ -27,7 +28,7 @@ def stored(problem: Problem, parameters: Mapping[str, Any], observed: Mapping[st
     """See :meth:`bayesastro.Bank.from_arrays`."""
     if not isinstance(problem, Problem):
         raise TypeError(
-            f"`from_arrays` needs a `Problem`, but {problem!r} came. Make one with `Problem(program, ...)`."
+            f"`from_arrays` needs a `Problem`, but {told(problem)} came. Make one with `Problem(program, ...)`."
         )
     require_coordinates(problem.parameters, "from_arrays")
     sites = problem.views().structure.of_kind("observed")

@@ -16,6 +16,7 @@ from bayesastro.banks.reading import Arrays, Index, Reader
 from bayesastro.banks.rows import parameters_at
 from bayesastro.banks.statistics import BankMoments, Failures, failures_of, labels_of, listed, moments_of
 from bayesastro.banks.store import header_of, open_group
+from bayesastro.hints import told
 from bayesastro.problem import Problem
 
 __all__ = ["Bank"]
@@ -201,7 +202,7 @@ class Bank:
         observed : dict of str to array, shape (batch_size, ...)
         """
         if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
-            raise ValueError(f"`batch_size` must be a whole number of at least 1, but {batch_size!r} came.")
+            raise ValueError(f"`batch_size` must be a whole number of at least 1, but {told(batch_size)} came.")
         random = None if seed is None else np.random.default_rng(seed)
         return self._reader.batches(int(batch_size), random, self._usable(among), drop_last)
 
@@ -221,7 +222,7 @@ class Bank:
             Both without the rows that failed.
         """
         if not 0 < validation_fraction < 1:
-            raise ValueError(f"`validation_fraction` must lie between 0 and 1, but {validation_fraction!r} came.")
+            raise ValueError(f"`validation_fraction` must lie between 0 and 1, but {told(validation_fraction)} came.")
         validates = np.random.default_rng(seed).random(len(self)) < validation_fraction
         return ~validates & ~self.is_failed, validates & ~self.is_failed
 
@@ -257,7 +258,7 @@ class Bank:
             If `num_bins` is not a whole number of at least 2.
         """
         if not isinstance(num_bins, int | np.integer) or num_bins < 2:
-            raise ValueError(f"`num_bins` must be a whole number of at least 2, but {num_bins!r} came.")
+            raise ValueError(f"`num_bins` must be a whole number of at least 2, but {told(num_bins)} came.")
         return self._failures(int(num_bins)).rates
 
     def require_whole(self, function: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import zarr
 
 from bayesastro.banks.store import Header
+from bayesastro.hints import told
 
 __all__ = ["Arrays", "Index", "Reader"]
 
@@ -81,7 +82,7 @@ class Reader:
         if numbers.dtype == bool and numbers.shape == (self.num_rows,):
             return np.flatnonzero(numbers)
         if numbers.dtype.kind not in "iu" or numbers.ndim != 1:
-            raise IndexError(f"Rows are given as a slice, row numbers or one bool a row, but {index!r} came.")
+            raise IndexError(f"Rows are given as a slice, row numbers or one bool a row, but {told(index)} came.")
         if len(numbers) and not (-self.num_rows <= numbers.min() and numbers.max() < self.num_rows):
             raise IndexError(
                 f"The bank has {self.num_rows} rows, but row {numbers[np.abs(numbers).argmax()]} was asked for."

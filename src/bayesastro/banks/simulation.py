@@ -16,6 +16,7 @@ from bayesastro.banks.rows import Plan, blocks, dtypes_of, rows_of
 from bayesastro.banks.store import Rows, Writer, create, is_free, reopen
 from bayesastro.banks.truncation import checked_within, listed_within
 from bayesastro.cluster import num_threads, spread
+from bayesastro.hints import told
 from bayesastro.interruption import interruptions
 from bayesastro.precision import Precision, validate_precision
 from bayesastro.predictive import observed_masks, require_generative
@@ -126,13 +127,15 @@ def simulate(
 def _checked(problem: Problem, num: Any, chunk: Any) -> int:
     """Raise unless a bank of the problem can be made."""
     if not isinstance(problem, Problem):
-        raise TypeError(f"`simulate` needs a `Problem`, but {problem!r} came. Make one with `Problem(program, ...)`.")
+        raise TypeError(
+            f"`simulate` needs a `Problem`, but {told(problem)} came. Make one with `Problem(program, ...)`."
+        )
     require_generative(problem, "simulate")
     require_coordinates(problem.parameters, "simulate")
     if not isinstance(num, int | np.integer) or isinstance(num, bool) or not 1 <= num < 2**32:
-        raise ValueError(f"`num` must be a whole number from 1 to 2³² − 1, but {num!r} came.")
+        raise ValueError(f"`num` must be a whole number from 1 to 2³² − 1, but {told(num)} came.")
     if chunk != "auto" and (not isinstance(chunk, int | np.integer) or isinstance(chunk, bool) or chunk < 1):
-        raise ValueError(f'`chunk` must be "auto" or a whole number of at least 1, but {chunk!r} came.')
+        raise ValueError(f'`chunk` must be "auto" or a whole number of at least 1, but {told(chunk)} came.')
     return int(num)
 
 

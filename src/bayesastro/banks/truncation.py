@@ -15,6 +15,7 @@ import numpy as np
 from numpyro import handlers
 
 from bayesastro.families import unmasked, unwrapped
+from bayesastro.hints import told
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem
 from bayesastro.structure import generate
@@ -47,10 +48,10 @@ def checked_within(problem: Problem, within: Mapping[str, Any] | None) -> dict[s
         except (TypeError, ValueError):
             raise ValueError(
                 f"`within` needs a lower and an upper bound for `{name}`, each of shape {shapes[name]} or a number, but "
-                f"{bounds!r} came."
+                f"{told(bounds)} came."
             ) from None
         if not (low < high).all():
-            raise ValueError(f"`within` needs lower bounds below the upper ones, but for `{name}` {bounds!r} came.")
+            raise ValueError(f"`within` needs lower bounds below the upper ones, but for `{name}` {told(bounds)} came.")
         found[name] = (low, high)
     if found:
         _check_priors(problem, found)

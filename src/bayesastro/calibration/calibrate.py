@@ -19,6 +19,7 @@ from bayesastro.calibration.report import CalibrationReport, going_on
 from bayesastro.calibration.requirements import require_whole_prior
 from bayesastro.calibration.tarp import estimates
 from bayesastro.drive import check_kinds, check_time_limit, fit
+from bayesastro.hints import told
 from bayesastro.inference.engine import Engine
 from bayesastro.labels import listed
 from bayesastro.many import fit_many
@@ -202,9 +203,9 @@ def _check(
     engine.validate(problem)
     require_whole_prior(engine, "calibrate")
     if not 1e-4 <= false_alarm < 1:
-        raise ValueError(f"`false_alarm` must be from 0.0001 to 1, but {false_alarm!r} came.")
+        raise ValueError(f"`false_alarm` must be from 0.0001 to 1, but {told(false_alarm)} came.")
     if near not in ("prior", "observed"):
-        raise ValueError(f'`near` must be "prior" or "observed", but {near!r} came.')
+        raise ValueError(f'`near` must be "prior" or "observed", but {told(near)} came.')
     if posterior is not None and near != "observed":
         raise ValueError('`posterior` is what to draw from with `near="observed"`. Leave it out, or set `near`.')
     if near == "observed" and not problem.observed:
@@ -222,7 +223,7 @@ def _check(
     if not isinstance(num_simulations, int | np.integer) or num_simulations < least:
         raise ValueError(
             f"`calibrate` needs `num_simulations` of at least {least} at a false-alarm rate of {false_alarm:g}: the bands "
-            f"of fewer would let gross errors pass. But {num_simulations!r} came."
+            f"of fewer would let gross errors pass. But {told(num_simulations)} came."
         )
 
 

@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom, binomtest
 
+from bayesastro.hints import told
+
 __all__ = ["LEVELS", "binned_coverage", "binomial_interval", "coverage_extremity"]
 
 LEVELS = (0.5, 0.68, 0.9, 0.95)
@@ -52,7 +54,7 @@ def binned_coverage(place: Mapping[str, np.ndarray], values: np.ndarray, edges: 
     """
     ends = np.asarray(edges, float)
     if ends.ndim != 1 or len(ends) < 2 or not (np.diff(ends) > 0).all():
-        raise ValueError(f"`edges` must be two or more numbers that rise, but {edges!r} came.")
+        raise ValueError(f"`edges` must be two or more numbers that rise, but {told(edges)} came.")
     rows = {}
     for name, values_of_name in place.items():
         for low, high in itertools.pairwise(ends):

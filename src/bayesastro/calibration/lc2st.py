@@ -23,6 +23,7 @@ from bayesastro.calibration.requirements import require_whole_prior
 from bayesastro.calibration.summaries import classified, summary_plausibility
 from bayesastro.calibration.two_sample import LocalTest, Place, local_test
 from bayesastro.drive import check_kinds
+from bayesastro.hints import told
 from bayesastro.inference.engine import Engine, Progress
 from bayesastro.inference.neural.amortised import Amortised
 from bayesastro.inference.neural.posterior import NeuralPosterior
@@ -120,10 +121,10 @@ def _check(problem: Problem, amortised: Amortised, num_simulations: int, false_a
     if not isinstance(num_simulations, int | np.integer) or num_simulations < MIN_SIMULATIONS:
         raise ValueError(
             f"`check_local` needs `num_simulations` of at least {MIN_SIMULATIONS}, of which few are like the observed "
-            f"data, but {num_simulations!r} came."
+            f"data, but {told(num_simulations)} came."
         )
     if not 1e-3 <= false_alarm < 1:
-        raise ValueError(f"`false_alarm` must be from 0.001 to 1, but {false_alarm!r} came.")
+        raise ValueError(f"`false_alarm` must be from 0.001 to 1, but {told(false_alarm)} came.")
 
 
 def _report(

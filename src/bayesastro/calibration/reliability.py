@@ -23,6 +23,7 @@ from bayesastro.banks.simulation import simulate
 from bayesastro.calibration.coverage import binomial_interval
 from bayesastro.calibration.exchange import REPLICATES_AT_LEAST, REPLICATES_OVER_RATE, joint_level
 from bayesastro.calibration.reliability_report import ReliabilityReport
+from bayesastro.hints import told
 from bayesastro.problem import Problem
 
 __all__ = ["Classifying", "assessed", "reliability"]
@@ -123,14 +124,14 @@ def _check(prior: Mapping[str, float], problems: Mapping[str, Problem], number: 
         )
     if not isinstance(number, int | np.integer) or number < LEAST_SIMULATIONS:
         raise ValueError(
-            f"`num_simulations` must be a whole number of at least {LEAST_SIMULATIONS}, but {number!r} came."
+            f"`num_simulations` must be a whole number of at least {LEAST_SIMULATIONS}, but {told(number)} came."
         )
     if not isinstance(bins, int | np.integer) or bins < 1 or bins > number // 10:
         raise ValueError(
-            f"`num_bins` must be a whole number from 1 to a tenth of `num_simulations`, but {bins!r} came."
+            f"`num_bins` must be a whole number from 1 to a tenth of `num_simulations`, but {told(bins)} came."
         )
     if not 1e-4 <= rate < 1:
-        raise ValueError(f"`false_alarm` must be from 0.0001 to 1, but {rate!r} came.")
+        raise ValueError(f"`false_alarm` must be from 0.0001 to 1, but {told(rate)} came.")
 
 
 def _classified(classifier: Classifying, bank: Bank, models: list[str]) -> np.ndarray:

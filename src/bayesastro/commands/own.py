@@ -4,7 +4,6 @@ import ast
 import difflib
 import importlib
 import sys
-import sysconfig
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,13 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bayesastro.hints import did_you_mean
+from bayesastro.mistakes import PACKAGE, own_frames, shown_path
 
 __all__ = ["meant", "mistakes_told", "own_function", "required"]
-
-PACKAGE = Path(__file__).parents[1]
-
-OTHERS = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-"""Folders of what is installed, whose lines are not the user's."""
 
 MOST_NAMED = 8
 """Modules of a folder that a message lists."""
@@ -97,11 +92,11 @@ def mistakes_told() -> Iterator[None]:
         if place is None:
             raise
         file, line = place
-        path = Path(file)
-        shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
         message = error.msg if isinstance(error, SyntaxError) else next(iter(str(error).strip().splitlines()), "")
         what = f"{type(error).__name__}: {message}" if message else type(error).__name__
-        raise ValueError(f"`{shown}`, line {line}: {what.rstrip('.')}. Add `--debug` for the traceback.") from error
+        raise ValueError(
+            f"`{shown_path(file)}`, line {line}: {what.rstrip('.')}. Add `--debug` for the traceback."
+        ) from error
 
 
 def _place(error: Exception) -> tuple[str, int | None] | None:
@@ -112,13 +107,8 @@ def _place(error: Exception) -> tuple[str, int | None] | None:
     refusals = (ValueError, TypeError, OSError, ImportError)
     if isinstance(error, refusals) and Path(frames[-1].filename).is_relative_to(PACKAGE):
         return None
-    own = [frame for frame in frames if _is_own(frame.filename)]
+    own = own_frames(error)
     return (own[-1].filename, own[-1].lineno) if own else None
-
-
-def _is_own(file: str) -> bool:
-    path = Path(file)
-    return path.is_file() and not any(path.is_relative_to(folder) for folder in (PACKAGE, *OTHERS))
 
 
 def _modules() -> Mapping[str, Path]:

@@ -27,6 +27,7 @@ import jax
 import numpy as np
 
 from bayesastro.extras import missing
+from bayesastro.hints import told
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
 from bayesastro.refusals import CAPABILITIES
@@ -243,5 +244,5 @@ def require_positive(engine: Any, *names: str) -> None:
         value = getattr(engine, name)
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
             raise ValueError(
-                f"`{type(engine).__name__}` needs `{name}` to be a whole number of at least 1, but {value!r} came."
+                f"`{type(engine).__name__}` needs `{name}` to be a whole number of at least 1, but {told(value)} came."
             )

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesastro.charts import Chart
+from bayesastro.hints import told
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
 from bayesastro.inference.history import History, autocorrelation_time, extended, no_history
 from bayesastro.problem import Problem, Views
@@ -103,10 +104,10 @@ class Ensemble(Engine):
         if not 10 <= self.tau_factor < np.inf:
             raise ValueError(
                 f"`Ensemble` needs `tau_factor` of at least 10, for τ cannot be told from less, but "
-                f"{self.tau_factor!r} came."
+                f"{told(self.tau_factor)} came."
             )
         if not 1 < self.stretch < np.inf:
-            raise ValueError(f"`Ensemble` needs `stretch` greater than 1, but {self.stretch!r} came.")
+            raise ValueError(f"`Ensemble` needs `stretch` greater than 1, but {told(self.stretch)} came.")
 
     def validate(self, problem: Problem) -> None:
         super().validate(problem)

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayesastro.hints import told
 from bayesastro.inference import appraisal
 from bayesastro.inference.appraisal import bound, minisanity, num_weighed, residual_sums
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
@@ -116,7 +117,7 @@ class GeoVI(Engine):
         if self.num_draws % 2:
             raise ValueError(f"`GeoVI` draws in mirrored pairs: `num_draws` must be even, but {self.num_draws} came.")
         if not 0 < self.tolerance < 1:
-            raise ValueError(f"`GeoVI` needs `tolerance` between 0 and 1, but {self.tolerance!r} came.")
+            raise ValueError(f"`GeoVI` needs `tolerance` between 0 and 1, but {told(self.tolerance)} came.")
 
     def block_size(self, views: Views) -> int:
         return int(np.clip(BLOCK_BYTES // (16 * self.num_samples * views.white.size), 1, MAX_BLOCK))

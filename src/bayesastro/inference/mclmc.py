@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayesastro.hints import told
 from bayesastro.inference.chains import ChainEngine, ChainState
 from bayesastro.inference.engine import Draws, Progress, Rows, require_positive
 from bayesastro.inference.halving import halving_shift
@@ -122,9 +123,9 @@ class MCLMC(ChainEngine):
         if self.thin is not None:
             require_positive(self, "thin")
         if not 0 < self.energy_variance < np.inf:
-            raise ValueError(f"`MCLMC` needs a positive `energy_variance`, but {self.energy_variance!r} came.")
+            raise ValueError(f"`MCLMC` needs a positive `energy_variance`, but {told(self.energy_variance)} came.")
         if not 0 < self.target_accept < 1:
-            raise ValueError(f"`MCLMC` needs `target_accept` between 0 and 1, but {self.target_accept!r} came.")
+            raise ValueError(f"`MCLMC` needs `target_accept` between 0 and 1, but {told(self.target_accept)} came.")
         if self.adjusted and self.self_check:
             raise ValueError("`MCLMC` with `adjusted=True` has no bias to check. Leave `self_check` out.")
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from blackjax.ns import adaptive
 
+from bayesastro.hints import told
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
 from bayesastro.inference.live import (
     MAX_REGION_SIZE,
@@ -125,7 +126,7 @@ class NestedSampler(Engine):
             require_positive(self, "refine")
         if self.use_regions not in (True, False, "auto"):
             raise ValueError(
-                f'`NestedSampler` needs `use_regions` to be True, False or "auto", but {self.use_regions!r} came.'
+                f'`NestedSampler` needs `use_regions` to be True, False or "auto", but {told(self.use_regions)} came.'
             )
         if self._num_delete > self.num_live // 2:
             raise ValueError(
@@ -134,7 +135,7 @@ class NestedSampler(Engine):
             )
         if not 0 < self.remaining_evidence < 1:
             raise ValueError(
-                f"`NestedSampler` needs `remaining_evidence` between 0 and 1, but {self.remaining_evidence!r} came."
+                f"`NestedSampler` needs `remaining_evidence` between 0 and 1, but {told(self.remaining_evidence)} came."
             )
 
     def validate(self, problem: Problem) -> None:

@@ -19,6 +19,7 @@ from blackjax.adaptation.step_size import (
 from blackjax.mcmc import hmc, metrics
 from blackjax.mcmc import nuts as kernels
 
+from bayesastro.hints import told
 from bayesastro.inference.chains import ChainEngine, ChainState
 from bayesastro.inference.engine import Draws, Progress, Rows, require_positive
 from bayesastro.inference.metric import (
@@ -113,10 +114,10 @@ class NUTS(ChainEngine):
     def __post_init__(self) -> None:
         require_positive(self, "num_chains", "num_warmup", "num_draws", "thin", "max_tree_depth", "num_starts")
         if not 0 < self.target_accept < 1:
-            raise ValueError(f"`NUTS` needs `target_accept` between 0 and 1, but {self.target_accept!r} came.")
+            raise ValueError(f"`NUTS` needs `target_accept` between 0 and 1, but {told(self.target_accept)} came.")
         if self.mass_matrix not in ("diagonal", "dense", "hessian"):
             raise ValueError(
-                f'`NUTS` needs `mass_matrix` "diagonal", "dense" or "hessian", but {self.mass_matrix!r} came.'
+                f'`NUTS` needs `mass_matrix` "diagonal", "dense" or "hessian", but {told(self.mass_matrix)} came.'
             )
 
     def validate(self, problem: Problem) -> None:

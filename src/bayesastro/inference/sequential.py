@@ -22,6 +22,7 @@ from blackjax.smc.resampling import systematic
 from jax.scipy.special import logsumexp
 
 from bayesastro.batch import Batch
+from bayesastro.hints import told
 from bayesastro.inference.engine import require_positive
 from bayesastro.inference.groups import KNOWN, checked_groups, members_of
 from bayesastro.inference.moves import hamiltonian_moves
@@ -94,7 +95,7 @@ class Sequential:
                 f"`Sequential` needs an even `num_particles` of at least 10, but {self.num_particles} came."
             )
         if not 0 < self.target_ess < 1:
-            raise ValueError(f"`Sequential` needs `target_ess` between 0 and 1, but {self.target_ess!r} came.")
+            raise ValueError(f"`Sequential` needs `target_ess` between 0 and 1, but {told(self.target_ess)} came.")
 
     def follow(
         self, problem: Problem, group: Any, *, seed: int, site: str | None = None, start: xr.Dataset | None = None
@@ -176,7 +177,7 @@ class Sequential:
         ValueError
         """
         if chunk < 1:
-            raise ValueError(f"`chunk` must be at least 1, but {chunk!r} came.")
+            raise ValueError(f"`chunk` must be at least 1, but {told(chunk)} came.")
         name = self._checked(batch.problem, site)
         shape = (batch.size, *np.shape(batch.problem.observed[name]))
         numbers = checked_groups(np.asarray(group), shape, name, start is not None)

@@ -13,6 +13,7 @@ import numpy as np
 from blackjax.smc.resampling import systematic
 from jax.scipy.special import logsumexp
 
+from bayesastro.hints import told
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
 from bayesastro.inference.moves import Moved, hamiltonian_moves, random_walk_moves
 from bayesastro.inference.reference import Points, Reference, draw_points, fitted, terms_at
@@ -107,9 +108,9 @@ class SMC(Engine):
                 f"`SMC` needs an even number of islands, at least {MIN_ISLANDS}, but `num_islands` is {self.num_islands}."
             )
         if not 0 < self.target_ess < 1:
-            raise ValueError(f"`SMC` needs `target_ess` between 0 and 1, but {self.target_ess!r} came.")
+            raise ValueError(f"`SMC` needs `target_ess` between 0 and 1, but {told(self.target_ess)} came.")
         if self.moves not in ("hamiltonian", "random_walk"):
-            raise ValueError(f'`SMC` needs `moves` "hamiltonian" or "random_walk", but {self.moves!r} came.')
+            raise ValueError(f'`SMC` needs `moves` "hamiltonian" or "random_walk", but {told(self.moves)} came.')
 
     def validate(self, problem: Problem) -> None:
         super().validate(problem)

@@ -13,6 +13,7 @@ import numpy as np
 
 from bayesastro.banks.bank import Bank
 from bayesastro.banks.identity import program_identity_of
+from bayesastro.hints import told
 from bayesastro.inference.neural.classification import NeuralClassifier, checked_prior
 from bayesastro.inference.neural.network import Plan
 from bayesastro.inference.neural.sources import Mixed, Source
@@ -141,7 +142,7 @@ def _check(problems: Mapping[str, Problem], banks: Mapping[str, Bank]) -> None:
     if not isinstance(problems, Mapping) or not isinstance(banks, Mapping):
         raise TypeError(
             f"`Classifier.train` needs mappings from names of models to problems and to banks, but {problems!r} and "
-            f"{banks!r} came."
+            f"{told(banks)} came."
         )
     if len(problems) < 2 or set(problems) != set(banks):
         raise ValueError(
@@ -151,7 +152,7 @@ def _check(problems: Mapping[str, Problem], banks: Mapping[str, Bank]) -> None:
     for name, problem in problems.items():
         if not isinstance(problem, Problem) or not isinstance(banks[name], Bank):
             raise TypeError(
-                f"The model `{name}` needs a `Problem` and a `Bank`, but {problem!r} and {banks[name]!r} came."
+                f"The model `{name}` needs a `Problem` and a `Bank`, but {told(problem)} and {told(banks[name])} came."
             )
         try:
             banks[name].check(problem)

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from arviz_stats.base import array_stats
 
+from bayesastro.hints import told
 from bayesastro.inference.alone import run_alone
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows, require_positive
 from bayesastro.inference.importance import MAX_KHAT, evidence_of, resampled, weights_of
@@ -111,12 +112,14 @@ class Corrected(Engine):
 
     def __post_init__(self) -> None:
         if not isinstance(self.amortised, Amortised):
-            raise TypeError(f"`Corrected` needs an `Amortised` posterior, but {self.amortised!r} came.")
+            raise TypeError(f"`Corrected` needs an `Amortised` posterior, but {told(self.amortised)} came.")
         if self.fallback is not None and not isinstance(self.fallback, Engine):
-            raise TypeError(f"`Corrected` needs an engine such as `NUTS()` as `fallback`, but {self.fallback!r} came.")
+            raise TypeError(
+                f"`Corrected` needs an engine such as `NUTS()` as `fallback`, but {told(self.fallback)} came."
+            )
         require_positive(self, "num_proposals", "num_chains", "num_draws")
         if not isinstance(self.num_rounds, int) or self.num_rounds < 0:
-            raise ValueError(f"`Corrected` needs `num_rounds` of at least 0, but {self.num_rounds!r} came.")
+            raise ValueError(f"`Corrected` needs `num_rounds` of at least 0, but {told(self.num_rounds)} came.")
 
     @functools.cached_property
     def proposal(self) -> Amortised:

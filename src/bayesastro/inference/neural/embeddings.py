@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import nn
 
+from bayesastro.hints import told
 from bayesastro.inference.neural import layers, regression
 from bayesastro.inference.neural.polar import PolarNetwork
 from bayesastro.inference.neural.residual import ResidualNetwork
@@ -68,7 +69,7 @@ class Embedding(ABC):
             least = self.least.get(field.name, 1)
             if field.type in (int, "int") and (not isinstance(value, int | np.integer) or value < least):
                 raise ValueError(
-                    f"`{type(self).__name__}` needs `{field.name}` to be a whole number of at least {least}, but {value!r} "
+                    f"`{type(self).__name__}` needs `{field.name}` to be a whole number of at least {least}, but {told(value)} "
                     "came."
                 )
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from bayesastro.banks.bank import Bank
 from bayesastro.banks.identity import program_identity_of
+from bayesastro.hints import told
 from bayesastro.inference.neural.learned_views import LearnedViews, with_contexts
 from bayesastro.inference.neural.npe import NPE
 from bayesastro.inference.neural.posterior import NeuralPosterior
@@ -164,11 +165,11 @@ def information(
 def _check(problem: Problem, bank: Bank, estimator: NPE, test_fraction: float) -> None:
     """Raise before anything is computed."""
     if not isinstance(problem, Problem) or not isinstance(bank, Bank):
-        raise TypeError(f"`information` needs a `Problem` and a `Bank`, but {problem!r} and {bank!r} came.")
+        raise TypeError(f"`information` needs a `Problem` and a `Bank`, but {told(problem)} and {told(bank)} came.")
     if not isinstance(estimator, NPE):
-        raise TypeError(f"`estimator` must be an `NPE` with its settings, but {estimator!r} came.")
+        raise TypeError(f"`estimator` must be an `NPE` with its settings, but {told(estimator)} came.")
     if not 0.01 <= test_fraction <= 0.9:
-        raise ValueError(f"`test_fraction` must be from 0.01 to 0.9, but {test_fraction!r} came.")
+        raise ValueError(f"`test_fraction` must be from 0.01 to 0.9, but {told(test_fraction)} came.")
     if "proper_prior" in problem.lacks:
         raise ValueError(f"`information` needs a proper prior, but {problem.lacks['proper_prior']}.")
     bank.check(problem)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from bayesastro.banks.bank import Bank
+from bayesastro.hints import told
 from bayesastro.inference.engine import Engine, require_positive
 from bayesastro.inference.neural.likelihood import NeuralLikelihood
 from bayesastro.inference.neural.network import Plan
@@ -77,7 +78,7 @@ class NLE(Trainer):
         super().__post_init__()
         require_positive(self, "num_transforms", "hidden", "num_features")
         if self.flow not in FLOWS:
-            raise ValueError(f"`NLE` needs `flow` to be one of {list(FLOWS)}, but {self.flow!r} came.")
+            raise ValueError(f"`NLE` needs `flow` to be one of {list(FLOWS)}, but {told(self.flow)} came.")
 
     def train(self, problem: Problem, bank: Bank, *, seed: int, progress: bool = True) -> Surrogate:
         """Learn the likelihood from a bank; see :meth:`NPE.train`.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from bayesastro.banks.bank import Bank
+from bayesastro.hints import told
 from bayesastro.inference.engine import require_positive
 from bayesastro.inference.neural.amortised import Amortised
 from bayesastro.inference.neural.densities import FLOWS
@@ -107,9 +108,9 @@ class NPE(SummaryTrainer):
         super().__post_init__()
         require_positive(self, "num_transforms", "num_chains", "num_draws")
         if not isinstance(self.regression_epochs, int) or self.regression_epochs < 0:
-            raise ValueError(f"`NPE` needs `regression_epochs` of at least 0, but {self.regression_epochs!r} came.")
+            raise ValueError(f"`NPE` needs `regression_epochs` of at least 0, but {told(self.regression_epochs)} came.")
         if self.flow not in FLOWS:
-            raise ValueError(f"`NPE` needs `flow` to be one of {list(FLOWS)}, but {self.flow!r} came.")
+            raise ValueError(f"`NPE` needs `flow` to be one of {list(FLOWS)}, but {told(self.flow)} came.")
 
     def train(self, problem: Problem, bank: Bank, *, seed: int, progress: bool = True) -> Amortised:
         """Learn the posterior from a bank.

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bayesastro.hints import told
 from bayesastro.inference.engine import require_positive
 from bayesastro.inference.neural.embeddings import Embedding
 from bayesastro.inference.neural.network import Plan
@@ -32,7 +33,7 @@ class SummaryTrainer(Trainer, ABC):
         self._require_range("dropout", 0.0, 0.9)
         for name, embedding in self.embeddings.items():
             if not isinstance(embedding, Embedding):
-                raise TypeError(f"The embedding of `{name}` must be one such as `Dense()`, but {embedding!r} came.")
+                raise TypeError(f"The embedding of `{name}` must be one such as `Dense()`, but {told(embedding)} came.")
 
     def _summarised(self, problem: Problem, rows: Source, **architecture: Any) -> tuple[Standardisation, Plan]:
         """Standardisation and plan, with the summaries as the settings say."""

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayesastro.hints import told
 from bayesastro.inference import engines
 from bayesastro.inference.engine import Block, Draws, Engine, Progress, Rows
 from bayesastro.inference.neural.learned import Learned
@@ -64,7 +65,7 @@ class Surrogate(Learned):
         if not isinstance(self.engine, Engine) or not self.engine.is_traced or self.engine.chart == "white":
             raise ValueError(
                 "`Surrogate` needs an engine that JAX traces and that walks in unconstrained coordinates, such as "
-                f"`SMC()`, `NUTS()` or `NestedSampler()`, but {self.engine!r} came."
+                f"`SMC()`, `NUTS()` or `NestedSampler()`, but {told(self.engine)} came."
             )
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ import pandas as pd
 from bayesastro.banks.bank import Bank
 from bayesastro.banks.simulation import simulate
 from bayesastro.banks.statistics import labels_of, listed
+from bayesastro.hints import told
 from bayesastro.inference.engine import require_positive
 from bayesastro.inference.neural.marginals import Marginals
 from bayesastro.inference.neural.network import Plan
@@ -83,7 +84,7 @@ class TMNRE(SummaryTrainer):
         self._require_range("min_shrink", 0.01, 1.0)
         if isinstance(self.marginals, str) or not self.marginals:
             raise ValueError(
-                f'`TMNRE` needs `marginals` such as ["mass", ("mass", "slope")], but {self.marginals!r} came.'
+                f'`TMNRE` needs `marginals` such as ["mass", ("mass", "slope")], but {told(self.marginals)} came.'
             )
 
     def train(

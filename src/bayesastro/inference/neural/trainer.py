@@ -13,6 +13,7 @@ import torch
 
 from bayesastro.banks.bank import Bank
 from bayesastro.banks.identity import program_identity_of
+from bayesastro.hints import told
 from bayesastro.inference.engine import Progress, require_positive
 from bayesastro.inference.neural.familiarity import familiarity_of
 from bayesastro.inference.neural.kinds import network_of
@@ -70,21 +71,21 @@ class Trainer(Settings, ABC):
         self._require_range("learning_rate", 1e-7, 1.0)
         self._require_range("weight_decay", 0.0, 10.0)
         if self.time_limit is not None and not self.time_limit > 0:
-            raise ValueError(f"`{kind}` needs `time_limit` to be positive, but {self.time_limit!r} came.")
+            raise ValueError(f"`{kind}` needs `time_limit` to be positive, but {told(self.time_limit)} came.")
         if self.decay not in get_args(Decay):
-            raise ValueError(f"`{kind}` needs `decay` to be one of {get_args(Decay)}, but {self.decay!r} came.")
+            raise ValueError(f"`{kind}` needs `decay` to be one of {get_args(Decay)}, but {told(self.decay)} came.")
         if self.cache_bytes < 0:
-            raise ValueError(f"`{kind}` needs `cache_bytes` of at least 0, but {self.cache_bytes!r} came.")
+            raise ValueError(f"`{kind}` needs `cache_bytes` of at least 0, but {told(self.cache_bytes)} came.")
         for name, transform in self.transforms.items():
             if transform not in get_args(Transform):
                 raise ValueError(
-                    f"The transform of `{name}` must be one of {get_args(Transform)}, but {transform!r} came."
+                    f"The transform of `{name}` must be one of {get_args(Transform)}, but {told(transform)} came."
                 )
 
     def _require_range(self, name: str, low: float, high: float) -> None:
         if not low <= getattr(self, name) <= high:
             raise ValueError(
-                f"`{type(self).__name__}` needs `{name}` from {low:g} to {high:g}, but {getattr(self, name)!r} came."
+                f"`{type(self).__name__}` needs `{name}` from {low:g} to {high:g}, but {told(getattr(self, name))} came."
             )
 
     @abstractmethod
@@ -95,7 +96,9 @@ class Trainer(Settings, ABC):
         """What :class:`Trained` is made from."""
         kind = type(self).__name__
         if not isinstance(problem, Problem) or not isinstance(bank, Bank):
-            raise TypeError(f"`{kind}.train` needs a `Problem` and a `Bank`, but {problem!r} and {bank!r} came.")
+            raise TypeError(
+                f"`{kind}.train` needs a `Problem` and a `Bank`, but {told(problem)} and {told(bank)} came."
+            )
         bank.check(problem)
         bank.warn_failures()
         identity = program_identity_of(problem) | {"seed": bank.seed, "within": bank.within}

@@ -263,3 +263,25 @@ def test_damaged_zarr_chunk_is_refused(result, tmp_path):
     chunk.write_bytes(chunk.read_bytes()[: chunk.stat().st_size // 2])
     with pytest.raises(ValueError, match=r"cannot be read as a result.*damaged"):
         ba.load(tmp_path / "result.zarr")
+
+
+def test_what_all_rows_say_is_told_once_below_the_table():
+    told = "The scale of the data may be negative in half of the prior."
+    table = Table(
+        {"ok": [True, True, False], "reason": ["", "", "no gradient"], "caution": [told, told, ""]}, index=list("abc")
+    )
+    assert table.whole(30).splitlines() == [
+        "      ok       reason",
+        "a   True",
+        "b   True",
+        "c  False  no gradient",
+        "caution: The scale of the data",
+        "may be negative in half of the",
+        "prior.",
+    ]
+    assert table.assign(reason="", caution="").whole(30).splitlines() == [
+        "      ok",
+        "a   True",
+        "b   True",
+        "c  False",
+    ]

@@ -17,8 +17,9 @@ LEAST_ROOM = 30
 class Table(pd.DataFrame):
     """A `pandas.DataFrame` of which no column is left out in print.
 
-    Where it is wider than the terminal, sentences of the last column are wrapped and what names of columns begin with in
-    common stands above them; if that is not enough, columns come below each other.
+    A sentence that all rows of a column share is told once, below, and a column in which nothing is said not at all. Where the
+    table is wider than the terminal, sentences of the last column are wrapped and what names of columns begin with in common
+    stands above them; if that is not enough, columns come below each other.
 
     Examples
     --------
@@ -40,6 +41,14 @@ class Table(pd.DataFrame):
 
     def whole(self, width: int) -> str:
         """The table as text in lines of so many characters; where there are more rows than pandas shows, the first and the last."""
+        shared = self._shared()
+        if shared:
+            below = [
+                textwrap.fill(f"{n}: {told}", max(width, LEAST_ROOM), break_on_hyphens=False)
+                for n, told in shared.items()
+                if told
+            ]
+            return "\n".join([self.drop(columns=list(shared)).whole(width), *below])
         most = pd.get_option("display.max_rows")
         is_cut = most is not None and 0 < most < len(self)
         rows: dict[str, Any] = {
@@ -50,11 +59,21 @@ class Table(pd.DataFrame):
         rows = rows if is_cut else {}
         text = self.to_string(**rows)
         if _width(text) <= width or not len(self):
-            return text
+            return _stripped(text)
         if not is_cut and (wrapped := self._with_sentences(width)):
             return wrapped
         text = self._stacked().to_string(formatters=self._formatters(), **rows)
         return _stripped(text if _width(text) <= width else self.to_string(line_width=width, **rows))
+
+    def _shared(self) -> dict[str, str]:
+        """Columns in which all rows that say anything say the same sentence, or none says anything."""
+        found = {}
+        for name in self.columns[1:]:
+            if all(isinstance(text, str) for text in self[name]):
+                told = {text for text in self[name] if text}
+                if not told or (len(told) == 1 and len(*told) > LEAST_ROOM and (self[name] != "").sum() > 1):
+                    found[name] = "".join(told)
+        return found
 
     def _with_sentences(self, width: int) -> str | None:
         """With the last column wrapped, if it is one of sentences and there is room for it."""

@@ -16,6 +16,7 @@ from numpyro.handlers import scope
 from scipy import stats
 
 import bayesastro as ba
+from bayesastro.tables import Table
 
 ENGINE = ba.NUTS(num_chains=2, num_warmup=100, num_draws=150)
 FORMATS = pytest.mark.parametrize("name", ["result.nc", "result.zarr"])

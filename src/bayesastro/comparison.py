@@ -1,5 +1,6 @@
 """Models of the same data beside each other: evidences, and leave-one-out cross-validation."""
 
+import inspect
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -146,12 +147,15 @@ def _predictive(results: Mapping[str, xr.DataTree], likelihoods: Mapping[str, An
             warnings.simplefilter("ignore", UserWarning)  # of large k̂, which the table counts
             estimates[name] = arviz_stats.loo(tree, pointwise=True, reff=relative_efficiency(results[name]))
         num_bad[name] = int((estimates[name].pareto_k > 0.7).sum())
-    table: Any = arviz_stats.compare(estimates)
+    compare: Any = arviz_stats.compare
+    # Newer versions round unless told not to.
+    exact = {"round_to": "none"} if "round_to" in inspect.signature(compare).parameters else {}
+    table: Any = compare(estimates, **exact)
     return pd.DataFrame(
         {
             "elpd": table["elpd"],
             "elpd_err": table["se"],
-            "elpd_diff": -table["elpd_diff"],
+            "elpd_diff": table["elpd"] - table["elpd"].max(),
             "elpd_diff_err": table["dse"],
             "stacking_weight": table["weight"],
             "num_data": int((~is_masked).sum()),

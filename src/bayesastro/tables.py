@@ -69,9 +69,10 @@ class Table(pd.DataFrame):
         """Columns in which all rows that say anything say the same sentence, or none says anything."""
         found = {}
         for name in self.columns[1:]:
-            if all(isinstance(text, str) for text in self[name]):
+            if all(isinstance(text, str) for text in self[name].tolist()):
                 told = {text for text in self[name] if text}
-                if not told or (len(told) == 1 and len(*told) > LEAST_ROOM and (self[name] != "").sum() > 1):
+                num_telling = sum(map(bool, self[name].tolist()))
+                if not told or (len(told) == 1 and len(*told) > LEAST_ROOM and num_telling > 1):
                     found[name] = "".join(told)
         return found
 

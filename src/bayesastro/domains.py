@@ -4,6 +4,7 @@ What is outside at every draw from the prior is a fault of the data, and refused
 the prior is not what the program says, and neither are evidences and calibrations; that is told before a fit and by `Problem.check`.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,14 @@ from bayesastro.structure import Site, Structure, support_name
 
 __all__ = ["Caution", "cautions", "domain_error", "same"]
 
-NUM_DRAWS = 32
+MAX_DRAWS = 32
 """From the prior. What fails at a tenth of them is missed once in thirty times; a draw costs about one density."""
+
+MIN_DRAWS = 4
+"""Of the largest programs."""
+
+MAX_NUMBERS = 10_000_000
+"""Drawn in all, unless `MIN_DRAWS` are more."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +52,15 @@ class Caution:
 
 
 def cautions(structure: Structure, data: Data) -> tuple[Caution, ...]:
-    """The first parameter of each site that is outside its domain at one of `NUM_DRAWS` draws from the prior, but not the same at all.
+    """The first parameter of each site that is outside its domain at a draw from the prior, but not the same at all of them.
 
     Sites after one that is outside are left out: what they are made of comes from it.
     """
+    size = sum(math.prod(site.shape) for site in structure.of_kind("latent", "observed"))
+    num_draws = int(np.clip(MAX_NUMBERS // max(size, 1), MIN_DRAWS, MAX_DRAWS))
     with working_precision(structure.precision):
-        probes = [_checks(structure.probe(data, jax.random.key(seed))) for seed in range(1, NUM_DRAWS + 1)]
-    found, explained = [], np.zeros(NUM_DRAWS, bool)
+        probes = [_checks(structure.probe(data, jax.random.key(seed))) for seed in range(1, num_draws + 1)]
+    found, explained = [], np.zeros(num_draws, bool)
     for site in structure.of_kind("latent", "observed"):
         fails = {
             name: np.array([probe[site.name][name]["count"] > 0 for probe in probes])

@@ -300,7 +300,7 @@ class Problem:
         -------
         pandas.DataFrame
             Indexed by engine, with the columns ``ok``; ``reason``, why it refuses; and ``caution``, of those that run: which
-            parameter of a distribution leaves its domain at some of 32 draws from the prior, such as a negative scale.
+            parameter of a distribution leaves its domain at some of up to 32 draws from the prior, such as a negative scale.
         """
         from bayesastro.inference import engines  # the one arrow upwards: the table has to name the engines
 

@@ -290,7 +290,7 @@ def info(result: Path, **choices: Any) -> None:
 @click.option(
     "--period", metavar="NAME|NUMBER", help="For predictive: fold --x; with a variable's name, its posterior median."
 )
-@click.option("--epoch", metavar="NAME|NUMBER", help="For predictive: where the phase is 0, as --period.")
+@click.option("--epoch", metavar="NAME|NUMBER", help="For predictive: where the phase is 0; number or name.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),

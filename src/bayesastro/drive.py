@@ -105,7 +105,6 @@ def fit(
     seed = checked_seed(seed)
     kept = _deterministics(problem, deterministics)
     warn_of_prior(problem)
-    domains = warn_of_domains(problem, engine)
     reporter = Reporter(type(engine).__name__, shown=progress)
     with working_precision(precision), compile_clock() as clock:
         began = time.monotonic()
@@ -113,6 +112,7 @@ def fit(
         run = _Run(problem, engine, seed, points, precision, reporter, clock)
         if checkpoint is not None:
             run.attach(Path(checkpoint))
+        domains = warn_of_domains(problem, engine)
         status = run.go(None if time_limit is None else began + time_limit)
         draws = run.finish()
         attributes = _attributes(run, draws) | origin(start) | domains | {"status": status}

@@ -75,7 +75,8 @@ def shapes(theta: dict[str, float], size: int, scale: float, psf: np.ndarray) ->
 
 
 def small_lens(lens_light: str = "sersic", size: int = 26, scale: float = 0.12, **settings) -> Problem:
-    """A lens of `size` × `size` pixels: lens light of 1, source of 2, sky of 0.1 and noise of 0.1."""
+    """A lens of `size` × `size` pixels: lens light of 1, source of 2, sky of 0.1 and noise of 0.1; cusps as lenstronomy's."""
+    settings = {"light_core": 1e-5} | settings
     psf = gaussian_psf()
     light, source = shapes(TRUTH, size, scale, psf)
     image = 2.0 * source + 0.1 + (light if lens_light != "subtracted" else 0.0)

@@ -94,6 +94,21 @@ def test_weights_that_cannot_be_trusted_are_reported():
     assert "start=" in finding.remedy
 
 
+def test_without_resampling_draws_keep_the_spread_of_the_best_gaussian():
+    """Where the weights are those of a few draws, a start for others wants more than those."""
+
+    def program():
+        numpyro.sample("x", dist.StudentT(1.0, -5.0, 0.1).expand([4]).to_event(1))
+
+    distinct = {}
+    for psis in (True, False):
+        engine = ba.Pathfinder(num_paths=6, num_draws=50, psis_resample=psis)
+        draws = ba.fit(ba.Problem(program), engine, seed=1, progress=False)["posterior"]["x"].values[0]
+        distinct[psis] = len(np.unique(draws, axis=0))
+    assert distinct[False] == 50 > distinct[True]
+    assert np.abs(np.median(draws, axis=0) + 5.0).max() < 0.2
+
+
 def test_draws_at_infinity_have_no_say_in_the_tails():
     random = np.random.default_rng(1)
     position, log_weight = random.normal(size=(200, 3)), 0.3 * random.normal(size=200)

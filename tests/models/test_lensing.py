@@ -41,6 +41,21 @@ def test_density_equals_the_dense_one(change):
     assert lens.log_likelihood(theta)["image"] == pytest.approx(dense_logpdf(lens, theta), rel=1e-6)
 
 
+def test_a_core_makes_two_rays_as_good_as_four():
+    """Of a cusp they see what the places of the rays let them."""
+
+    def difference(core):
+        lenses = [small_lens("subtracted", size=16, supersampling=rays, light_core=core) for rays in (2, 4)]
+        places = [truth(lenses[0]) | {"source_n": 3.9, "source_x": x} for x in np.linspace(0.05, 0.06, 9)]
+        few, many = ([float(lens.log_likelihood(theta)["image"]) for theta in places] for lens in lenses)
+        return np.ptp(np.subtract(few, many))
+
+    by_default = small_lens("subtracted", size=16, light_core=None)
+    core = by_default.static_program.arguments(by_default.data.arrays)[1]["light_core"]
+    assert core == pytest.approx(0.4 * 0.12 / 2)
+    assert difference(core) < 0.1 * difference(1e-5)
+
+
 def test_isothermal_mass_is_the_power_law_of_slope_two(lens):
     isothermal = small_lens(mass="isothermal")
     theta = truth(lens) | {"gamma": 2.0}
@@ -140,7 +155,8 @@ def test_masked_pixels_have_no_say(lens):
     theta = truth(lens)
     found = []
     for first, second in ((image, noise), (broken, wrong)):
-        problem = parametric.build(first, second, gaussian_psf(), SCALE, mask=mask, positive_sources=False)
+        settings = {"positive_sources": False, "light_core": 1e-5}
+        problem = parametric.build(first, second, gaussian_psf(), SCALE, mask=mask, **settings)
         found.append(problem.log_likelihood(theta)["image"])
         assert found[-1] == pytest.approx(dense_logpdf(problem, theta), rel=1e-6)
     assert found[0] == found[1]

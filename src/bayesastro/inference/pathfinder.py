@@ -80,6 +80,10 @@ class Pathfinder(Engine):
     num_starts : int
         Draws from the prior for each path, the best of which it starts from. With ``fit(..., start=result)``, draws of
         that result, the first of which it starts from.
+    psis_resample : bool
+        Whether draws are resampled by their Pareto-smoothed weights. Without, they are those of the Gaussian with the
+        greatest lower bound, as they are: where k̂ is infinite a better start for other engines, whose first mass
+        matrix comes from the spread of the draws, of which the weights leave one or two.
 
     References
     ----------
@@ -97,6 +101,7 @@ class Pathfinder(Engine):
     max_iterations: int = 100
     history: int = 6
     num_starts: int = 20
+    psis_resample: bool = True
 
     def __post_init__(self) -> None:
         names = ("num_paths", "num_draws", "num_elbo_draws", "max_iterations", "history", "num_starts")
@@ -158,7 +163,11 @@ class Pathfinder(Engine):
         weights = weights_of(log_weight)
         moments = _moments_khat(log_weight, weights.weight, position)
         attributes |= {"khat": max(weights.khat, moments), "khat_weights": weights.khat, "ess": weights.ess}
-        chosen = resampled(weights.weight, self.num_draws, np.random.RandomState(np.asarray(state.seed)))
+        if self.psis_resample:
+            chosen = resampled(weights.weight, self.num_draws, np.random.RandomState(np.asarray(state.seed)))
+        else:
+            of_best = int(np.argmax(rows["elbo"])) * self.num_draws + np.arange(self.num_draws)
+            chosen = np.resize(of_best[np.isfinite(log_weight[of_best])], self.num_draws)
         return Draws(
             coordinates=position[None, chosen],
             chart="unconstrained",

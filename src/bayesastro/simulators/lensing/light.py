@@ -13,7 +13,7 @@ from bayesastro.simulators.lensing.mass import Position
 __all__ = ["CORE", "Light", "Sersic", "sersic_b", "sersic_flux"]
 
 CORE = 1e-5
-"""Core radius [arcsec] of Sérsic profiles: radii are sqrt(r² + CORE²). The gradient of R^(1/n) is infinite at 0."""
+"""Default core radius of Sérsic profiles [arcsec]. The gradient of R^(1/n) is infinite at 0."""
 
 
 class Light(eqx.Module):
@@ -64,6 +64,9 @@ class Sersic(Light):
     center_x, center_y : scalar [arcsec]
     amplitude : scalar
         Surface brightness I_e at the effective radius.
+    core : scalar [arcsec]
+        Radii are sqrt(R² + core²). Rays farther apart than the core miss a cusp or hit it: the image depends on where they
+        fall, and a likelihood of the centre is rough.
 
     References
     ----------
@@ -78,10 +81,11 @@ class Sersic(Light):
     center_x: ScalarLike = 0.0
     center_y: ScalarLike = 0.0
     amplitude: ScalarLike = 1.0
+    core: ScalarLike = CORE
 
     def brightness(self, x: Position, y: Position) -> Position:
         x, y = x - self.center_x, y - self.center_y
         e2 = self.e1**2 + self.e2**2
-        R2 = ((1.0 + e2) * (x * x + y * y) - 2.0 * quadrupole(x, y, self.e1, self.e2)) / (1.0 - e2) + CORE**2
+        R2 = ((1.0 + e2) * (x * x + y * y) - 2.0 * quadrupole(x, y, self.e1, self.e2)) / (1.0 - e2) + self.core**2
         log_ratio = jnp.log(R2) - 2.0 * jnp.log(self.R)
         return self.amplitude * jnp.exp(sersic_b(self.n) * (1.0 - jnp.exp(log_ratio / (2.0 * self.n))))

@@ -62,6 +62,7 @@ MAY_IMPORT = {
 """Packages, and what they may import of the package; of nested ones the innermost counts."""
 
 FOUNDATION = (
+    "angles",
     "problem",
     "views",
     "jaxprs",

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from bayesastro._version import __version__
-from bayesastro.cautions import no_start, sites_undefined, warn_of_domains, warn_of_prior
+from bayesastro.cautions import no_start, sites_undefined, warn_of_cautions, warn_of_prior
 from bayesastro.checkpoint import Checkpoint
 from bayesastro.compilation import CompileClock, compile_clock
 from bayesastro.fingerprint import data_fingerprint
@@ -57,8 +57,9 @@ def fit(
 ) -> xr.DataTree:
     """Run an engine on a problem.
 
-    Where nothing is observed the draws are the prior's, and a warning says so. Another says which parameter of a distribution,
-    such as a scale, leaves its domain at some draws from the prior, for an engine that computes the density.
+    Where nothing is observed the draws are the prior's, and a warning says so. Another says which angle in degrees is taken for
+    radians; and which parameter of a distribution, such as a scale, leaves its domain at some draws from the prior, for an engine
+    that computes the density.
 
     Ctrl-C and the time limit end the run after the present block and return what there is, with ``status`` saying
     so; a second Ctrl-C raises `KeyboardInterrupt` at once.
@@ -112,10 +113,10 @@ def fit(
         run = _Run(problem, engine, seed, points, precision, reporter, clock)
         if checkpoint is not None:
             run.attach(Path(checkpoint))
-        domains = warn_of_domains(problem, engine)
+        cautions = warn_of_cautions(problem, engine)
         status = run.go(None if time_limit is None else began + time_limit)
         draws = run.finish()
-        attributes = _attributes(run, draws) | origin(start) | domains | {"status": status}
+        attributes = _attributes(run, draws) | origin(start) | cautions | {"status": status}
         result = build_result(
             problem, draws, attributes, deterministics=kept, log_likelihood=log_likelihood, precision=precision
         )

@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayesastro import drive
 from bayesastro.batch import Batch
-from bayesastro.cautions import warn_of_domains, warn_of_prior
+from bayesastro.cautions import warn_of_cautions, warn_of_prior
 from bayesastro.chunks import fit_chunk
 from bayesastro.cluster import spread
 from bayesastro.compilation import compile_clock
@@ -91,7 +91,7 @@ def fit_many(
     """
     check_kinds("fit_many", problem, engine)
     batch = data if isinstance(data, Batch) else problem.batch(observed=data)
-    domains = _check(batch, engine, chunk, precision, start, time_limit)
+    cautions = _check(batch, engine, chunk, precision, start, time_limit)
     engine = engine.side_by_side()
     starts = None if start is None else BatchStart(batch, engine, start, precision)
     identity = run_identity(batch.problem.with_data(batch.take(0)), engine, checked_seed(seed), precision)
@@ -114,7 +114,7 @@ def fit_many(
         result = build_many(batch, engine, work.rows(), identity, precision)
         seconds = time.monotonic() - began
         timing = {"seconds_compiling": clock.seconds, "seconds_running": max(seconds - clock.seconds, 0.0)}
-        result.attrs |= origin(start) | domains | timing
+        result.attrs |= origin(start) | cautions | timing
     return result
 
 
@@ -136,7 +136,7 @@ def _check(
     engine.check_axes(batch.problem, batch.axes)
     if engine.is_batched and start is not None:
         raise ValueError(f"`{type(engine).__name__}` draws independently and takes no `start`. Leave it out.")
-    return warn_of_domains(batch.problem, engine, stacklevel=4)
+    return warn_of_cautions(batch.problem, engine, stacklevel=4)
 
 
 class _Work:

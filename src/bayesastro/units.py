@@ -16,6 +16,7 @@ __all__ = [
     "carries_unit",
     "checked_units",
     "in_unit",
+    "is_angle",
     "is_logarithmic",
     "is_of_degrees",
     "label",
@@ -145,9 +146,10 @@ def plain(value: Any, name: str, units: Mapping[str, str] | None) -> Any:
     if units is None:
         return np.asarray(value, float)
     if name not in units and (is_logarithmic(value.unit) or not value.unit.is_equivalent("")):
+        radians, word = _in_radians(value.unit.to_string())
         raise UndeclaredUnitError(
             f"`{name}` came in {value.unit}, but in which unit the program takes it is not known. Say so, as in "
-            f'`Problem(..., units={{"{name}": "{value.unit}"}})`, and quantities are converted to that.'
+            f'`Problem(..., units={{"{name}": "{radians}"}})`{word}, and quantities are converted to that.'
         )
     return in_unit(value, units.get(name, ""), name)
 
@@ -175,7 +177,32 @@ def is_of_degrees(unit: str) -> bool:
     from astropy.units import Unit, deg, hourangle
 
     parts: Any = Unit(unit)
+    if is_logarithmic(parts):
+        return False
     return any(base in (deg, hourangle) and power == 1 for base, power in zip(parts.bases, parts.powers, strict=True))
+
+
+def is_angle(unit: str) -> bool:
+    """Whether a unit is one of angles: radians, degrees, arc minutes, turns, …"""
+    if not unit:
+        return False
+    from astropy.units import Unit, rad
+
+    return bool(Unit(unit).is_equivalent(rad))
+
+
+def _in_radians(unit: str) -> tuple[str, str]:
+    """The unit to propose for what came in one, and a word about it: radians of angles, and of their change in degrees."""
+    from astropy.units import Unit, rad
+
+    if unit == "rad" or not (is_angle(unit) or is_of_degrees(unit)):
+        return unit, ""
+    parts: Any = Unit(unit)
+    radians = rad if is_angle(unit) else parts * rad / next(base for base in parts.bases if is_angle(base.to_string()))
+    return (
+        radians.to_string(),
+        f' (radians, if the program takes its sine or cosine; else its own unit, such as "{unit}")',
+    )
 
 
 def label(tree: Any, units: Mapping[str, str]) -> None:

@@ -55,6 +55,7 @@ MAY_IMPORT = {
         "bayesastro.precision",
         "bayesastro.fingerprint",
         "bayesastro.progress",
+        "bayesastro.seeds",
         "bayesastro.settings",
         "bayesastro._version",
     },

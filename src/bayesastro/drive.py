@@ -30,7 +30,7 @@ from bayesastro.problem import Problem
 from bayesastro.program import Data
 from bayesastro.progress import Reporter
 from bayesastro.result import build_result
-from bayesastro.seeds import checked_seed
+from bayesastro.seeds import asks_for, checked_seed
 from bayesastro.starting import origin, start_points
 
 __all__ = ["check_kinds", "check_time_limit", "fit", "next_block", "run_identity"]
@@ -42,6 +42,7 @@ CHECKPOINT_SECONDS = 5.0
 """Time between checkpoints."""
 
 
+@asks_for("seed")
 def fit(
     problem: Problem,
     engine: Engine,
@@ -102,8 +103,8 @@ def fit(
     OSError
         If the checkpoint folder cannot be written to.
     """
-    _check(problem, engine, time_limit, precision)
     seed = checked_seed(seed)
+    _check(problem, engine, time_limit, precision)
     kept = _deterministics(problem, deterministics)
     warn_of_prior(problem)
     reporter = Reporter(type(engine).__name__, shown=progress)

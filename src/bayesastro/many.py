@@ -26,7 +26,7 @@ from bayesastro.many_result import build_many
 from bayesastro.precision import Precision, validate_precision
 from bayesastro.problem import Problem
 from bayesastro.progress import Reporter
-from bayesastro.seeds import checked_seed
+from bayesastro.seeds import asks_for, checked_seed
 from bayesastro.starting import BatchStart, origin
 
 __all__ = ["fit_many"]
@@ -35,6 +35,7 @@ FIRST_CHUNK = 256
 """Data sets fitted together to begin with; more fill the caches and wait longer for the slowest among them."""
 
 
+@asks_for("seed")
 def fit_many(
     problem: Problem,
     data: Batch | Mapping[str, Any],
@@ -89,15 +90,15 @@ def fit_many(
     MemoryError
         If not even one data set fits into memory.
     """
+    seed = checked_seed(seed)
     check_kinds("fit_many", problem, engine)
     batch = data if isinstance(data, Batch) else problem.batch(observed=data)
     cautions = _check(batch, engine, chunk, precision, start, time_limit)
     engine = engine.side_by_side()
     starts = None if start is None else BatchStart(batch, engine, start, precision)
-    identity = run_identity(batch.problem.with_data(batch.take(0)), engine, checked_seed(seed), precision)
-    reporter = Reporter(f"{type(engine).__name__} × {batch.size}", shown=progress)
-    began = time.monotonic()
-    work = _Work(batch, engine, int(seed), precision, reporter, starts)
+    identity = run_identity(batch.problem.with_data(batch.take(0)), engine, seed, precision)
+    reporter, began = Reporter(f"{type(engine).__name__} × {batch.size}", shown=progress), time.monotonic()
+    work = _Work(batch, engine, seed, precision, reporter, starts)
     with compile_clock() as clock, interruptions(reporter) as is_interrupted:
         if checkpoint is not None:
             work.attach(ManyCheckpoint(Path(checkpoint), identity | work.fingerprints()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from bayesastro import names, refusals
+from bayesastro import names, refusals, seeds
 from bayesastro.angles import AngleCaution, angle_cautions
 from bayesastro.charts import Unconstrained, White
 from bayesastro.domains import Caution, cautions, domain_error
@@ -314,6 +314,7 @@ class Problem:
         structure = self.views().structure
         return (*angle_cautions(structure, self.units), *cautions(structure, self.data))
 
+    @seeds.asks_for("key")
     def simulate(self, num: int, *, key: jax.Array) -> Simulations:
         """Parameters and observables from the prior predictive, in one compiled call.
 

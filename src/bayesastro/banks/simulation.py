@@ -24,7 +24,7 @@ from bayesastro.predictive import observed_masks, require_generative
 from bayesastro.problem import Problem
 from bayesastro.progress import Progress, Reporter
 from bayesastro.refusals import require_coordinates
-from bayesastro.seeds import checked_seed
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["simulate"]
 
@@ -44,6 +44,7 @@ JOBS_PER_THREAD = 4
 """Of a cluster, at least, so that no thread waits long for the last."""
 
 
+@asks_for("seed")
 def simulate(
     problem: Problem,
     num: int,
@@ -107,8 +108,8 @@ def simulate(
     >>> coordinates.shape, observed["y"].shape
     ((5, 1), (5, 3))
     """
-    num = _checked(problem, num, chunk)
     seed = checked_seed(seed)
+    num = _checked(problem, num, chunk)
     validate_precision(precision)
     place, bounds = None if path is None else Path(path), checked_within(problem, within)
     reporter = Reporter("simulate", shown=progress)

@@ -26,7 +26,7 @@ from bayesastro.many import fit_many
 from bayesastro.precision import Precision
 from bayesastro.predictive import evenly, latent_draws, observed_masks, replicates_at, require_generative
 from bayesastro.problem import Problem
-from bayesastro.seeds import checked_seed
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["calibrate", "least_simulations"]
 
@@ -42,6 +42,7 @@ NUM_REFERENCE = 8 * (MAX_RANKED + 1)
 Near = Literal["prior", "observed"]
 
 
+@asks_for("seed")
 def calibrate(
     problem: Problem,
     engine: Engine,
@@ -110,9 +111,9 @@ def calibrate(
     Talts et al. 2018, arXiv:1804.06788; Säilynoja, Bürkner & Vehtari 2022 (arXiv:2103.10522); Modrák et al. 2023
     (arXiv:2211.02383); Lemos et al. 2023 (arXiv:2302.03026); Säilynoja et al. 2025, arXiv:2502.03279.
     """
-    began = time.monotonic()
+    seed, began = checked_seed(seed), time.monotonic()
     _check(problem, engine, num_simulations, near, posterior, false_alarm, tuple(deterministics), time_limit)
-    seed, folder = checked_seed(seed), None if checkpoint is None else Path(checkpoint)
+    folder = None if checkpoint is None else Path(checkpoint)
     running: dict[str, Any] = {"seed": seed, "progress": progress, "precision": precision}
     if near == "observed" and posterior is None:
         posterior = _fitted(problem, engine, folder, running | {"time_limit": time_limit})

@@ -25,6 +25,7 @@ from bayesastro.hints import told
 from bayesastro.inference.alone import functions_of
 from bayesastro.inference.engine import Draws, Engine, Rows
 from bayesastro.interruption import interruptions
+from bayesastro.names import check_deterministics
 from bayesastro.precision import Precision, to_numpy, validate_precision, working_precision
 from bayesastro.problem import Problem
 from bayesastro.program import Data
@@ -173,10 +174,7 @@ def _deterministics(problem: Problem, wanted: bool | str | Sequence[str]) -> tup
     if not isinstance(wanted, Iterable):
         raise TypeError(f"`deterministics` must be True, False or names of sites, but {told(wanted)} came.")
     wanted = [wanted] if isinstance(wanted, str) else list(wanted)
-    if unknown := [name for name in wanted if name not in known]:
-        raise ValueError(
-            f"`deterministics` names `{unknown[0]}`, but the program's deterministic sites are {list(known)}."
-        )
+    check_deterministics(problem.views().structure, wanted)
     return tuple(wanted)
 
 

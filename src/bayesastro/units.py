@@ -4,6 +4,8 @@ Programs compute with plain numbers. In which unit each of them is, a :class:`ba
 quantities of a prior (:mod:`bayesastro.prior_units`).
 """
 
+import difflib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -121,8 +123,110 @@ def checked_units(units: Mapping[str, Any] | None) -> dict[str, str]:
         try:
             found[name] = Unit(unit).to_string()
         except (TypeError, ValueError) as error:
-            raise ValueError(f"The unit of `{name}` must be one that astropy knows, but {told(unit)} came.") from error
+            meant = _meant(unit, str(error)) if isinstance(unit, str) else ""
+            raise ValueError(
+                f"The unit of `{name}` must be one that astropy knows, but {told(unit)} came.{meant}"
+            ) from error
     return found
+
+
+def _meant(unit: str, error: str) -> str:
+    """The unit that a misspelt one may have meant, as a question with a space before it; empty if nothing is near.
+
+    Parameters
+    ----------
+    unit : str
+    error : str
+        What astropy says, with the part that it does not know and, of its many units, those near to that.
+    """
+    from astropy.units import Unit
+
+    unknown = re.search(r"(\S+) is not a valid unit\.(?: Did you mean (\w+))?", error)
+    if unknown is None:
+        return ""
+    part = unknown[1]
+    near = difflib.get_close_matches(part.lower(), _COMMON, n=1)
+    meant = _SPELLINGS.get(part.lower()) or (_COMMON[near[0]] if near else unknown[2])
+    whole = unit.replace(part, meant or "")
+    try:
+        return f" Did you mean `{whole}`?" if meant and Unit(whole) else ""
+    except ValueError:
+        return ""
+
+
+_SPELLINGS = {
+    "kms": "km/s",
+    "kmps": "km/s",
+    "mps": "m/s",
+    "sec": "s",
+    "secs": "s",
+    "hr": "h",
+    "hrs": "h",
+    "kparsec": "kpc",
+    "mparsec": "Mpc",
+    "gparsec": "Gpc",
+    "msol": "Msun",
+    "solarmass": "Msun",
+    "mags": "mag",
+}
+"""Of units, as they are often written, in small letters."""
+
+_COMMON = {
+    name.lower(): name
+    for name in [
+        "m",
+        "km",
+        "cm",
+        "um",
+        "nm",
+        "Angstrom",
+        "AU",
+        "pc",
+        "kpc",
+        "Mpc",
+        "Gpc",
+        "parsec",
+        "lyr",
+        "s",
+        "min",
+        "h",
+        "hour",
+        "d",
+        "day",
+        "yr",
+        "year",
+        "Myr",
+        "Gyr",
+        "deg",
+        "degree",
+        "rad",
+        "radian",
+        "arcmin",
+        "arcsec",
+        "mas",
+        "hourangle",
+        "cycle",
+        "sr",
+        "mag",
+        "Jy",
+        "mJy",
+        "erg",
+        "W",
+        "K",
+        "eV",
+        "keV",
+        "Hz",
+        "GHz",
+        "g",
+        "kg",
+        "Msun",
+        "Lsun",
+        "Rsun",
+        "electron",
+        "count",
+    ]
+}
+"""Units, by their names in small letters, that are meant more often than others of astropy's thousands."""
 
 
 def plain(value: Any, name: str, units: Mapping[str, str] | None) -> Any:

@@ -55,6 +55,7 @@ MAY_IMPORT = {
         "bayesastro.precision",
         "bayesastro.fingerprint",
         "bayesastro.progress",
+        "bayesastro.seeds",
         "bayesastro.settings",
         "bayesastro._version",
     },
@@ -62,6 +63,7 @@ MAY_IMPORT = {
 """Packages, and what they may import of the package; of nested ones the innermost counts."""
 
 FOUNDATION = (
+    "angles",
     "problem",
     "views",
     "jaxprs",

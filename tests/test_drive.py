@@ -132,6 +132,15 @@ def test_bad_values_are_refused_in_one_clear_sentence(options, name):
 
 
 @pytest.mark.parametrize(
+    ("wanted", "asked"), [(["end", "ende"], r" Did you mean `end`\?"), (["qqq"], "")], ids=["near", "unlike"]
+)
+def test_misspelt_deterministic_sites_are_told_with_the_one_that_was_meant(wanted, asked):
+    told = rf"^`deterministics` names `{wanted[-1]}`, but the program's deterministic sites are `end`\.{asked}$"
+    with pytest.raises(ValueError, match=told):
+        ba.fit(child.problem(), child.SMALL, seed=1, progress=False, deterministics=wanted)
+
+
+@pytest.mark.parametrize(
     ("problem", "engine", "options", "message"),
     [
         (child.line, child.SMALL, {}, "Problem"),

@@ -1,6 +1,7 @@
 """Quantities at the door: converted once on their way in, named again on the way out, and never dropped."""
 
 import pickle
+import re
 
 import astropy.units as u
 import numpy as np
@@ -133,6 +134,40 @@ FAULTS = {
     ),
     "misspelt site": ({"units": {"time": "h", "sigma": SPEED, "V": SPEED}}, "`units` names `V`.*Did you mean `v`"),
 }
+
+
+def test_a_misspelt_name_is_told_with_arguments_apart_from_sites():
+    told = (
+        "`units` names `siggma`, but the program has no argument or site of that name. Its arguments are `time`, `sigma`; its "
+        "sites `v0`, `rate`, `distance`, `v`. Did you mean `sigma`?"
+    )
+    for sigma in (300 * u.m / u.s, 0.3):  # of which the unit is then not known, or which has none
+        with pytest.raises(ValueError, match=f"^{re.escape(told)}$"):
+            with_units({"time": "h", "siggma": SPEED, "v": "km/s"}, sigma=sigma)
+
+
+UNKNOWN = {
+    "kparsec": " Did you mean `kpc`?",
+    "Kms": " Did you mean `km/s`?",
+    "kmps": " Did you mean `km/s`?",
+    "Km/s": " Did you mean `km/s`?",
+    "km/(sec Mpc)": " Did you mean `km/(s Mpc)`?",
+    "degrees": " Did you mean `degree`?",
+    "mag(AABB)": "",
+    "arcsecs": " Did you mean `arcsec`?",
+    "Msol": " Did you mean `Msun`?",
+    "barns": " Did you mean `barn`?",
+    "qqqq": "",
+    "km/": "",
+    None: "",
+}
+
+
+@pytest.mark.parametrize("unit", UNKNOWN)
+def test_unknown_units_are_told_with_the_one_that_was_meant(unit):
+    told = f"The unit of `v` must be one that astropy knows, but {unit!r} came.{UNKNOWN[unit]}"
+    with pytest.raises(ValueError, match=f"^{re.escape(told)}$"):
+        with_units({**DECLARED, "v": unit})
 
 
 @pytest.mark.parametrize("fault", FAULTS)

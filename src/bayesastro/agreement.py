@@ -33,6 +33,7 @@ from bayesastro.plots import COLORS
 from bayesastro.precision import Precision
 from bayesastro.problem import Problem
 from bayesastro.result import legal_name, require_one
+from bayesastro.seeds import asks_for, checked_seed
 from bayesastro.tables import Table
 
 __all__ = ["Agreement", "crosscheck"]
@@ -126,6 +127,7 @@ class Agreement:
         return figure
 
 
+@asks_for("seed")
 def crosscheck(
     problem: Problem,
     engines: Sequence[Engine] | Mapping[str, Engine | xr.DataTree],
@@ -177,6 +179,7 @@ def crosscheck(
     Lopez-Paz & Oquab 2017, ICLR (arXiv:1610.06545), classifier two-sample tests;
     Vehtari et al. 2021, Bayesian Analysis 16, 667 (arXiv:1903.08008), rank normalisation.
     """
+    seed = checked_seed(seed)
     named = dict(engines) if isinstance(engines, Mapping) else _by_name(engines)
     _check(problem, named, tolerance, false_alarm)
     results = _fitted(problem, named, seed, {"progress": progress, "precision": precision})

@@ -1,4 +1,4 @@
-"""What is told at the start of a fit, or where it cannot start: nothing observed, and sites without a density."""
+"""What is told at the start of a fit, or where it cannot start: nothing observed, angles, and sites without a density."""
 
 import json
 import warnings
@@ -8,12 +8,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from bayesastro.angles import AngleCaution, angle_cautions
 from bayesastro.evidence_checks import MAX_UNDEFINED
 from bayesastro.inference.engine import Engine
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem
 
-__all__ = ["no_start", "sites_undefined", "warn_of_domains", "warn_of_prior"]
+__all__ = ["no_start", "sites_undefined", "warn_of_cautions", "warn_of_prior"]
 
 NUM_LOOKED_AT = 20
 """Draws from the prior at which each site's density is looked at, where an engine found none."""
@@ -30,19 +31,27 @@ def warn_of_prior(problem: Problem, *, stacklevel: int = 3) -> None:
         )
 
 
-def warn_of_domains(problem: Problem, engine: Engine, *, stacklevel: int = 3) -> dict[str, str]:
-    """Warn, at the line that called the caller, of parameters that leave their domains at draws from the prior.
+def warn_of_cautions(problem: Problem, engine: Engine, *, stacklevel: int = 3) -> dict[str, str]:
+    """Warn, at the line that called the caller, of what :meth:`Problem.cautions` tells.
+
+    Parameters of distributions matter to engines alone that compute the density.
 
     Returns
     -------
     dict
-        The result's attribute ``prior_domains`` for :func:`bayesastro.diagnose`, as JSON; empty if there are none.
+        The result's attributes ``angle_units`` and ``prior_domains`` for :func:`bayesastro.diagnose`, as JSON; each only if there
+        is something to tell.
     """
-    found = problem.cautions() if "density" in engine.needs else ()
+    is_drawn = "density" in engine.needs
+    found = problem.cautions() if is_drawn else angle_cautions(problem.views().structure, problem.units)
     if not found:
         return {}
     warnings.warn(" ".join(map(str, found)), UserWarning, stacklevel=stacklevel)
-    return {"prior_domains": json.dumps([vars(caution) for caution in found])}
+    kinds = {
+        "angle_units": [vars(caution) for caution in found if isinstance(caution, AngleCaution)],
+        "prior_domains": [vars(caution) for caution in found if not isinstance(caution, AngleCaution)],
+    }
+    return {name: json.dumps(told) for name, told in kinds.items() if told}
 
 
 def sites_undefined(problem: Problem, attributes: Mapping[str, Any]) -> dict[str, str]:

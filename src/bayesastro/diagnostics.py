@@ -8,7 +8,7 @@ import xarray as xr
 
 from bayesastro.approximation_checks import APPROXIMATION_CHECKS, importance_tail
 from bayesastro.chain_checks import CHAIN_CHECKS
-from bayesastro.edge_checks import prior_domains, prior_edges
+from bayesastro.edge_checks import angle_units, prior_domains, prior_edges
 from bayesastro.evidence_checks import EVIDENCE_CHECKS
 from bayesastro.findings import Finding, by_entry, worst
 from bayesastro.hints import told
@@ -125,4 +125,4 @@ def _not_finite(result: xr.DataTree) -> list[Finding]:
     return worst("not_finite", list(by_entry(number)), 0, 1, "the number of non-finite draws", remedy)
 
 
-_CHECKS = (_not_finite, *CHAIN_CHECKS, prior_edges, prior_domains, *APPROXIMATION_CHECKS, *EVIDENCE_CHECKS)
+_CHECKS = (_not_finite, *CHAIN_CHECKS, prior_edges, prior_domains, angle_units, *APPROXIMATION_CHECKS, *EVIDENCE_CHECKS)

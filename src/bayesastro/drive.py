@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from bayesastro._version import __version__
-from bayesastro.cautions import no_start, sites_undefined, warn_of_domains, warn_of_prior
+from bayesastro.cautions import no_start, sites_undefined, warn_of_cautions, warn_of_prior
 from bayesastro.checkpoint import Checkpoint
 from bayesastro.compilation import CompileClock, compile_clock
 from bayesastro.fingerprint import data_fingerprint
@@ -25,12 +25,13 @@ from bayesastro.hints import told
 from bayesastro.inference.alone import functions_of
 from bayesastro.inference.engine import Draws, Engine, Rows
 from bayesastro.interruption import interruptions
+from bayesastro.names import check_deterministics
 from bayesastro.precision import Precision, to_numpy, validate_precision, working_precision
 from bayesastro.problem import Problem
 from bayesastro.program import Data
 from bayesastro.progress import Reporter
 from bayesastro.result import build_result
-from bayesastro.seeds import checked_seed
+from bayesastro.seeds import asks_for, checked_seed
 from bayesastro.starting import origin, start_points
 
 __all__ = ["check_kinds", "check_time_limit", "fit", "next_block", "run_identity"]
@@ -42,6 +43,7 @@ CHECKPOINT_SECONDS = 5.0
 """Time between checkpoints."""
 
 
+@asks_for("seed")
 def fit(
     problem: Problem,
     engine: Engine,
@@ -57,8 +59,9 @@ def fit(
 ) -> xr.DataTree:
     """Run an engine on a problem.
 
-    Where nothing is observed the draws are the prior's, and a warning says so. Another says which parameter of a distribution,
-    such as a scale, leaves its domain at some draws from the prior, for an engine that computes the density.
+    Where nothing is observed the draws are the prior's, and a warning says so. Another says which angle in degrees is taken for
+    radians; and which parameter of a distribution, such as a scale, leaves its domain at some draws from the prior, for an engine
+    that computes the density.
 
     Ctrl-C and the time limit end the run after the present block and return what there is, with ``status`` saying
     so; a second Ctrl-C raises `KeyboardInterrupt` at once.
@@ -101,8 +104,8 @@ def fit(
     OSError
         If the checkpoint folder cannot be written to.
     """
-    _check(problem, engine, time_limit, precision)
     seed = checked_seed(seed)
+    _check(problem, engine, time_limit, precision)
     kept = _deterministics(problem, deterministics)
     warn_of_prior(problem)
     reporter = Reporter(type(engine).__name__, shown=progress)
@@ -112,10 +115,10 @@ def fit(
         run = _Run(problem, engine, seed, points, precision, reporter, clock)
         if checkpoint is not None:
             run.attach(Path(checkpoint))
-        domains = warn_of_domains(problem, engine)
+        cautions = warn_of_cautions(problem, engine)
         status = run.go(None if time_limit is None else began + time_limit)
         draws = run.finish()
-        attributes = _attributes(run, draws) | origin(start) | domains | {"status": status}
+        attributes = _attributes(run, draws) | origin(start) | cautions | {"status": status}
         result = build_result(
             problem, draws, attributes, deterministics=kept, log_likelihood=log_likelihood, precision=precision
         )
@@ -171,10 +174,7 @@ def _deterministics(problem: Problem, wanted: bool | str | Sequence[str]) -> tup
     if not isinstance(wanted, Iterable):
         raise TypeError(f"`deterministics` must be True, False or names of sites, but {told(wanted)} came.")
     wanted = [wanted] if isinstance(wanted, str) else list(wanted)
-    if unknown := [name for name in wanted if name not in known]:
-        raise ValueError(
-            f"`deterministics` names `{unknown[0]}`, but the program's deterministic sites are {list(known)}."
-        )
+    check_deterministics(problem.views().structure, wanted)
     return tuple(wanted)
 
 

@@ -1,4 +1,6 @@
-"""Checks of priors: draws that crowd at their bounds, and parameters of distributions that they take out of their domains."""
+"""Checks of priors and angles: draws that crowd at their bounds, parameters of distributions that they take out of their domains,
+and degrees that are taken for radians.
+"""
 
 import json
 
@@ -7,7 +9,7 @@ import xarray as xr
 
 from bayesastro.findings import Finding
 
-__all__ = ["MAX_EDGE_FRACTION", "edge_fractions", "prior_domains", "prior_edges"]
+__all__ = ["MAX_EDGE_FRACTION", "angle_units", "edge_fractions", "prior_domains", "prior_edges"]
 
 MAX_EDGE_FRACTION = 0.02
 """Within the outer hundredth of the prior's width a flat posterior has a fraction of 0.01."""
@@ -37,6 +39,14 @@ def prior_domains(result: xr.DataTree) -> list[Finding]:
         text, remedy = caution["why"], caution["remedy"]
         found.append(Finding("prior_domain", caution["site"], caution["fraction"], MAX_OUTSIDE, text, remedy, level))
     return found
+
+
+def angle_units(result: xr.DataTree) -> list[Finding]:
+    """Arguments and sites in other units than radians of which the program takes a sine, cosine or tangent as they are."""
+    told = json.loads(result.attrs.get("angle_units", "[]"))
+    return [
+        Finding("angle_unit", one["name"], 1.0, 0.0, f"`{one['name']}` {one['why']}", one["remedy"]) for one in told
+    ]
 
 
 def edge_fractions(variable: xr.DataArray) -> dict[str, np.ndarray]:

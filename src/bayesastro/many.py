@@ -12,7 +12,7 @@ import xarray as xr
 
 from bayesastro import drive
 from bayesastro.batch import Batch
-from bayesastro.cautions import warn_of_domains, warn_of_prior
+from bayesastro.cautions import warn_of_cautions, warn_of_prior
 from bayesastro.chunks import fit_chunk
 from bayesastro.cluster import spread
 from bayesastro.compilation import compile_clock
@@ -26,7 +26,7 @@ from bayesastro.many_result import build_many
 from bayesastro.precision import Precision, validate_precision
 from bayesastro.problem import Problem
 from bayesastro.progress import Reporter
-from bayesastro.seeds import checked_seed
+from bayesastro.seeds import asks_for, checked_seed
 from bayesastro.starting import BatchStart, origin
 
 __all__ = ["fit_many"]
@@ -35,6 +35,7 @@ FIRST_CHUNK = 256
 """Data sets fitted together to begin with; more fill the caches and wait longer for the slowest among them."""
 
 
+@asks_for("seed")
 def fit_many(
     problem: Problem,
     data: Batch | Mapping[str, Any],
@@ -89,15 +90,15 @@ def fit_many(
     MemoryError
         If not even one data set fits into memory.
     """
+    seed = checked_seed(seed)
     check_kinds("fit_many", problem, engine)
     batch = data if isinstance(data, Batch) else problem.batch(observed=data)
-    domains = _check(batch, engine, chunk, precision, start, time_limit)
+    cautions = _check(batch, engine, chunk, precision, start, time_limit)
     engine = engine.side_by_side()
     starts = None if start is None else BatchStart(batch, engine, start, precision)
-    identity = run_identity(batch.problem.with_data(batch.take(0)), engine, checked_seed(seed), precision)
-    reporter = Reporter(f"{type(engine).__name__} × {batch.size}", shown=progress)
-    began = time.monotonic()
-    work = _Work(batch, engine, int(seed), precision, reporter, starts)
+    identity = run_identity(batch.problem.with_data(batch.take(0)), engine, seed, precision)
+    reporter, began = Reporter(f"{type(engine).__name__} × {batch.size}", shown=progress), time.monotonic()
+    work = _Work(batch, engine, seed, precision, reporter, starts)
     with compile_clock() as clock, interruptions(reporter) as is_interrupted:
         if checkpoint is not None:
             work.attach(ManyCheckpoint(Path(checkpoint), identity | work.fingerprints()))
@@ -114,7 +115,7 @@ def fit_many(
         result = build_many(batch, engine, work.rows(), identity, precision)
         seconds = time.monotonic() - began
         timing = {"seconds_compiling": clock.seconds, "seconds_running": max(seconds - clock.seconds, 0.0)}
-        result.attrs |= origin(start) | domains | timing
+        result.attrs |= origin(start) | cautions | timing
     return result
 
 
@@ -136,7 +137,7 @@ def _check(
     engine.check_axes(batch.problem, batch.axes)
     if engine.is_batched and start is not None:
         raise ValueError(f"`{type(engine).__name__}` draws independently and takes no `start`. Leave it out.")
-    return warn_of_domains(batch.problem, engine, stacklevel=4)
+    return warn_of_cautions(batch.problem, engine, stacklevel=4)
 
 
 class _Work:

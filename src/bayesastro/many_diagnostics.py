@@ -22,7 +22,7 @@ from bayesastro.chain_checks import (
     MIN_ESS_PER_CHAIN,
     MIN_MOVED,
 )
-from bayesastro.edge_checks import MAX_EDGE_FRACTION, edge_fractions, prior_domains
+from bayesastro.edge_checks import MAX_EDGE_FRACTION, angle_units, edge_fractions, prior_domains
 from bayesastro.evidence_checks import EVIDENCE_CHECKS
 from bayesastro.findings import Finding, sample_stats
 from bayesastro.mixing import mixing_of
@@ -190,7 +190,7 @@ def _of_transitions(result: xr.DataTree, fitted: np.ndarray) -> Scores:
 def _of_figures(result: xr.DataTree, fitted: np.ndarray) -> Scores:
     """Checks of the engine's figures, data set by data set."""
     scores: Scores = {}
-    checks = (importance_tail, prior_domains, *FIGURE_CHECKS, *APPROXIMATION_CHECKS, *EVIDENCE_CHECKS)
+    checks = (importance_tail, prior_domains, angle_units, *FIGURE_CHECKS, *APPROXIMATION_CHECKS, *EVIDENCE_CHECKS)
     figures = _figures(result)
     for place, number in enumerate(fitted):
         one = xr.DataTree()

@@ -11,7 +11,15 @@ from bayesastro.program import Data, bind, checked_observed
 from bayesastro.structure import Site, Structure, avals_of, structure_of
 from bayesastro.units import is_of_degrees
 
-__all__ = ["check_names", "check_observed_names", "check_units", "misspelling", "named", "quoted"]
+__all__ = [
+    "check_deterministics",
+    "check_names",
+    "check_observed_names",
+    "check_units",
+    "misspelling",
+    "named",
+    "quoted",
+]
 
 
 def check_names(structure: Structure, data: Data, prior_factors: frozenset[str]) -> None:
@@ -98,7 +106,11 @@ def check_units(structure: Structure, units: Mapping[str, str]) -> None:
     sites, known = {site.name: site for site in structure.sites}, named(structure)
     for name, unit in units.items():
         if name not in known:
-            raise ValueError(_unknown(f"`units` names `{name}`", name, sites, known, "an argument or a site"))
+            arguments = [other for other in known if other not in sites]
+            raise ValueError(
+                f"`units` names `{name}`, but the program has no argument or site of that name. Its arguments are "
+                f"{quoted(arguments)}; its sites {quoted(list(sites))}.{did_you_mean(name, known)}"
+            )
         if name in sites and sites[name].unit not in ("", unit):
             raise ValueError(
                 f"The quantities of the site `{name}` are in {sites[name].unit}, but `units` says {unit}. Leave it out there, or "
@@ -110,6 +122,22 @@ def check_units(structure: Structure, units: Mapping[str, str]) -> None:
                 f"The site `{site.name}` would enter the program in {site.unit}, but functions such as `jnp.cos` take radians. Write "
                 "its prior in radians, with `.to(u.rad)`, or say that the program takes it so, by "
                 f'`Problem(..., units={{"{site.name}": "{site.unit}"}})`.'
+            )
+
+
+def check_deterministics(structure: Structure, wanted: Sequence[str]) -> None:
+    """Raise if a name in `deterministics` is that of no deterministic site.
+
+    Raises
+    ------
+    ValueError
+    """
+    known = [site.name for site in structure.of_kind("deterministic")]
+    for name in wanted:
+        if name not in known:
+            raise ValueError(
+                f"`deterministics` names `{name}`, but the program's deterministic sites are {quoted(known)}."
+                f"{did_you_mean(name, known)}"
             )
 
 

@@ -16,7 +16,7 @@ from bayesastro.problem import Problem
 from bayesastro.program import Data, traced
 from bayesastro.refusals import CAPABILITIES, check_draws
 from bayesastro.result import legal_name, require_one, site_dims, variable_units
-from bayesastro.seeds import checked_seed
+from bayesastro.seeds import asks_for, checked_seed
 from bayesastro.side_by_side import over_rows, rows_together
 from bayesastro.structure import Structure, generate
 from bayesastro.units import label
@@ -25,6 +25,7 @@ from bayesastro.views import simulator
 __all__ = ["evenly", "latent_draws", "observed_masks", "predict", "replicates_at"]
 
 
+@asks_for("seed")
 def predict(
     problem: Problem,
     result: xr.DataTree | None = None,
@@ -76,8 +77,9 @@ def predict(
     >>> ba.predict(bao.build(), arguments=at, num=10, seed=1)["prior_predictive"]["bao"].shape
     (1, 10, 2)
     """
+    seed = checked_seed(seed)
     require_generative(problem, "predict")
-    key = jax.random.key(checked_seed(seed))
+    key = jax.random.key(seed)
     check_draws(num, key)
     draws = None if result is None else evenly(latent_draws(problem, result), num)
     names = ("prior", "prior_predictive") if draws is None else ("posterior", "posterior_predictive")

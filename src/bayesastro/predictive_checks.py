@@ -19,7 +19,7 @@ from bayesastro.monte_carlo import relative_efficiency
 from bayesastro.plots import COLORS, band
 from bayesastro.predictive import evenly, latent_draws, replicates_at, require_generative
 from bayesastro.problem import Problem
-from bayesastro.seeds import checked_seed
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["FitCheck", "check_fit"]
 
@@ -114,6 +114,7 @@ class FitCheck:
         return figure
 
 
+@asks_for("seed")
 def check_fit(
     problem: Problem, result: xr.DataTree | None = None, *, num: int | None = None, seed: int, false_alarm: float = 0.01
 ) -> FitCheck:
@@ -153,13 +154,14 @@ def check_fit(
     Gelman, Meng & Stern 1996, Statistica Sinica 6, 733, realised discrepancies;
     Gelfand, Dey & Chang 1992, and Vehtari, Gelman & Gabry 2017 (arXiv:1507.04544), LOO-PIT.
     """
+    seed = checked_seed(seed)
     require_generative(problem, "check_fit")
     if not problem.observed:
         raise ValueError("`check_fit` needs observed data, but the problem has none. Give it `observed=`.")
     if not 0 < false_alarm < 1:
         raise ValueError(f"`false_alarm` must be between 0 and 1, but {told(false_alarm)} came.")
     num = _enough(problem, num, false_alarm)
-    key, random = jax.random.key(checked_seed(seed)), np.random.default_rng(seed)
+    key, random = jax.random.key(seed), np.random.default_rng(seed)
     if result is None:
         theta, x = problem.simulate(num, key=key)
         distinct = theta

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from bayesastro import names, refusals
+from bayesastro import names, refusals, seeds
+from bayesastro.angles import AngleCaution, angle_cautions
 from bayesastro.charts import Unconstrained, White
 from bayesastro.domains import Caution, cautions, domain_error
 from bayesastro.fisher import rules_of
@@ -299,8 +300,8 @@ class Problem:
         Returns
         -------
         pandas.DataFrame
-            Indexed by engine, with the columns ``ok``; ``reason``, why it refuses; and ``caution``, of those that run: which
-            parameter of a distribution leaves its domain at some of up to 32 draws from the prior, such as a negative scale.
+            Indexed by engine, with the columns ``ok``; ``reason``, why it refuses; and ``caution``, of those that run: which angle
+            is taken for radians, and which parameter of a distribution, such as a scale, leaves its domain in up to 32 draws.
         """
         from bayesastro.inference import engines  # the one arrow upwards: the table has to name the engines
 
@@ -308,10 +309,12 @@ class Problem:
         rows |= {name: refusals.learnt_refusal(name, self.lacks, self.parameters) for name in refusals.LEARNT}
         return refusals.table_of(rows, " ".join(map(str, self.cautions())))
 
-    def cautions(self) -> tuple[Caution, ...]:
-        """Parameters of distributions that leave their domains at some draws from the prior, one for each site."""
-        return cautions(self.views().structure, self.data)
+    def cautions(self) -> tuple[AngleCaution | Caution, ...]:
+        """Angles that are taken for radians, and parameters of distributions that leave their domains at draws from the prior."""
+        structure = self.views().structure
+        return (*angle_cautions(structure, self.units), *cautions(structure, self.data))
 
+    @seeds.asks_for("key")
     def simulate(self, num: int, *, key: jax.Array) -> Simulations:
         """Parameters and observables from the prior predictive, in one compiled call.
 

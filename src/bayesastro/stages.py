@@ -14,11 +14,12 @@ from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem
 from bayesastro.program import Data, traced
 from bayesastro.result import legal_name, require_one
-from bayesastro.seeds import checked_seed
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["start_from"]
 
 
+@asks_for("seed")
 def start_from(
     problem: Problem, known: xr.DataTree | Mapping[str, ArrayLike], *, seed: int, num: int = 100
 ) -> xr.DataTree:
@@ -62,7 +63,8 @@ def start_from(
     >>> start = ba.start_from(bent, first, seed=1)
     >>> result = ba.fit(bent, ba.NUTS(num_warmup=100, num_draws=100), seed=2, start=start, progress=False)
     """
-    key = jax.random.key(checked_seed(seed))
+    seed = checked_seed(seed)
+    key = jax.random.key(seed)
     if num < 1:
         raise ValueError(f"`num` must be at least 1, but {num} came.")
     given = _of_result(problem, known, num) if isinstance(known, xr.DataTree) else _of_mapping(problem, known, num)

@@ -15,12 +15,13 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.special import logsumexp
 
-from bayesastro.seeds import checked_seed
+from bayesastro.seeds import asks_for, checked_seed
 from bayesastro.simulators.counts import require_counts
 
 __all__ = ["thinned", "thinned_score"]
 
 
+@asks_for("seed")
 def thinned(
     counts: ArrayLike, probability: float, *, seed: int
 ) -> tuple[Int[np.ndarray, "..."], Int[np.ndarray, "..."]]:
@@ -52,11 +53,12 @@ def thinned(
     >>> kept + held_out
     array([  0,   3, 100])
     """
+    seed = checked_seed(seed)
     found = np.asarray(counts)
     require_counts(found)
     _require_probability(probability)
     found = found.astype(int)
-    kept = np.random.default_rng(checked_seed(seed)).binomial(found, probability)
+    kept = np.random.default_rng(seed).binomial(found, probability)
     return kept, found - kept
 
 

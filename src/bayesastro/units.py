@@ -4,6 +4,8 @@ Programs compute with plain numbers. In which unit each of them is, a :class:`ba
 quantities of a prior (:mod:`bayesastro.prior_units`).
 """
 
+import difflib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +18,7 @@ __all__ = [
     "carries_unit",
     "checked_units",
     "in_unit",
+    "is_angle",
     "is_logarithmic",
     "is_of_degrees",
     "label",
@@ -120,8 +123,110 @@ def checked_units(units: Mapping[str, Any] | None) -> dict[str, str]:
         try:
             found[name] = Unit(unit).to_string()
         except (TypeError, ValueError) as error:
-            raise ValueError(f"The unit of `{name}` must be one that astropy knows, but {told(unit)} came.") from error
+            meant = _meant(unit, str(error)) if isinstance(unit, str) else ""
+            raise ValueError(
+                f"The unit of `{name}` must be one that astropy knows, but {told(unit)} came.{meant}"
+            ) from error
     return found
+
+
+def _meant(unit: str, error: str) -> str:
+    """The unit that a misspelt one may have meant, as a question with a space before it; empty if nothing is near.
+
+    Parameters
+    ----------
+    unit : str
+    error : str
+        What astropy says, with the part that it does not know and, of its many units, those near to that.
+    """
+    from astropy.units import Unit
+
+    unknown = re.search(r"(\S+) is not a valid unit\.(?: Did you mean (\w+))?", error)
+    if unknown is None:
+        return ""
+    part = unknown[1]
+    near = difflib.get_close_matches(part.lower(), _COMMON, n=1)
+    meant = _SPELLINGS.get(part.lower()) or (_COMMON[near[0]] if near else unknown[2])
+    whole = unit.replace(part, meant or "")
+    try:
+        return f" Did you mean `{whole}`?" if meant and Unit(whole) else ""
+    except ValueError:
+        return ""
+
+
+_SPELLINGS = {
+    "kms": "km/s",
+    "kmps": "km/s",
+    "mps": "m/s",
+    "sec": "s",
+    "secs": "s",
+    "hr": "h",
+    "hrs": "h",
+    "kparsec": "kpc",
+    "mparsec": "Mpc",
+    "gparsec": "Gpc",
+    "msol": "Msun",
+    "solarmass": "Msun",
+    "mags": "mag",
+}
+"""Of units, as they are often written, in small letters."""
+
+_COMMON = {
+    name.lower(): name
+    for name in [
+        "m",
+        "km",
+        "cm",
+        "um",
+        "nm",
+        "Angstrom",
+        "AU",
+        "pc",
+        "kpc",
+        "Mpc",
+        "Gpc",
+        "parsec",
+        "lyr",
+        "s",
+        "min",
+        "h",
+        "hour",
+        "d",
+        "day",
+        "yr",
+        "year",
+        "Myr",
+        "Gyr",
+        "deg",
+        "degree",
+        "rad",
+        "radian",
+        "arcmin",
+        "arcsec",
+        "mas",
+        "hourangle",
+        "cycle",
+        "sr",
+        "mag",
+        "Jy",
+        "mJy",
+        "erg",
+        "W",
+        "K",
+        "eV",
+        "keV",
+        "Hz",
+        "GHz",
+        "g",
+        "kg",
+        "Msun",
+        "Lsun",
+        "Rsun",
+        "electron",
+        "count",
+    ]
+}
+"""Units, by their names in small letters, that are meant more often than others of astropy's thousands."""
 
 
 def plain(value: Any, name: str, units: Mapping[str, str] | None) -> Any:
@@ -145,9 +250,10 @@ def plain(value: Any, name: str, units: Mapping[str, str] | None) -> Any:
     if units is None:
         return np.asarray(value, float)
     if name not in units and (is_logarithmic(value.unit) or not value.unit.is_equivalent("")):
+        radians, word = _in_radians(value.unit.to_string())
         raise UndeclaredUnitError(
             f"`{name}` came in {value.unit}, but in which unit the program takes it is not known. Say so, as in "
-            f'`Problem(..., units={{"{name}": "{value.unit}"}})`, and quantities are converted to that.'
+            f'`Problem(..., units={{"{name}": "{radians}"}})`{word}, and quantities are converted to that.'
         )
     return in_unit(value, units.get(name, ""), name)
 
@@ -175,7 +281,32 @@ def is_of_degrees(unit: str) -> bool:
     from astropy.units import Unit, deg, hourangle
 
     parts: Any = Unit(unit)
+    if is_logarithmic(parts):
+        return False
     return any(base in (deg, hourangle) and power == 1 for base, power in zip(parts.bases, parts.powers, strict=True))
+
+
+def is_angle(unit: str) -> bool:
+    """Whether a unit is one of angles: radians, degrees, arc minutes, turns, …"""
+    if not unit:
+        return False
+    from astropy.units import Unit, rad
+
+    return bool(Unit(unit).is_equivalent(rad))
+
+
+def _in_radians(unit: str) -> tuple[str, str]:
+    """The unit to propose for what came in one, and a word about it: radians of angles, and of their change in degrees."""
+    from astropy.units import Unit, rad
+
+    if unit == "rad" or not (is_angle(unit) or is_of_degrees(unit)):
+        return unit, ""
+    parts: Any = Unit(unit)
+    radians = rad if is_angle(unit) else parts * rad / next(base for base in parts.bases if is_angle(base.to_string()))
+    return (
+        radians.to_string(),
+        f' (radians, if the program takes its sine or cosine; else its own unit, such as "{unit}")',
+    )
 
 
 def label(tree: Any, units: Mapping[str, str]) -> None:

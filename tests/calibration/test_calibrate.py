@@ -445,8 +445,9 @@ def test_programs_that_generate_no_data_are_refused(problem, message):
         (
             {"deterministics": ["lines"]},
             ValueError,
-            "names lines, but the deterministic sites of the program are line.",
+            r"names `lines`, but the program's deterministic sites are `line`\. Did you mean `line`\?",
         ),
+        ({"deterministics": "line", "num_simulations": 20}, ValueError, "needs `num_simulations`"),
         ({"engine": "nuts"}, TypeError, "needs an engine such as"),
         ({"problem": 3}, TypeError, "needs a `Problem`"),
     ],

@@ -1,5 +1,7 @@
 """Functions of one's own on the command line: names that are near, and mistakes in one line with file and line."""
 
+from pathlib import Path
+
 import pytest
 
 MODEL = """
@@ -92,16 +94,45 @@ def test_the_function_of_a_module_is_found_by_its_name_or_as_the_only_one(comman
             "`planet.py`, line 24: ValueError: operands could not be broadcast together with shapes (3,) (4,). "
             "Add `--debug` for the traceback.",
         ),
-        (
-            "unread",
-            "`planet.py`, line 28: FileNotFoundError: [Errno 2] No such file or directory: 'absent.npy'. Add `--debug` "
-            "for the traceback.",
-        ),
         ("build_nothing", "`observed` names `z`, but the program has no such site; it has `a`, `y`."),
     ],
 )
 def test_a_mistake_in_ones_own_function_is_told_by_line_and_a_refusal_as_it_is(run, function, told):
     assert run(f"planet:{function}") == (1, "", f"bayesastro: {told}\n")
+
+
+READ = {
+    "by NumPy": 'np.load("absent.npy")',
+    "as text": 'np.loadtxt("absent.npy")',
+    "by Python": 'open("absent.npy")',
+    "by astropy": 'Table.read("absent.npy", format="ascii.csv")',
+    "by the package": 'read_light_curve_text("absent.npy")',
+}
+
+
+@pytest.mark.parametrize("way", READ)
+def test_a_data_file_that_is_not_there_is_told_with_line_and_folder(command_in_module, way):
+    reader = "from bayesastro.datasets.transit_light_curves import read_light_curve_text"
+    text = f"import numpy as np\nfrom astropy.table import Table\n{reader}\n\n\ndef build():\n    {READ[way]}\n"
+    found = command_in_module("reads", text)("fit", "reads:build")
+    line = text.count("\n")
+    assert found == (
+        1,
+        "",
+        f"bayesastro: `reads.py`, line {line}, needs the file `absent.npy`, which is not there: the command runs in "
+        f"`{Path.cwd()}`. Run it where the file is, or give the whole path.\n",
+    )
+
+
+def test_a_data_file_beside_the_module_or_named_in_full_is_told_otherwise(command_in_module, tmp_path):
+    Path("inner").mkdir()
+    Path("inner/near.txt").touch()
+    Path("inner/reads.py").write_text("def build():\n    open('near.txt')\n")
+    fit = command_in_module("other", "def build():\n    open('/nowhere/far.txt')\n")
+    assert '`Path(__file__).parent / "near.txt"`' in fit("fit", "inner.reads:build")[2]
+    assert fit("fit", "other:build")[2].endswith(
+        "needs the file `/nowhere/far.txt`, which is not there. Correct its name.\n"
+    )
 
 
 @pytest.mark.parametrize(

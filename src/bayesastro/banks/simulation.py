@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bayesastro.angles import angle_cautions
 from bayesastro.banks.bank import Bank
 from bayesastro.banks.identity import identity_of
 from bayesastro.banks.rows import Plan, blocks, dtypes_of, rows_of
@@ -23,7 +24,7 @@ from bayesastro.predictive import observed_masks, require_generative
 from bayesastro.problem import Problem
 from bayesastro.progress import Progress, Reporter
 from bayesastro.refusals import require_coordinates
-from bayesastro.seeds import checked_seed
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["simulate"]
 
@@ -43,6 +44,7 @@ JOBS_PER_THREAD = 4
 """Of a cluster, at least, so that no thread waits long for the last."""
 
 
+@asks_for("seed")
 def simulate(
     problem: Problem,
     num: int,
@@ -106,8 +108,8 @@ def simulate(
     >>> coordinates.shape, observed["y"].shape
     ((5, 1), (5, 3))
     """
-    num = _checked(problem, num, chunk)
     seed = checked_seed(seed)
+    num = _checked(problem, num, chunk)
     validate_precision(precision)
     place, bounds = None if path is None else Path(path), checked_within(problem, within)
     reporter = Reporter("simulate", shown=progress)
@@ -125,7 +127,7 @@ def simulate(
 
 
 def _checked(problem: Problem, num: Any, chunk: Any) -> int:
-    """Raise unless a bank of the problem can be made."""
+    """Raise unless a bank of the problem can be made; warn of angles that are taken for radians."""
     if not isinstance(problem, Problem):
         raise TypeError(
             f"`simulate` needs a `Problem`, but {told(problem)} came. Make one with `Problem(program, ...)`."
@@ -136,6 +138,8 @@ def _checked(problem: Problem, num: Any, chunk: Any) -> int:
         raise ValueError(f"`num` must be a whole number from 1 to 2³² − 1, but {told(num)} came.")
     if chunk != "auto" and (not isinstance(chunk, int | np.integer) or isinstance(chunk, bool) or chunk < 1):
         raise ValueError(f'`chunk` must be "auto" or a whole number of at least 1, but {told(chunk)} came.')
+    if found := angle_cautions(problem.views().structure, problem.units):
+        warnings.warn(" ".join(map(str, found)), UserWarning, stacklevel=3)
     return int(num)
 
 

@@ -21,12 +21,12 @@ from bayesastro.calibration.tarp import estimates
 from bayesastro.drive import check_kinds, check_time_limit, fit
 from bayesastro.hints import told
 from bayesastro.inference.engine import Engine
-from bayesastro.labels import listed
 from bayesastro.many import fit_many
+from bayesastro.names import check_deterministics
 from bayesastro.precision import Precision
 from bayesastro.predictive import evenly, latent_draws, observed_masks, replicates_at, require_generative
 from bayesastro.problem import Problem
-from bayesastro.seeds import checked_seed
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["calibrate", "least_simulations"]
 
@@ -42,6 +42,7 @@ NUM_REFERENCE = 8 * (MAX_RANKED + 1)
 Near = Literal["prior", "observed"]
 
 
+@asks_for("seed")
 def calibrate(
     problem: Problem,
     engine: Engine,
@@ -51,7 +52,7 @@ def calibrate(
     near: Near = "prior",
     posterior: xr.DataTree | None = None,
     false_alarm: float = 0.01,
-    deterministics: Sequence[str] = (),
+    deterministics: str | Sequence[str] = (),
     chunk: int | Literal["auto"] = "auto",
     checkpoint: str | Path | None = None,
     time_limit: float | None = None,
@@ -86,7 +87,7 @@ def calibrate(
         With ``near="observed"``, a result of the problem to draw and start from. By default the engine is run.
     false_alarm : float
         Probability that an engine which draws from the posterior fails.
-    deterministics : sequence of str
+    deterministics : str or sequence of str
         Deterministic sites that are checked beside the parameters: the pixels of an image beside its modes, say.
     checkpoint : path, optional
         Folder to keep the fits in; the same call goes on from there. One that was stopped has the verdict ``"incomplete"``.
@@ -110,9 +111,9 @@ def calibrate(
     Talts et al. 2018, arXiv:1804.06788; Säilynoja, Bürkner & Vehtari 2022 (arXiv:2103.10522); Modrák et al. 2023
     (arXiv:2211.02383); Lemos et al. 2023 (arXiv:2302.03026); Säilynoja et al. 2025, arXiv:2502.03279.
     """
-    began = time.monotonic()
-    _check(problem, engine, num_simulations, near, posterior, false_alarm, tuple(deterministics), time_limit)
-    seed, folder = checked_seed(seed), None if checkpoint is None else Path(checkpoint)
+    seed, began = checked_seed(seed), time.monotonic()
+    _check(problem, engine, num_simulations, near, posterior, false_alarm, _as_names(deterministics), time_limit)
+    folder = None if checkpoint is None else Path(checkpoint)
     running: dict[str, Any] = {"seed": seed, "progress": progress, "precision": precision}
     if near == "observed" and posterior is None:
         posterior = _fitted(problem, engine, folder, running | {"time_limit": time_limit})
@@ -120,7 +121,7 @@ def calibrate(
     running |= {"chunk": chunk, "client": client, "start": None if engine.is_batched else posterior}
     running |= {"checkpoint": None if folder is None else folder / "fits", "time_limit": _left(time_limit, began)}
     tree = fit_many(target, batch, engine, **running)
-    found = _assessed(target, batch, truths, known, tree, seed, false_alarm, tuple(deterministics))
+    found = _assessed(target, batch, truths, known, tree, seed, false_alarm, _as_names(deterministics))
     attributes = _attributes(problem, engine, tree, seed, folder, began, time_limit)
     return CalibrationReport(**found, batch=batch, near=near, false_alarm=false_alarm, attributes=attributes)
 
@@ -186,6 +187,10 @@ def _attributes(
     }
 
 
+def _as_names(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
 def _check(
     problem: Problem,
     engine: Engine,
@@ -210,11 +215,7 @@ def _check(
         raise ValueError('`posterior` is what to draw from with `near="observed"`. Leave it out, or set `near`.')
     if near == "observed" and not problem.observed:
         raise ValueError('`near="observed"` needs observed data, but the problem has none. Give it `observed=`.')
-    if strange := [name for name in deterministics if name not in problem.views().deterministics]:
-        raise ValueError(
-            f"`deterministics` names {listed(strange)}, but the deterministic sites of the program are "
-            f"{listed(problem.views().deterministics) or 'none'}."
-        )
+    check_deterministics(problem.views().structure, deterministics)
     if deterministics and problem.views().structure.draws_keys:
         raise ValueError(
             "`deterministics` needs a program with a density, but this one draws keys itself. Leave it out."

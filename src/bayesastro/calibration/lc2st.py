@@ -32,7 +32,7 @@ from bayesastro.predictive import require_generative
 from bayesastro.problem import Problem
 from bayesastro.progress import Reporter
 from bayesastro.result import replay_draws
-from bayesastro.seeds import checked_seed
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["check_local"]
 
@@ -46,6 +46,7 @@ DRAWS_AT_OBSERVED = 1000
 SIMULATIONS_TOGETHER = 512
 
 
+@asks_for("seed")
 def check_local(
     problem: Problem,
     amortised: Amortised,
@@ -98,12 +99,13 @@ def check_local(
     Linhart, Gramfort & Rodrigues 2023, NeurIPS (arXiv:2306.03580); Kim, Lee & Lei 2019, Electron. J. Stat. 13, 5253
     (arXiv:1812.08927); misspecification in summaries: Schmitt et al. 2023, GCPR (arXiv:2112.08866).
     """
+    seed = checked_seed(seed)
     _check(problem, amortised, num_simulations, false_alarm)
     if observed is None:
         observed = {name: np.asarray(value)[None] for name, value in problem.observed.items()}
     at, _ = amortised.trained.checked(observed)
     reporter = Reporter("check_local", shown=progress)
-    return _report(problem, amortised.posterior, at, num_simulations, checked_seed(seed), false_alarm, reporter)
+    return _report(problem, amortised.posterior, at, num_simulations, seed, false_alarm, reporter)
 
 
 def _check(problem: Problem, amortised: Amortised, num_simulations: int, false_alarm: float) -> None:

@@ -25,6 +25,7 @@ from bayesastro.calibration.exchange import REPLICATES_AT_LEAST, REPLICATES_OVER
 from bayesastro.calibration.reliability_report import ReliabilityReport
 from bayesastro.hints import told
 from bayesastro.problem import Problem
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["Classifying", "assessed", "reliability"]
 
@@ -50,6 +51,7 @@ class Classifying(Protocol):
         ...
 
 
+@asks_for("seed")
 def reliability(
     classifier: Classifying,
     problems: Mapping[str, Problem],
@@ -90,6 +92,7 @@ def reliability(
         If the models are not those of the classifier's prior, a program does not generate its data, or a setting makes
         no sense.
     """
+    seed = checked_seed(seed)
     prior = {name: float(value) for name, value in classifier.prior.items()}
     _check(prior, problems, num_simulations, num_bins, false_alarm)
     models, random = list(prior), np.random.default_rng(seed)

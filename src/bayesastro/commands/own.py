@@ -3,6 +3,8 @@
 import ast
 import difflib
 import importlib
+import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -88,6 +90,8 @@ def mistakes_told() -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if absent := _absent(error):
+            raise ValueError(absent) from error
         place = _place(error)
         if place is None:
             raise
@@ -97,6 +101,31 @@ def mistakes_told() -> Iterator[None]:
         raise ValueError(
             f"`{shown_path(file)}`, line {line}: {what.rstrip('.')}. Add `--debug` for the traceback."
         ) from error
+
+
+def _absent(error: Exception) -> str:
+    """What to say of a data file that the user's own code opens and that is not there; empty of other errors.
+
+    NumPy leaves the name to its message; the package's own refusals say more than a name, and are left as they are.
+    """
+    own = own_frames(error)
+    if not isinstance(error, FileNotFoundError) or not own:
+        return ""
+    by_numpy = re.fullmatch(r"(.+) not found\.", str(error))
+    name = error.filename or (by_numpy[1] if by_numpy else None)
+    if name is None:
+        return ""
+    file, place = Path(os.fsdecode(name)), own[-1]
+    if file.is_absolute():
+        remedy = ". Correct its name."
+    elif (Path(place.filename).parent / file).exists():
+        remedy = (
+            f": the command runs in `{Path.cwd()}`. It is beside the module: write "
+            f'`Path(__file__).parent / "{file}"`, with `from pathlib import Path`.'
+        )
+    else:
+        remedy = f": the command runs in `{Path.cwd()}`. Run it where the file is, or give the whole path."
+    return f"`{shown_path(place.filename)}`, line {place.lineno}, needs the file `{file}`, which is not there{remedy}"
 
 
 def _place(error: Exception) -> tuple[str, int | None] | None:

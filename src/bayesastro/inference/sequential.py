@@ -30,7 +30,7 @@ from bayesastro.inference.one_step_ahead import foreseen, likelihoods, predicted
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data, data_set
-from bayesastro.seeds import checked_seed
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["Sequential"]
 
@@ -97,6 +97,7 @@ class Sequential:
         if not 0 < self.target_ess < 1:
             raise ValueError(f"`Sequential` needs `target_ess` between 0 and 1, but {told(self.target_ess)} came.")
 
+    @asks_for("seed")
     def follow(
         self, problem: Problem, group: Any, *, seed: int, site: str | None = None, start: xr.Dataset | None = None
     ) -> xr.Dataset:
@@ -130,16 +131,18 @@ class Sequential:
         ValueError
             If the problem cannot be followed, or `group` is not as it should be.
         """
+        seed = checked_seed(seed)
         name = self._checked(problem, site)
         numbers = checked_groups(np.asarray(group), np.shape(problem.observed[name]), name, start is not None)
         particles = self._particles(start, problem, ())
         with working_precision("double"):
             run = _compiled(self, problem.views("double"), name, None)
             members = members_of(numbers[None])[0]
-            key = jax.random.key(checked_seed(seed))
+            key = jax.random.key(seed)
             found = to_numpy(run(key, problem.data, jnp.asarray(numbers), members, particles))
             return _as_dataset(found, (), int(numbers.max()) + 1)
 
+    @asks_for("seed")
     def follow_many(
         self,
         batch: Batch,
@@ -176,6 +179,7 @@ class Sequential:
         ------
         ValueError
         """
+        seed = checked_seed(seed)
         if chunk < 1:
             raise ValueError(f"`chunk` must be at least 1, but {told(chunk)} came.")
         name = self._checked(batch.problem, site)
@@ -184,7 +188,7 @@ class Sequential:
         particles = self._particles(start, batch.problem, (batch.size,))
         axes, parts, members = (batch.axes.arrays, tuple(batch.axes.observed.items())), [], members_of(numbers)
         with working_precision("double"):
-            run, key = _compiled(self, batch.problem.views("double"), name, axes), jax.random.key(checked_seed(seed))
+            run, key = _compiled(self, batch.problem.views("double"), name, axes), jax.random.key(seed)
             for first in range(0, batch.size, chunk):
                 here = np.arange(first, first + min(chunk, batch.size))
                 padded = np.minimum(here, batch.size - 1)  # the last chunk is as long as the others

@@ -21,6 +21,7 @@ from bayesastro.inference.neural.trained import Trained
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["Amortised"]
 
@@ -157,6 +158,7 @@ class Amortised(Learned):
             },
         )
 
+    @asks_for("seed")
     def draw(self, observed: Mapping[str, Any], num: int, *, seed: int) -> np.ndarray:
         """Draws for many data sets at once, in unconstrained coordinates; :func:`bayesastro.fit_many` gives parameters.
 
@@ -172,10 +174,12 @@ class Amortised(Learned):
         array, shape (dataset, num, coordinate)
             In the order of ``posterior.labels``.
         """
+        seed = checked_seed(seed)
         values, number = self.trained.checked(observed)
         seeds = [(seed, i) for i in range(number)]
         return self.posterior.draw(values, num, seeds, has_density=False).coordinates
 
+    @asks_for("seed")
     def variances(self, problem: Problem, observed: Mapping[str, Any], *, num: int = 1000, seed: int) -> xr.Dataset:
         """Variances of the parameters in two parts, by the law of total variance.
 
@@ -201,6 +205,7 @@ class Amortised(Learned):
         ValueError
             If there is one network only, or fewer than two draws of each.
         """
+        seed = checked_seed(seed)
         self.validate(problem)
         values, number = self.trained.checked(observed)
         members = len(self.posterior.members)

@@ -22,6 +22,7 @@ from bayesastro.inference.neural.summary_trainer import SummaryTrainer
 from bayesastro.inference.neural.trained_classifier import TrainedClassifier
 from bayesastro.inference.neural.trainer import LEAST_ROWS
 from bayesastro.problem import Problem
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["Classifier"]
 
@@ -76,6 +77,7 @@ class Classifier(SummaryTrainer):
         if self.prior is not None:
             checked_prior(self.prior, list(self.prior))
 
+    @asks_for("seed")
     def train(
         self, problems: Mapping[str, Problem], banks: Mapping[str, Bank], *, seed: int, progress: bool = True
     ) -> TrainedClassifier:
@@ -104,6 +106,7 @@ class Classifier(SummaryTrainer):
             If a bank is of another program, models observe unlike sites, an argument that accompanies a site differs
             between them, there are too few rows, a setting names no site, or the loss is not finite.
         """
+        seed = checked_seed(seed)
         _check(problems, banks)
         models = list(problems)
         prior = checked_prior(self.prior, models)

@@ -29,6 +29,7 @@ from bayesastro.inference.neural.training import History
 from bayesastro.precision import to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["Information", "Summary", "information"]
 
@@ -79,6 +80,7 @@ class Information:
         )
 
 
+@asks_for("seed")
 def information(
     problem: Problem,
     bank: Bank,
@@ -143,7 +145,7 @@ def information(
     >>> bool(abs(found.nats - 0.5 * np.log(1 + 3 / 0.5**2)) < 0.3)
     True
     """
-    estimator = NPE() if estimator is None else estimator
+    seed, estimator = checked_seed(seed), NPE() if estimator is None else estimator
     _check(problem, bank, estimator, test_fraction)
     bank.require_whole("information")
     bank.warn_failures()

@@ -18,6 +18,7 @@ from bayesastro.inference.importance import resampled
 from bayesastro.inference.neural.marginal_ratios import MarginalRatios
 from bayesastro.inference.neural.standardise import Standardisation
 from bayesastro.problem import Problem
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["Marginals"]
 
@@ -146,6 +147,7 @@ class Marginals:
         weights = {f"weight {' × '.join(group)}": ("draw", self.weights(group)) for group in self.names}
         return xr.Dataset({**data, **weights}, attrs={"within": str(self.bank.within)})
 
+    @asks_for("seed")
     def coverage(self, problem: Problem, num: int = 300, *, seed: int, false_alarm: float = 0.01) -> pd.DataFrame:
         """How often regions of highest ratio hold the truth, over new data sets from the truncated prior.
 
@@ -168,6 +170,7 @@ class Marginals:
             By marginal and level: ``found``, the interval ``low`` to ``high`` in which the true coverage lies (Clopper &
             Pearson 1934), and whether the level is among it, ``passed``.
         """
+        seed = checked_seed(seed)
         self.bank.check(problem)
         fresh = simulate(problem, num, seed=seed, within=self.bank.within, progress=False)
         rows, others = np.flatnonzero(~fresh.is_failed), np.flatnonzero(~self.bank.is_failed)

@@ -19,6 +19,7 @@ from bayesastro.inference.neural.surrogate import Surrogate
 from bayesastro.inference.neural.trainer import Trainer
 from bayesastro.inference.smc import SMC
 from bayesastro.problem import Problem
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["NLE"]
 
@@ -80,6 +81,7 @@ class NLE(Trainer):
         if self.flow not in FLOWS:
             raise ValueError(f"`NLE` needs `flow` to be one of {list(FLOWS)}, but {told(self.flow)} came.")
 
+    @asks_for("seed")
     def train(self, problem: Problem, bank: Bank, *, seed: int, progress: bool = True) -> Surrogate:
         """Learn the likelihood from a bank; see :meth:`NPE.train`.
 
@@ -88,6 +90,7 @@ class NLE(Trainer):
         ValueError
             Further, if an observed site has discrete values, or there are more than 256 of them.
         """
+        seed = checked_seed(seed)
         return Surrogate(
             likelihood=NeuralLikelihood(**self._trained(problem, bank, seed, progress)), engine=self.engine
         )

@@ -19,6 +19,7 @@ from bayesastro.inference.neural.standardise import Standardisation
 from bayesastro.inference.neural.summary_trainer import SummaryTrainer
 from bayesastro.inference.neural.training import Minibatches, regress
 from bayesastro.problem import Problem
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["NPE"]
 
@@ -112,6 +113,7 @@ class NPE(SummaryTrainer):
         if self.flow not in FLOWS:
             raise ValueError(f"`NPE` needs `flow` to be one of {list(FLOWS)}, but {told(self.flow)} came.")
 
+    @asks_for("seed")
     def train(self, problem: Problem, bank: Bank, *, seed: int, progress: bool = True) -> Amortised:
         """Learn the posterior from a bank.
 
@@ -141,6 +143,7 @@ class NPE(SummaryTrainer):
             If the bank is of another program or argument, has too few rows, a setting names no site, or the loss is
             not finite.
         """
+        seed = checked_seed(seed)
         if isinstance(bank, Bank):
             bank.require_whole("NPE")
         posterior = NeuralPosterior(**self._trained(problem, bank, seed, progress))

@@ -18,6 +18,7 @@ from bayesastro.inference.neural.summary_trainer import SummaryTrainer
 from bayesastro.inference.neural.surrogate import Surrogate
 from bayesastro.inference.smc import SMC
 from bayesastro.problem import Problem
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["NRE"]
 
@@ -72,8 +73,10 @@ class NRE(SummaryTrainer):
         super().__post_init__()
         require_positive(self, "num_contrasts")
 
+    @asks_for("seed")
     def train(self, problem: Problem, bank: Bank, *, seed: int, progress: bool = True) -> Surrogate:
         """Learn the ratio from a bank; see :meth:`NPE.train`."""
+        seed = checked_seed(seed)
         return Surrogate(
             likelihood=NeuralLikelihood(**self._trained(problem, bank, seed, progress)), engine=self.engine
         )

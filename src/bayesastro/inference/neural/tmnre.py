@@ -25,6 +25,7 @@ from bayesastro.inference.neural.sources import Source
 from bayesastro.inference.neural.standardise import Standardisation
 from bayesastro.inference.neural.summary_trainer import SummaryTrainer
 from bayesastro.problem import Problem
+from bayesastro.seeds import asks_for, checked_seed
 
 __all__ = ["TMNRE"]
 
@@ -87,6 +88,7 @@ class TMNRE(SummaryTrainer):
                 f'`TMNRE` needs `marginals` such as ["mass", ("mass", "slope")], but {told(self.marginals)} came.'
             )
 
+    @asks_for("seed")
     def train(
         self, problem: Problem, *, seed: int, path: str | Path | None = None, client: Any = None, progress: bool = True
     ) -> Marginals:
@@ -112,6 +114,7 @@ class TMNRE(SummaryTrainer):
             If a name is no scalar parameter, its prior depends on other latents or is not drawn entry by entry, or
             observed data are missing.
         """
+        seed = checked_seed(seed)
         groups = _groups(self.marginals)
         _check_names(problem, groups)
         missing = [s.name for s in problem.views().structure.of_kind("observed") if s.name not in problem.observed]

@@ -189,6 +189,7 @@ def changed(name, value, place=(2, 3)):
         ({"pixel_scale": 0.0}, "`pixel_scale` must be a positive number"),
         ({"lens_light": "gaussian"}, '"sersic", "smooth" or "subtracted"'),
         ({"num_sources": 0}, "must be at least 1"),
+        ({"light_core": 0.0}, "must be a positive radius in arcsec"),
         ({"mass": "nfw"}, '`mass` must be "power_law" or "isothermal", but \'nfw\' came'),
     ],
 )

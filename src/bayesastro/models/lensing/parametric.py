@@ -300,10 +300,6 @@ def build(
     mask = np.ones(image.shape, bool) if mask is None else np.asarray(mask)
     check_image(image, noise, psf, mask, pixel_scale)
     _check_settings(mass, lens_light, num_sources, supersampling)
-    light_core = CORE_OF_RAYS * pixel_scale / supersampling if light_core is None else light_core
-    light_core = float(in_unit(light_core, "arcsec", "light_core"))
-    if not light_core > 0:
-        raise ValueError(f"`light_core` must be a positive radius in arcsec, but {light_core} came.")
     image, noise = np.where(mask, image, 0.0), np.where(mask, noise, 1.0)
     if lens_light == "smooth":
         fixed = orthogonal(galaxy_shapes(image, mask, pixel_scale), noise, mask)
@@ -323,7 +319,7 @@ def build(
         num_sources=num_sources,
         positive_sources=positive_sources,
         supersampling=supersampling,
-        light_core=light_core,
+        light_core=_core(light_core, pixel_scale / supersampling),
         observed={"image": image},
     ).with_units(ANGLES | ({"image": brightness, "noise": brightness} if brightness else {}))
 
@@ -337,6 +333,13 @@ def _check_settings(mass: str, lens_light: str, num_sources: int, supersampling:
         raise ValueError(
             f"`num_sources` and `supersampling` must be at least 1, but {num_sources} and {supersampling} came."
         )
+
+
+def _core(light_core: float | None, ray_distance: float) -> float:
+    core = CORE_OF_RAYS * ray_distance if light_core is None else float(in_unit(light_core, "arcsec", "light_core"))
+    if not core > 0:
+        raise ValueError(f"`light_core` must be a positive radius in arcsec, but {core} came.")
+    return core
 
 
 def _scales(image: np.ndarray, noise: np.ndarray, mask: np.ndarray, pixel_scale: float) -> np.ndarray:

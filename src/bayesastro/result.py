@@ -22,7 +22,7 @@ from bayesastro.precision import Precision, to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
 from bayesastro.structure import Site
-from bayesastro.tables import Table
+from bayesastro.tables import CUT, Table
 from bayesastro.units import label
 
 __all__ = [
@@ -221,7 +221,8 @@ def summary(
 ) -> pd.DataFrame:
     """Mean, sd, central interval, effective sample sizes, R̂ and Monte Carlo errors of each parameter; units where known.
 
-    The walkers of an ensemble have no R̂, as they depend on each other.
+    Parameters come first, then deterministic sites. The table prints ten rows of a long array, unless `var_names` names it,
+    but has all of them. The walkers of an ensemble have no R̂, as they depend on each other.
 
     Parameters
     ----------
@@ -245,8 +246,9 @@ def summary(
         raise ValueError(
             "The result has no draws: the run stopped in its warm-up. Go on from its checkpoint, or run it for longer."
         )
-    real = real_variables(result)
-    for name in [var_names] if isinstance(var_names, str) else var_names or ():
+    real = _parameters_first(real_variables(result))
+    asked = [var_names] if isinstance(var_names, str) else list(var_names or ())
+    for name in asked:
         check_variable(name.removeprefix("~"), real.data_vars, "`var_names` has")
     variables = xr.DataTree.from_dict({"posterior": real})
     with np.errstate(all="ignore"):  # a variable that does not vary has no R̂
@@ -264,7 +266,15 @@ def summary(
     units = _units(variables["posterior"].to_dataset(), table.index)
     if any(units):
         table.insert(0, "units", units)
-    return Table(table)
+    table = Table(table)
+    unnamed = [str(name) for name in real.data_vars if name not in asked and real[name].ndim > 2]
+    table.attrs[CUT] = {name: f'`ba.summary(result, "{name}")`' for name in unnamed}
+    return table
+
+
+def _parameters_first(variables: xr.Dataset) -> xr.Dataset:
+    """Then what is computed from them."""
+    return variables[sorted(variables.data_vars, key=lambda name: variables[name].attrs.get("site") == "deterministic")]
 
 
 def _units(posterior: xr.Dataset, labels: Sequence[str]) -> list[str]:

@@ -104,13 +104,13 @@ def test_what_is_wrong_with_a_result_stands_beside_its_evidence(with_evidence):
     results["line"].attrs |= {"log_evidence_scatter": 3.0, "num_founders": 1}
     table = ba.compare(results)
     assert table.columns[-1] == "findings"
-    assert table.loc["line", "findings"] == "evidence_scatter, few_founders"
+    assert table.loc["line", "findings"] == "few_founders, evidence_scatter"
     assert table.loc["constant", "findings"] == ""
     assert "evidence_scatter" in repr(table)
-    assert json.loads(table.to_json(orient="index"))["line"]["findings"] == "evidence_scatter, few_founders"
+    assert json.loads(table.to_json(orient="index"))["line"]["findings"] == "few_founders, evidence_scatter"
     first, second = table.attrs["findings"]["line"]
-    assert (first["id"], first["number"]) == ("evidence_scatter", 3.0)
-    assert "`num_particles`" in second["remedy"]
+    assert (second["id"], second["number"]) == ("evidence_scatter", 3.0)
+    assert "`num_particles`" in first["remedy"]
     assert table.attrs["findings"]["constant"] == []
     json.dumps(table.attrs)
 

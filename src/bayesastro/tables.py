@@ -4,15 +4,19 @@ import html
 import shutil
 import textwrap
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["CUT", "Table"]
+__all__ = ["CUT", "NOTES", "Table"]
 
 CUT = "cut"
 """The key of `attrs` under which a table names the arrays that it prints the first rows of alone, and how to see the others."""
+
+NOTES = "notes"
+"""The key of `attrs` for sentences that stand below the table in print."""
 
 MOST_ROWS = 10
 """Rows of such an array that are printed."""
@@ -29,7 +33,7 @@ class Table(pd.DataFrame):
     stands above them; if that is not enough, columns come below each other.
 
     Where ``attrs["cut"]`` names arrays, only the first ten of their rows, such as ``a[3]``, are printed; what it says of an array
-    tells how to see the others. The table itself has all rows.
+    tells how to see the others. The table itself has all rows. Sentences in ``attrs["notes"]`` are printed below.
 
     Examples
     --------
@@ -51,16 +55,17 @@ class Table(pd.DataFrame):
 
     def _repr_html_(self) -> str | None:
         """For notebooks: the same rows."""
-        shown, below = self._first_rows()
-        with pd.option_context("display.max_rows", None if CUT in self.attrs else pd.get_option("display.max_rows")):
-            page = pd.DataFrame(shown)._repr_html_()  # pyright: ignore
+        shown, below = self._shown()
+        frame: Any = pd.DataFrame(shown)
+        with self._rows_option():
+            page = frame._repr_html_()
         return page and "".join([page, *(f"<p>{html.escape(line)}</p>" for line in below)])
 
     def whole(self, width: int) -> str:
         """The table as text in lines of so many characters; where there are more rows than pandas shows, the first and the last."""
-        if CUT in self.attrs:
-            shown, below = self._first_rows()
-            with pd.option_context("display.max_rows", None):
+        if CUT in self.attrs or NOTES in self.attrs:
+            shown, below = self._shown()
+            with self._rows_option():
                 return "\n".join([shown.whole(width), *(_wrapped(line, width) for line in below)])
         shared = self._shared()
         if shared:
@@ -82,16 +87,21 @@ class Table(pd.DataFrame):
         text = self._stacked().to_string(formatters=self._formatters(), **rows)
         return _stripped(text if _width(text) <= width else self.to_string(line_width=width, **rows))
 
-    def _first_rows(self) -> tuple["Table", list[str]]:
-        """Without rows of arrays beyond their first ten; and what to say of these."""
+    def _shown(self) -> tuple["Table", list[str]]:
+        """Without rows of arrays beyond their first ten; and what to say below, of these and else."""
         cut: dict[str, str] = self.attrs.get(CUT, {})
         arrays = [str(row).rpartition("[")[0] for row in self.index]
         place = {name: [i for i, array in enumerate(arrays) if array == name] for name in cut}
         left_out = {i for rows in place.values() for i in rows[MOST_ROWS:]}
         shown = self.iloc[[i for i in range(len(self)) if i not in left_out]]
-        shown.attrs = {key: value for key, value in self.attrs.items() if key != CUT}
+        shown.attrs = {key: value for key, value in self.attrs.items() if key not in (CUT, NOTES)}
         more = {name: len(rows) - MOST_ROWS for name, rows in place.items() if len(rows) > MOST_ROWS}
-        return shown, [f"{number} more rows of `{name}`: {cut[name]}" for name, number in more.items()]
+        lines = [f"{number} more rows of `{name}`: {cut[name]}" for name, number in more.items()]
+        return shown, [*lines, *self.attrs.get(NOTES, [])]
+
+    def _rows_option(self) -> AbstractContextManager[None]:
+        """All rows that are left after the cut, or as many as pandas shows."""
+        return pd.option_context("display.max_rows", None if CUT in self.attrs else pd.get_option("display.max_rows"))
 
     def _shared(self) -> dict[str, str]:
         """Columns in which all rows that say anything say the same sentence, or none says anything."""

@@ -249,6 +249,13 @@ def test_what_is_no_result_is_refused(tmp_path):
             ba.load(tmp_path / name)
 
 
+def test_the_folder_of_a_fit_is_told_from_its_result(result, tmp_path):
+    (tmp_path / "fit").mkdir()
+    ba.save(result, tmp_path / "fit" / "result.nc")
+    with pytest.raises(ValueError, match=r"fit` is the folder of a fit\. Its result is `.*fit/result\.nc`\.$"):
+        ba.load(tmp_path / "fit")
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # h5netcdf, on files it cannot open
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.99])
 def test_truncated_file_is_refused(result, kept, tmp_path):
@@ -316,5 +323,10 @@ def test_summary_has_parameters_first_and_prints_ten_rows_of_a_long_array():
     for names in ("curve", ["curve"]):
         named = ba.summary(result, names)
         assert [line.split()[0] for line in named.whole(120).splitlines()[1:]] == list(named.index)
+    assert list(ba.summary(result, ["curve[7]", "height", "curve[ 99 ]"]).index) == ["curve[7]", "height", "curve[99]"]
+    with pytest.raises(
+        ValueError, match=r"`var_names` has `curve\[100\]`, but the rows of `curve` are `curve\[0\]` to"
+    ):
+        ba.summary(result, "curve[100]")
     assert ba.summary(result, "~weights").equals(table.drop(index=[f"weights[{i}]" for i in range(12)]))
     assert "90 more rows" in str(ba.summary(result, "~weights"))

@@ -103,7 +103,8 @@ def _note(bad_k: Mapping[str, Mapping[str, float]]) -> str:
     return (
         f"num_bad_k: the posterior without one of these data cannot be computed from its draws (k̂ above {MAX_KHAT}), so the "
         f"elpd of the model is unreliable: {'; '.join(data)}. Look at them: outliers need heavier tails, such as `StudentT`, and "
-        "a latent of a single datum is best integrated out. Or compare by evidences (`NestedSampler`, `SMC`)."
+        "a latent of a single datum is best integrated out; where k̂ is hardly too large, more draws may do. Or compare by "
+        "evidences (`NestedSampler`, `SMC`)."
     )
 
 

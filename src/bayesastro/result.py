@@ -17,7 +17,7 @@ import xarray as xr
 
 from bayesastro.hints import told
 from bayesastro.inference.engine import ChartName, Draws
-from bayesastro.labels import check_variable
+from bayesastro.labels import check_variable, rows_named
 from bayesastro.precision import Precision, to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
@@ -228,7 +228,8 @@ def summary(
     ----------
     result : xarray.DataTree
     var_names : str or sequence of str, optional
-        By default all variables of the posterior; those after a ``~`` are left out. Complex ones have no summary.
+        By default all variables of the posterior; those after a ``~`` are left out. Single rows, such as ``a[0]``, by the names
+        that they have here. Complex variables have no summary.
     ci_prob : float
         Probability of the equal-tailed interval.
     digits : int
@@ -248,8 +249,10 @@ def summary(
         )
     real = _parameters_first(real_variables(result))
     asked = [var_names] if isinstance(var_names, str) else list(var_names or ())
-    for name in asked:
+    named = [name if name in real else name.partition("[")[0] for name in asked]
+    for name in named:
         check_variable(name.removeprefix("~"), real.data_vars, "`var_names` has")
+    var_names = list(dict.fromkeys(named)) or None
     variables = xr.DataTree.from_dict({"posterior": real})
     with np.errstate(all="ignore"):  # a variable that does not vary has no R̂
         settings: dict[str, Any] = {"ci_prob": ci_prob, "ci_kind": "eti", "round_to": "none"}
@@ -266,8 +269,10 @@ def summary(
     units = _units(variables["posterior"].to_dataset(), table.index)
     if any(units):
         table.insert(0, "units", units)
+    if not any(name.startswith("~") for name in named):
+        table = table.loc[rows_named(asked, table.index, real.data_vars, "`var_names` has") or list(table.index)]
     table = Table(table)
-    unnamed = [str(name) for name in real.data_vars if name not in asked and real[name].ndim > 2]
+    unnamed = [str(name) for name in real.data_vars if name not in named and real[name].ndim > 2]
     table.attrs[CUT] = {name: f'`ba.summary(result, "{name}")`' for name in unnamed}
     return table
 
@@ -347,6 +352,8 @@ def load(path: str | Path) -> Any:
         from bayesastro.inference.neural.saved import load_saved  # which loads torch
 
         return load_saved(path)
+    if (inside := path / "result.nc").is_file():
+        raise ValueError(f"`{path}` is the folder of a fit. Its result is `{inside}`.")
     try:
         options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if is_zarr else {"engine": "h5netcdf"}
         with xr.open_datatree(path, **options) as tree:

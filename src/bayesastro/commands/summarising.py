@@ -21,24 +21,10 @@ def summary_of(result: xr.DataTree, names: Sequence[str] = ()) -> pd.DataFrame:
     ValueError
         If the result has no such variable.
     """
-    if not names:
-        table = summary(result)
-        table.attrs[CUT] = {name: f"`--var {name}`" for name in table.attrs[CUT]}
-        return table
-    known = [str(name) for name in result["posterior"].data_vars]
-    asked = [name if name in known else name.partition("[")[0] for name in names]
     with in_options(var_names="--var"):
-        table = summary(result, list(dict.fromkeys(asked)))
-    chosen = []
-    for name, variable in zip(names, asked, strict=True):
-        rows = [row for row in table.index if _variable(row, [variable]) == variable]
-        found = rows if name == variable else [row for row in rows if row.replace(" ", "") == name.replace(" ", "")]
-        if not found:
-            raise ValueError(
-                f"`--var {name}`: the rows of `{variable}` are `{rows[0]}` to `{rows[-1]}`. Name one of them."
-            )
-        chosen += found
-    return table.loc[list(dict.fromkeys(chosen))]
+        table = summary(result, names)
+    table.attrs[CUT] = {name: f"`--var {name}`" for name in table.attrs[CUT]}
+    return table
 
 
 def check_names(names: Sequence[str], known: Iterable[str]) -> None:
@@ -51,8 +37,3 @@ def check_names(names: Sequence[str], known: Iterable[str]) -> None:
     variables = list(known)
     for name in names:
         check_variable(name if name in variables else name.partition("[")[0], variables, "`--var` names")
-
-
-def _variable(row: str, known: Sequence[str]) -> str:
-    """Of which a row is: its whole label, or what stands before the index."""
-    return row if row in known else row.rpartition("[")[0]

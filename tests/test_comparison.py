@@ -104,13 +104,13 @@ def test_what_is_wrong_with_a_result_stands_beside_its_evidence(with_evidence):
     results["line"].attrs |= {"log_evidence_scatter": 3.0, "num_founders": 1}
     table = ba.compare(results)
     assert table.columns[-1] == "findings"
-    assert table.loc["line", "findings"] == "evidence_scatter, few_founders"
+    assert table.loc["line", "findings"] == "few_founders, evidence_scatter"
     assert table.loc["constant", "findings"] == ""
     assert "evidence_scatter" in repr(table)
-    assert json.loads(table.to_json(orient="index"))["line"]["findings"] == "evidence_scatter, few_founders"
+    assert json.loads(table.to_json(orient="index"))["line"]["findings"] == "few_founders, evidence_scatter"
     first, second = table.attrs["findings"]["line"]
-    assert (first["id"], first["number"]) == ("evidence_scatter", 3.0)
-    assert "`num_particles`" in second["remedy"]
+    assert (second["id"], second["number"]) == ("evidence_scatter", 3.0)
+    assert "`num_particles`" in first["remedy"]
     assert table.attrs["findings"]["constant"] == []
     json.dumps(table.attrs)
 
@@ -138,6 +138,31 @@ def test_leaving_one_out_agrees_with_the_closed_form(chains, masked):
     assert table.loc["constant", "elpd_diff"] < -5
     assert table["num_bad_k"].sum() == 0
     assert table["stacking_weight"].sum() == pytest.approx(1.0)
+
+
+def test_data_that_cannot_be_left_out_are_named(chains):
+    y = Y.copy()
+    y[[3, 17]] += 12.0
+    results = {name: fit(program, NUTS, y=y, log_likelihood=True) for name, program in MODELS.items()}
+    table = ba.compare(results)
+    assert table["num_bad_k"].min() > 0
+    for name, bad in table.attrs["bad_k"].items():
+        assert len(bad) == table.loc[name, "num_bad_k"]
+        assert {"y[3]", "y[17]"} <= set(bad) < {f"y[{i}]" for i in range(20)}
+        assert min(bad.values()) > 0.7
+    for told in (str(table), str(table[["elpd"]])):
+        note = " ".join(told.split()).partition("num_bad_k: ")[2]
+        assert note.startswith(
+            "the posterior without one of these data cannot be computed from its draws (k̂ above 0.7)"
+        )
+        assert "constant: `y[3]`, `y[17]` (k̂ up to " in note
+        assert " line: `y[3]`, " in note
+        assert "`StudentT`" in note
+    assert "num_bad_k: " in table._repr_html_()
+    json.dumps(table.attrs)
+    good = ba.compare(chains)
+    assert good.attrs["bad_k"] == {"constant": {}, "line": {}}
+    assert "num_bad_k: " not in str(good)
 
 
 def test_data_gathered_in_one_event_are_left_out_one_by_one(chains):

@@ -1,10 +1,14 @@
 """Each diagnostic on results that must trigger it, and on results that must not."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
 
 import bayesastro as ba
+from bayesastro.findings import ORDER
 
 CHAINS, DRAWS = 4, 1000
 
@@ -146,6 +150,56 @@ def test_few_divergences_that_begin_in_one_place_are_a_warning(begin):
     finding = only(diverged(8, begin, num_draws=2500))
     assert finding.level == "warning"
     assert "begin in one part of the range of `x`" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("begin", "share", "where", "low", "high"),
+    [
+        (np.r_[np.linspace(0.01, 0.3, 18), 1.0, 2.0], "90 %", "below 0.3 km", None, 0.3),
+        (np.r_[np.linspace(2, 3, 15), np.linspace(0.1, 1, 5)], "75 %", "above 2 km", 2.0, None),
+        (np.linspace(0.6, 0.74, 20), "all", r"between (0.\d+) km and (0.\d+) km", 0.6, 0.75),
+        (np.repeat([0.02, 3.0], 10), "all", r"below (0.\d+) km or above (2.\d+) km", 2.4, 0.02),
+    ],
+    ids=["low", "high", "middle", "ends"],
+)
+def test_divergences_tell_where_in_a_range_they_begin(begin, share, where, low, high):
+    """Among the magnitudes of normal draws."""
+    result = diverged(20, begin)
+    x = np.abs(result["posterior"]["x"])
+    result["posterior"]["x"] = x.assign_attrs(units="km")
+    finding = only(result)
+    told = f"begin in one part of the range of `x`: {share} of them {where}, where ([\\d.]+) % of all draws lie$"
+    found = re.search(told, finding.text)
+    assert found, finding.text
+    above, below = (x > -1 if low is None else x > low), (x > -1 if high is None else x < high)
+    drawn = (above | below if low is not None and high is not None and high < low else above & below).mean()
+    assert float(found[found.re.groups]) == pytest.approx(100 * float(drawn), abs=1.5)
+    assert ("non-centred, `mean + x * z`" in finding.remedy) is where.startswith("below 0.3")
+    assert ("away from 0" in finding.remedy) is where.startswith("below 0.3")
+
+
+def test_findings_come_in_the_order_in_which_to_go_at_them():
+    diverging, lp = np.zeros((CHAINS, DRAWS), bool), normal(7)
+    diverging[0, :3] = True
+    lp[2] -= 20.0
+    few = build(autoregressive(0.98), {"diverging": diverging, "lp": lp}, status="interrupted")
+    few.attrs["undefined_likelihoods"] = 0.1
+    first, last = ["incomplete", "undefined_likelihoods", "stuck"], ["rhat", "ess_bulk", "ess_tail"]
+    found = ba.diagnose(few)
+    assert list(found.ids) == [*first, *last, "divergences"]
+    assert not any("divergences first" in finding.remedy for finding in found)
+    few["sample_stats"]["diverging"].values[1] = True
+    found = ba.diagnose(few)
+    assert list(found.ids) == [*first, "divergences", *last]
+    later = [finding.id for finding in found if finding.remedy.startswith("See to the divergences first. ")]
+    assert later == last
+
+
+def test_every_finding_has_its_place_in_the_order():
+    source = "".join(path.read_text() for path in Path(ba.__file__).parent.glob("*.py"))
+    names = set(re.findall(r"(?:Finding|worst)\(\s*\"(\w+)\"", source)) | {"ess_bulk", "ess_tail"}
+    assert names == set(ORDER)
+    assert len(ORDER) == len(set(ORDER))
 
 
 def test_scattered_divergences_are_rarely_taken_for_crowded_ones():

@@ -255,7 +255,7 @@ def test_pictures_are_drawn_on_the_axes_given():
     ("arguments", "message"),
     [
         ({"name": ["y", "table"]}, r"`name` must be one observed site, or None for all, but \['y', 'table'\] came"),
-        ({"name": "y", "x": "time"}, "`x` must be numbers or dates, but <U4 came"),
+        ({"name": "y", "x": "time"}, "`x` must be numbers or dates, but 'time' came"),
         ({"name": "y", "sigma": "0.1"}, "`sigma` must be numbers"),
         ({"name": "y", "mask": "all"}, "`mask` must be of bool"),
         ({"name": "y", "axes": plt.Figure()}, "`axes` must be of matplotlib's `Axes`"),

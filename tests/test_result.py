@@ -155,7 +155,9 @@ def test_a_summary_is_printed_whole(result, monkeypatch, width, is_one_block):
         assert shown.count("level") == 1 or not is_one_block
         for column in table.columns:
             assert column in shown or all(part in shown for part in column.rsplit("_", 1))
-    assert len(str(pd.concat([table] * 10)).splitlines()) < 60  # as pandas does
+    long = pd.concat([table] * 10)
+    long.attrs.clear()
+    assert len(str(long).splitlines()) < 60  # as pandas does
 
 
 def test_deterministic_sites_are_told_from_parameters(result):
@@ -247,6 +249,13 @@ def test_what_is_no_result_is_refused(tmp_path):
             ba.load(tmp_path / name)
 
 
+def test_the_folder_of_a_fit_is_told_from_its_result(result, tmp_path):
+    (tmp_path / "fit").mkdir()
+    ba.save(result, tmp_path / "fit" / "result.nc")
+    with pytest.raises(ValueError, match=r"fit` is the folder of a fit\. Its result is `.*fit/result\.nc`\.$"):
+        ba.load(tmp_path / "fit")
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # h5netcdf, on files it cannot open
 @pytest.mark.parametrize("kept", [0.1, 0.5, 0.9, 0.99])
 def test_truncated_file_is_refused(result, kept, tmp_path):
@@ -286,3 +295,38 @@ def test_what_all_rows_say_is_told_once_below_the_table():
         "b   True",
         "c  False",
     ]
+
+
+def test_summary_has_parameters_first_and_prints_ten_rows_of_a_long_array():
+    draws = np.random.default_rng(0).normal(size=(2, 50, 100))
+    sample = ("chain", "draw")
+    posterior = xr.Dataset(
+        {
+            "curve": ((*sample, "t"), draws, {"site": "deterministic"}),
+            "height": (sample, draws[..., 0] + 1.0),
+            "weights": ((*sample, "i"), draws[..., :12]),
+        }
+    )
+    result = xr.DataTree.from_dict({"posterior": posterior})
+    table = ba.summary(result)
+    assert list(table.index[:2]) == ["height", "weights[0]"]
+    assert list(table.index[13:]) == [f"curve[{i}]" for i in range(100)]
+    lines = table.whole(120).splitlines()
+    assert [line.split()[0] for line in lines[1:22]] == ["height", *table.index[1:11], *table.index[13:23]]
+    assert lines[22:] == [
+        '2 more rows of `weights`: `ba.summary(result, "weights")`',
+        '90 more rows of `curve`: `ba.summary(result, "curve")`',
+    ]
+    page = table._repr_html_()
+    assert page.count("<th>curve[") == 10
+    assert "90 more rows of `curve`" in page
+    for names in ("curve", ["curve"]):
+        named = ba.summary(result, names)
+        assert [line.split()[0] for line in named.whole(120).splitlines()[1:]] == list(named.index)
+    assert list(ba.summary(result, ["curve[7]", "height", "curve[ 99 ]"]).index) == ["curve[7]", "height", "curve[99]"]
+    with pytest.raises(
+        ValueError, match=r"`var_names` has `curve\[100\]`, but the rows of `curve` are `curve\[0\]` to"
+    ):
+        ba.summary(result, "curve[100]")
+    assert ba.summary(result, "~weights").equals(table.drop(index=[f"weights[{i}]" for i in range(12)]))
+    assert "90 more rows" in str(ba.summary(result, "~weights"))

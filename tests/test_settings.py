@@ -22,6 +22,12 @@ def test_a_setting_of_a_wrong_name_is_told_with_the_near_one(kind):
         kind(xyzzy=3)
 
 
+@pytest.mark.parametrize(("name", "meant"), [("num_samples", "num_draws"), ("tune", "num_warmup")])
+def test_a_setting_by_the_name_of_other_packages_is_told(name, meant):
+    with pytest.raises(TypeError, match=rf"^`NUTS` has no setting `{name}`. Did you mean `{meant}`\?$"):
+        ba.NUTS(**{name: 3})
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_they_stay_ordinary_dataclasses(kind):
     made = kind(**({"marginals": ("a",)} if kind is ba.TMNRE else {}))

@@ -3,17 +3,16 @@
 import arviz_stats
 import numpy as np
 import xarray as xr
-from scipy.stats import norm
 
-from bayesastro.findings import Finding, by_entry, entries, sample_stats, worst
-from bayesastro.result import has_walkers, real_variables
+from bayesastro.divergence_checks import divergences
+from bayesastro.findings import Finding, entries, sample_stats, worst
+from bayesastro.result import has_walkers
 
 __all__ = [
     "CHAIN_CHECKS",
     "FIGURE_CHECKS",
     "MAX_BEHIND",
     "MAX_DEEP",
-    "MAX_DIVERGENT",
     "MAX_RHAT",
     "MIN_BFMI",
     "MIN_ESS",
@@ -32,14 +31,6 @@ MIN_ESS = 400
 
 MIN_BFMI = 0.3
 """Betancourt 2016, arXiv:1604.00695."""
-
-MAX_DIVERGENT = 1e-3
-"""Share of transitions: what so few draws stand for, even five posterior sds away, moves a mean by 0.005 sd, less than the
-Monte Carlo error of ten thousand independent draws. Only where they begin all over the posterior: at the mouth of a region
-that cannot be entered they stand for more than their number."""
-
-MIN_PLACE_P = 0.01
-"""Of divergent transitions that begin anywhere in the posterior, over all parameters."""
 
 MAX_ENERGY_RATIO = 10.0
 """Measured over desired variance of energy errors; the step is then half as large again as it should be."""
@@ -102,46 +93,6 @@ def _nans(result: xr.DataTree) -> list[Finding]:
     text = f"the log-density was not a number at {number} points tried, which were rejected"
     remedy = "Where the program cannot compute there may be posterior mass: look for overflows, or bound the priors."
     return [Finding("nans", "sampler", number, 0, text, remedy)] if number else []
-
-
-def _divergences(result: xr.DataTree) -> list[Finding]:
-    stats = sample_stats(result)
-    if "diverging" not in stats:
-        return []
-    number, total = int(stats["diverging"].sum()), stats["diverging"].size
-    if number == 0:
-        return []
-    text = f"{number} of {total} transitions diverged ({100 * number / total:.2g} %)"
-    place = _common_place(result)
-    if number <= MAX_DIVERGENT * total and place is None:
-        remedy = "So few, and all over the posterior, they move no mean by more than its Monte Carlo error; raise `target_accept` (0.95) to be rid of them."
-        return [Finding("divergences", "sampler", number, 0, text, remedy, "notice")]
-    text += "" if place is None else f", which begin in one part of the range of `{place}`"
-    remedy = "The posterior has regions the sampler cannot enter, so the result is biased: raise `target_accept` (0.95, 0.99), use non-centred scales, or smooth hard edges; their places are in the group `divergences`."
-    return [Finding("divergences", "sampler", number, 0, text, remedy)]
-
-
-def _common_place(result: xr.DataTree) -> str | None:
-    """The parameter among whose draws divergent transitions begin at one end, at both, or in the middle, if there is one."""
-    if "divergence_starts" not in result.children:
-        return None
-    starts = result["divergence_starts"].to_dataset()
-    draws = real_variables(result)
-    names = [name for name in starts.data_vars if name in draws.data_vars]
-    extremity = {}
-    for name in names:
-        begun = starts[name].values.reshape(starts[name].shape[0], -1)
-        ordered = np.sort(draws[name].values.reshape(-1, begun.shape[1]), axis=0)
-        labels = [label for label, _ in by_entry(draws[[name]].isel(chain=0, draw=0))]
-        for label, column, sample in zip(labels, begun.T, ordered.T, strict=True):
-            u = 0.5 * (np.searchsorted(sample, column, "left") + np.searchsorted(sample, column, "right")) / len(sample)
-            # Mean ranks, and mean distances from the median, of uniform ones: sums of as many terms are near to normal.
-            means = np.abs([(u.mean() - 0.5) * np.sqrt(12), (np.abs(u - 0.5).mean() - 0.25) * np.sqrt(48)])
-            extremity[label] = float(np.max(means) * np.sqrt(len(u)))
-    if not extremity:
-        return None
-    place = max(extremity, key=lambda label: extremity[label])
-    return place if 4 * len(extremity) * norm.sf(extremity[place]) < MIN_PLACE_P else None
 
 
 def _tree_depth(result: xr.DataTree) -> list[Finding]:
@@ -216,4 +167,4 @@ def _stuck(result: xr.DataTree) -> list[Finding]:
 FIGURE_CHECKS = (_weighted_ess, _autocorrelation, _nans, _energy_errors, _halving)
 """Those that judge the engine's figures alone."""
 
-CHAIN_CHECKS = (_rhat, _ess, _divergences, _tree_depth, _bfmi, _stuck, *FIGURE_CHECKS)
+CHAIN_CHECKS = (_rhat, _ess, divergences, _tree_depth, _bfmi, _stuck, *FIGURE_CHECKS)

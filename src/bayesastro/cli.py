@@ -39,7 +39,7 @@ def cli(context: click.Context, debug: bool, no_cache: bool) -> None:
       bayesastro models                   what there is to fit
       bayesastro fit cosmology.bao        a result and its pictures, in fit/
       bayesastro info fit/result.nc       what is in it, how far to trust it
-      bayesastro plot fit/result.nc       a corner plot, in plot.png
+      bayesastro plot fit/result.nc       a corner plot, in fit-corner.png
       bayesastro calibrate cosmology.bao  whether the error bars are right
 
     Of each command, `bayesastro COMMAND --help` tells the options with examples. Exit codes: 0 done; 1 an error, or the

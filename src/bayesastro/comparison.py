@@ -13,10 +13,11 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from bayesastro.diagnostics import diagnose
-from bayesastro.labels import results_by_name
+from bayesastro.inference.importance import MAX_KHAT
+from bayesastro.labels import labels_of, listed, results_by_name
 from bayesastro.monte_carlo import relative_efficiency
 from bayesastro.result import require_one
-from bayesastro.tables import Table
+from bayesastro.tables import NOTES, Table
 
 __all__ = ["compare"]
 
@@ -39,7 +40,7 @@ def compare(results: Mapping[str, xr.DataTree]) -> pd.DataFrame:
         over the data, and its error; ``elpd_diff`` to the best model and its error; the ``stacking_weight``;
         ``num_data``, how many data are left out in turn: entries that are independent given the parameters, or whole
         vectors of a family over vectors; and ``num_bad_k``, for how many of them importance sampling fails (k̂ above
-        0.7). Sorted by evidence, or
+        0.7), which are named below the printed table, and by model with their k̂ in ``attrs["bad_k"]``. Sorted by evidence, or
         else by elpd. A `numpyro.factor` has no data to leave out: with one there is no elpd. Last, ``findings``: the
         names of what :func:`diagnose` finds wrong with a result, whose figures then are worth less than their errors say;
         in full, with numbers and remedies, by model in ``attrs["findings"]`` of the table.
@@ -72,21 +73,39 @@ def compare(results: Mapping[str, xr.DataTree]) -> pd.DataFrame:
             f"The results have nothing to be compared by: not all have an evidence, and {_listed(without)} no pointwise "
             "likelihood. Fit with `NestedSampler` or `SMC`, or with `log_likelihood=True`."
         )
-    table = pd.DataFrame(index=pd.Index(list(results), name="model"))
+    table, bad_k = pd.DataFrame(index=pd.Index(list(results), name="model")), {}
     if not without:
-        table = table.join(_predictive(results, {name: likelihoods[name] for name in results}))
+        predictive, bad_k = _predictive(results, likelihoods)
+        table = table.join(predictive)
         table = table.sort_values("elpd", ascending=False)
     if have_evidence:
         table = _evidences(results).join(table).sort_values("log_evidence", ascending=False)
     table = Table(table)
     found = {name: diagnose(result) for name, result in results.items()}
     table["findings"] = pd.Series({name: ", ".join(diagnosis.warnings) for name, diagnosis in found.items()})
+    table.attrs["bad_k"] = bad_k
+    if any(bad_k.values()):
+        table.attrs[NOTES] = [_note({str(name): bad_k[name] for name in table.index if bad_k[name]})]
     table.attrs["findings"] = {name: [asdict(finding) for finding in diagnosis] for name, diagnosis in found.items()}
     return table
 
 
 def _listed(names: list[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
+
+
+def _note(bad_k: Mapping[str, Mapping[str, float]]) -> str:
+    """What it means that importance sampling fails for data of these models."""
+    data = [
+        f"{name}: {listed([f'`{label}`' for label in bad])} (k̂ {'up to' if len(bad) > 1 else 'of'} {max(bad.values()):.2g})"
+        for name, bad in bad_k.items()
+    ]
+    return (
+        f"num_bad_k: the posterior without one of these data cannot be computed from its draws (k̂ above {MAX_KHAT}), so the "
+        f"elpd of the model is unreliable: {'; '.join(data)}. Look at them: outliers need heavier tails, such as `StudentT`, and "
+        "a latent of a single datum is best integrated out; where k̂ is hardly too large, more draws may do. Or compare by "
+        "evidences (`NestedSampler`, `SMC`)."
+    )
 
 
 def _check_data(results: Mapping[str, xr.DataTree]) -> None:
@@ -126,32 +145,38 @@ def _evidences(results: Mapping[str, xr.DataTree]) -> pd.DataFrame:
 
 
 def _pointwise(result: xr.DataTree) -> xr.DataArray | None:
-    """Log-likelihoods of all data along one axis; None where there are none, or one is of no data."""
+    """Log-likelihoods of all data along one axis, with their names; None where there are none, or one is of no data."""
     if "log_likelihood" not in result.children:
         return None
     sites = result["log_likelihood"].to_dataset()
     if not set(sites.data_vars) <= set(_observed(result)):
         return None
     parts = [v.values.reshape(*v.shape[:2], -1) for v in sites.data_vars.values()]
-    return xr.DataArray(np.concatenate(parts, axis=-1), dims=("chain", "draw", "datum"))
+    names = labels_of((str(name), v.shape[2:]) for name, v in sites.data_vars.items())
+    return xr.DataArray(np.concatenate(parts, axis=-1), {"datum": names}, dims=("chain", "draw", "datum"))
 
 
-def _predictive(results: Mapping[str, xr.DataTree], likelihoods: Mapping[str, Any]) -> pd.DataFrame:
+def _predictive(
+    results: Mapping[str, xr.DataTree], likelihoods: Mapping[str, Any]
+) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
+    """Columns of the table; and by model the data of which k̂ is too large, with it."""
     # A masked datum has a likelihood of one whatever the draw, and is no datum.
     is_masked = np.logical_and.reduce([(values == 0).all(("chain", "draw")).values for values in likelihoods.values()])
-    estimates, num_bad = {}, {}
+    estimates, bad = {}, {}
     for name, values in likelihoods.items():
-        group = xr.Dataset({"data": values.isel(datum=~is_masked)})
+        kept = values.isel(datum=~is_masked)
+        group = xr.Dataset({"data": kept.drop_vars("datum")})
         tree = xr.DataTree.from_dict({"posterior": results[name]["posterior"].to_dataset(), "log_likelihood": group})
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of large k̂, which the table counts
+            warnings.simplefilter("ignore", UserWarning)  # of large k̂, which the table tells
             estimates[name] = arviz_stats.loo(tree, pointwise=True, reff=relative_efficiency(results[name]))
-        num_bad[name] = int((estimates[name].pareto_k > 0.7).sum())
+        khat = zip(kept["datum"].values.tolist(), estimates[name].pareto_k.values.tolist(), strict=True)
+        bad[name] = {label: k for label, k in khat if k > MAX_KHAT}
     compare: Any = arviz_stats.compare
     # Newer versions round unless told not to.
     exact = {"round_to": "none"} if "round_to" in inspect.signature(compare).parameters else {}
     table: Any = compare(estimates, **exact)
-    return pd.DataFrame(
+    columns = pd.DataFrame(
         {
             "elpd": table["elpd"],
             "elpd_err": table["se"],
@@ -159,6 +184,7 @@ def _predictive(results: Mapping[str, xr.DataTree], likelihoods: Mapping[str, An
             "elpd_diff_err": table["dse"],
             "stacking_weight": table["weight"],
             "num_data": int((~is_masked).sum()),
-            "num_bad_k": pd.Series(num_bad),
+            "num_bad_k": pd.Series({name: len(found) for name, found in bad.items()}),
         }
-    ).rename_axis("model")
+    )
+    return columns.rename_axis("model"), bad

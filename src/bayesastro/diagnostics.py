@@ -1,7 +1,7 @@
 """Diagnostics of a result: what is wrong with it, by which number, and what to do."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
@@ -10,17 +10,20 @@ from bayesastro.approximation_checks import APPROXIMATION_CHECKS, importance_tai
 from bayesastro.chain_checks import CHAIN_CHECKS
 from bayesastro.edge_checks import angle_units, prior_domains, prior_edges
 from bayesastro.evidence_checks import EVIDENCE_CHECKS
-from bayesastro.findings import Finding, by_entry, worst
+from bayesastro.findings import Finding, by_entry, by_urgency, worst
 from bayesastro.hints import told
 from bayesastro.many_diagnostics import dataset_of, diagnose_many, failure
 from bayesastro.result import number_of_data_sets, real_variables, require_one, require_result
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
+LATER = ("rhat", "ess_bulk", "ess_tail")
+"""Findings with remedies, such as more draws, that help only where no transitions diverge."""
+
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All findings about a result; falsy if there are none.
+    """All findings about a result, the first to be mended first; falsy if there are none.
 
     Attributes
     ----------
@@ -55,8 +58,10 @@ class Diagnosis:
 
 
 def diagnose(result: xr.DataTree, *, dataset: int | None = None) -> Diagnosis:
-    """Judge a result: completeness, R̂, effective sample size, divergences, tree depth, energy, stuck chains, edges; and
+    """Judge a result: completeness, stuck chains, divergences, energy, tree depth, R̂, effective sample size, edges; and
     of evidences their convergence, walks, insertion ranks and islands.
+
+    Findings come in the order in which to go at them: what makes others stands before them, warnings before notices.
 
     A variational approximation is judged by its importance weights, solves and residuals, too. Of a result of
     :func:`fit_many` each finding says how many data sets have it, and tells the worst of them.
@@ -101,7 +106,11 @@ def _diagnose_one(result: xr.DataTree) -> Diagnosis:
         found = [_incomplete(result), *importance_tail(result)]
         for check in _CHECKS:
             found.extend(check(result))
-    return Diagnosis(tuple(f for f in found if f is not None))
+    ordered = by_urgency(f for f in found if f is not None)
+    if any(f.id == "divergences" and f.level == "warning" for f in ordered):
+        later = {f.id: replace(f, remedy=f"See to the divergences first. {f.remedy}") for f in ordered if f.id in LATER}
+        ordered = tuple(later.get(f.id, f) for f in ordered)
+    return Diagnosis(ordered)
 
 
 def _no_draws(result: xr.DataTree) -> Finding:

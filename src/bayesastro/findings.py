@@ -1,6 +1,6 @@
 """What a diagnostic check reports: a finding, with its number, threshold and remedy."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,7 +9,30 @@ import xarray as xr
 
 from bayesastro.result import real_variables
 
-__all__ = ["Finding", "by_entry", "entries", "sample_stats", "worst"]
+__all__ = ["ORDER", "Finding", "by_entry", "by_urgency", "entries", "sample_stats", "worst"]
+
+ORDER = (
+    # Without a whole run there is nothing to judge.
+    *("incomplete", "failed", "too_few_draws"),
+    # A density that cannot be computed spoils all that is made of it.
+    *("not_finite", "prior_domain", "angle_unit", "undefined_likelihoods", "nans"),
+    # Networks say nothing of data that they have not learnt, nor optimisers before they have ended.
+    *("outside_bank", "epistemic", "minimum_not_converged", "not_settled", "draws_not_converged"),
+    # A chain that is elsewhere, or stands still, has divergences and an R̂ of its own.
+    "stuck",
+    # Regions that the sampler cannot enter, and steps too long: biased however many the draws.
+    *("divergences", "energy_error", "step_bias"),
+    # What makes chains slow stands before what is slow.
+    *("bfmi", "tree_depth", "rhat", "autocorrelation", "ess_bulk", "ess_tail", "step_bias_unknown"),
+    # Of evidences: moves and walks, what they leave behind, and the estimates made of it.
+    *("not_converged", "low_acceptance", "few_founders", "short_walks", "self_check", "insertion_ranks"),
+    *("evidence_scatter", "not_refined", "refinement"),
+    # Approximations and weights, which inherit all that stands above.
+    *("khat", "approximation", "ess_weights"),
+    # What the model says of the data, once the draws are right.
+    *("reduced_chi2", "prior_edge"),
+)
+"""Names of all checks in the order in which to go at what they find."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +67,11 @@ class Finding:
     def __str__(self) -> str:
         told = "notice: " if self.level == "notice" else ""
         return f"{self.id} [{self.where}]: {told}{self.text}"
+
+
+def by_urgency(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """In the order in which to go at them, warnings before notices."""
+    return tuple(sorted(findings, key=lambda found: (found.level == "notice", ORDER.index(found.id))))
 
 
 def worst(

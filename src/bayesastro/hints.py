@@ -6,6 +6,9 @@ from typing import Any
 
 __all__ = ["did_you_mean", "shortened", "told"]
 
+ELSEWHERE = {"num_samples": "num_draws", "n_samples": "num_draws", "tune": "num_warmup", "burn_in": "num_warmup"}
+"""What other packages call that which has another name here."""
+
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The question after a sentence, with a space before it; empty if nothing is near. Case does not matter.
@@ -16,6 +19,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     ' Did you mean `num_draws`?'
     """
     folded = {other.casefold(): other for other in known}
+    if (here := ELSEWHERE.get(name.casefold())) in folded:
+        return f" Did you mean `{here}`?"
     near = difflib.get_close_matches(name.casefold(), folded, n=1)
     return f" Did you mean `{folded[near[0]]}`?" if near else ""
 

@@ -8,7 +8,7 @@ import xarray as xr
 
 from bayesastro.hints import did_you_mean
 
-__all__ = ["check_variable", "labels_of", "listed", "results_by_name"]
+__all__ = ["check_variable", "labels_of", "listed", "results_by_name", "rows_named"]
 
 MOST_LISTED = 8
 
@@ -39,6 +39,27 @@ def check_variable(name: str, known: Iterable[Any], what: str) -> None:
     if name not in names:
         have = listed([f"`{other}`" for other in names]) or "no variables"
         raise ValueError(f"{what} `{name}`, but the posterior has {have}.{did_you_mean(name, names)}")
+
+
+def rows_named(names: Sequence[str], rows: Iterable[Any], known: Iterable[Any], what: str) -> list[str]:
+    """Rows of a table of scalars, such as ``a[0, 1]``, by names of variables or of rows; `what` begins a refusal.
+
+    Raises
+    ------
+    ValueError
+        If a variable has no such row.
+    """
+    variables, labels, chosen = list(map(str, known)), list(map(str, rows)), []
+    for name in names:
+        variable = name if name in variables else name.partition("[")[0]
+        own = [row for row in labels if (row if row in variables else row.rpartition("[")[0]) == variable]
+        found = own if name == variable else [row for row in own if row.replace(" ", "") == name.replace(" ", "")]
+        if not found:
+            raise ValueError(
+                f"{what} `{name}`, but the rows of `{variable}` are `{own[0]}` to `{own[-1]}`. Name one of them."
+            )
+        chosen += found
+    return list(dict.fromkeys(chosen))
 
 
 def results_by_name(results: Any, function: str) -> dict[str, xr.DataTree]:

@@ -15,16 +15,16 @@ from bayesastro.chain_checks import (
     FIGURE_CHECKS,
     MAX_BEHIND,
     MAX_DEEP,
-    MAX_DIVERGENT,
     MAX_RHAT,
     MIN_BFMI,
     MIN_ESS,
     MIN_ESS_PER_CHAIN,
     MIN_MOVED,
 )
+from bayesastro.divergence_checks import MAX_DIVERGENT
 from bayesastro.edge_checks import MAX_EDGE_FRACTION, angle_units, edge_fractions, prior_domains
 from bayesastro.evidence_checks import EVIDENCE_CHECKS
-from bayesastro.findings import Finding, sample_stats
+from bayesastro.findings import Finding, by_urgency, sample_stats
 from bayesastro.mixing import mixing_of
 from bayesastro.result import has_walkers, real_variables
 
@@ -80,7 +80,7 @@ def diagnose_many(
         same = (f for f in alone[worst] if (f.id, f.level) == (name, level))
         datasets[name] = np.union1d(datasets.get(name, found), found)
         findings.append(_told(next(same, None), found, size, worst))
-    return tuple(f for f in findings if f is not None), datasets
+    return by_urgency(f for f in findings if f is not None), datasets
 
 
 def _told(finding: Finding | None, found: np.ndarray, size: int, worst: int | None = None) -> Finding | None:

@@ -87,7 +87,8 @@ class FitCheck:
                 told = told if np.isfinite(row["observed"]) else ""
                 lines.append(f"  FAIL  `{row['site']}`, {row['discrepancy']}{told}; p = {row['p']:.2g}")
         if self.num_bad_k:
-            lines.append(f"  {self.num_bad_k} data have unreliable leave-one-out weights (k̂ > 0.7)")
+            number = sum(map(len, self.loo_pit.values()))
+            lines.append(f"  LOO-PITs are unreliable of {self.num_bad_k} of {number} data (k̂ > 0.7)")
         return "\n".join(lines)
 
     def plot(self) -> Figure:

@@ -17,12 +17,12 @@ import xarray as xr
 
 from bayesastro.hints import told
 from bayesastro.inference.engine import ChartName, Draws
-from bayesastro.labels import check_variable
+from bayesastro.labels import check_variable, rows_named
 from bayesastro.precision import Precision, to_numpy, working_precision
 from bayesastro.problem import Problem, Views
 from bayesastro.program import Data
 from bayesastro.structure import Site
-from bayesastro.tables import Table
+from bayesastro.tables import CUT, Table
 from bayesastro.units import label
 
 __all__ = [
@@ -221,13 +221,15 @@ def summary(
 ) -> pd.DataFrame:
     """Mean, sd, central interval, effective sample sizes, R̂ and Monte Carlo errors of each parameter; units where known.
 
-    The walkers of an ensemble have no R̂, as they depend on each other.
+    Parameters come first, then deterministic sites. The table prints ten rows of a long array, unless `var_names` names it,
+    but has all of them. The walkers of an ensemble have no R̂, as they depend on each other.
 
     Parameters
     ----------
     result : xarray.DataTree
     var_names : str or sequence of str, optional
-        By default all variables of the posterior; those after a ``~`` are left out. Complex ones have no summary.
+        By default all variables of the posterior; those after a ``~`` are left out. Single rows, such as ``a[0]``, by the names
+        that they have here. Complex variables have no summary.
     ci_prob : float
         Probability of the equal-tailed interval.
     digits : int
@@ -245,9 +247,12 @@ def summary(
         raise ValueError(
             "The result has no draws: the run stopped in its warm-up. Go on from its checkpoint, or run it for longer."
         )
-    real = real_variables(result)
-    for name in [var_names] if isinstance(var_names, str) else var_names or ():
+    real = _parameters_first(real_variables(result))
+    asked = [var_names] if isinstance(var_names, str) else list(var_names or ())
+    named = [name if name in real else name.partition("[")[0] for name in asked]
+    for name in named:
         check_variable(name.removeprefix("~"), real.data_vars, "`var_names` has")
+    var_names = list(dict.fromkeys(named)) or None
     variables = xr.DataTree.from_dict({"posterior": real})
     with np.errstate(all="ignore"):  # a variable that does not vary has no R̂
         settings: dict[str, Any] = {"ci_prob": ci_prob, "ci_kind": "eti", "round_to": "none"}
@@ -264,7 +269,17 @@ def summary(
     units = _units(variables["posterior"].to_dataset(), table.index)
     if any(units):
         table.insert(0, "units", units)
-    return Table(table)
+    if not any(name.startswith("~") for name in named):
+        table = table.loc[rows_named(asked, table.index, real.data_vars, "`var_names` has") or list(table.index)]
+    table = Table(table)
+    unnamed = [str(name) for name in real.data_vars if name not in named and real[name].ndim > 2]
+    table.attrs[CUT] = {name: f'`ba.summary(result, "{name}")`' for name in unnamed}
+    return table
+
+
+def _parameters_first(variables: xr.Dataset) -> xr.Dataset:
+    """Then what is computed from them."""
+    return variables[sorted(variables.data_vars, key=lambda name: variables[name].attrs.get("site") == "deterministic")]
 
 
 def _units(posterior: xr.Dataset, labels: Sequence[str]) -> list[str]:
@@ -337,6 +352,8 @@ def load(path: str | Path) -> Any:
         from bayesastro.inference.neural.saved import load_saved  # which loads torch
 
         return load_saved(path)
+    if (inside := path / "result.nc").is_file():
+        raise ValueError(f"`{path}` is the folder of a fit. Its result is `{inside}`.")
     try:
         options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if is_zarr else {"engine": "h5netcdf"}
         with xr.open_datatree(path, **options) as tree:

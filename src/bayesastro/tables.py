@@ -1,14 +1,25 @@
 """Tables that print whole, however narrow the terminal."""
 
+import html
 import shutil
 import textwrap
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["Table"]
+__all__ = ["CUT", "NOTES", "Table"]
+
+CUT = "cut"
+"""The key of `attrs` under which a table names the arrays that it prints the first rows of alone, and how to see the others."""
+
+NOTES = "notes"
+"""The key of `attrs` for sentences that stand below the table in print."""
+
+MOST_ROWS = 10
+"""Rows of such an array that are printed."""
 
 LEAST_ROOM = 30
 """Characters of a line that a column of sentences needs."""
@@ -20,6 +31,9 @@ class Table(pd.DataFrame):
     A sentence that all rows of a column share is told once, below, and a column in which nothing is said not at all. Where the
     table is wider than the terminal, sentences of the last column are wrapped and what names of columns begin with in common
     stands above them; if that is not enough, columns come below each other.
+
+    Where ``attrs["cut"]`` names arrays, only the first ten of their rows, such as ``a[3]``, are printed; what it says of an array
+    tells how to see the others. The table itself has all rows. Sentences in ``attrs["notes"]`` are printed below.
 
     Examples
     --------
@@ -39,15 +53,23 @@ class Table(pd.DataFrame):
 
     __str__ = __repr__
 
+    def _repr_html_(self) -> str | None:
+        """For notebooks: the same rows."""
+        shown, below = self._shown()
+        frame: Any = pd.DataFrame(shown)
+        with self._rows_option():
+            page = frame._repr_html_()
+        return page and "".join([page, *(f"<p>{html.escape(line)}</p>" for line in below)])
+
     def whole(self, width: int) -> str:
         """The table as text in lines of so many characters; where there are more rows than pandas shows, the first and the last."""
+        if CUT in self.attrs or NOTES in self.attrs:
+            shown, below = self._shown()
+            with self._rows_option():
+                return "\n".join([shown.whole(width), *(_wrapped(line, width) for line in below)])
         shared = self._shared()
         if shared:
-            below = [
-                textwrap.fill(f"{n}: {told}", max(width, LEAST_ROOM), break_on_hyphens=False)
-                for n, told in shared.items()
-                if told
-            ]
+            below = [_wrapped(f"{n}: {told}", width) for n, told in shared.items() if told]
             return "\n".join([self.drop(columns=list(shared)).whole(width), *below])
         most = pd.get_option("display.max_rows")
         is_cut = most is not None and 0 < most < len(self)
@@ -64,6 +86,22 @@ class Table(pd.DataFrame):
             return wrapped
         text = self._stacked().to_string(formatters=self._formatters(), **rows)
         return _stripped(text if _width(text) <= width else self.to_string(line_width=width, **rows))
+
+    def _shown(self) -> tuple["Table", list[str]]:
+        """Without rows of arrays beyond their first ten; and what to say below, of these and else."""
+        cut: dict[str, str] = self.attrs.get(CUT, {})
+        arrays = [str(row).rpartition("[")[0] for row in self.index]
+        place = {name: [i for i, array in enumerate(arrays) if array == name] for name in cut}
+        left_out = {i for rows in place.values() for i in rows[MOST_ROWS:]}
+        shown = self.iloc[[i for i in range(len(self)) if i not in left_out]]
+        shown.attrs = {key: value for key, value in self.attrs.items() if key not in (CUT, NOTES)}
+        more = {name: len(rows) - MOST_ROWS for name, rows in place.items() if len(rows) > MOST_ROWS}
+        lines = [f"{number} more rows of `{name}`: {cut[name]}" for name, number in more.items()]
+        return shown, [*lines, *self.attrs.get(NOTES, [])]
+
+    def _rows_option(self) -> AbstractContextManager[None]:
+        """All rows that are left after the cut, or as many as pandas shows."""
+        return pd.option_context("display.max_rows", None if CUT in self.attrs else pd.get_option("display.max_rows"))
 
     def _shared(self) -> dict[str, str]:
         """Columns in which all rows that say anything say the same sentence, or none says anything."""
@@ -114,6 +152,10 @@ class Table(pd.DataFrame):
             (lambda value: f"{value:.0f}") if v.dtype.kind == "f" and (v == np.round(v)).all() and v.max() > 1 else None
             for v in values
         ]
+
+
+def _wrapped(sentence: str, width: int) -> str:
+    return textwrap.fill(sentence, max(width, LEAST_ROOM), break_on_hyphens=False)
 
 
 def _width(text: str) -> int:

@@ -109,6 +109,13 @@ def test_failed_fits_are_counted(right):
     with pytest.raises(ValueError, match="nothing to show"):
         none_left.plot()
     assert len(none_left.to_datatree()["checks"].to_dataset()["p"]) == 1
+    draws = np.where(np.arange(NUM) < 3, 4.0, right.effective_draws)
+    short = dataclasses.replace(right, effective_draws=draws, pool=dataclasses.replace(right.pool, num_failed=3))
+    assert "\n3 fits failed (3 with fewer than 10 independent draws: raise `num_warmup` and `num_draws`); " in str(
+        short
+    )
+    assert f"at least {right.effective_draws.min():.0f}; " in str(short)
+    assert "fewer than" not in str(few)
 
 
 @pytest.fixture

@@ -460,6 +460,7 @@ def test_models_of_the_same_data_are_compared(run, results, tmp_path):
     difference = exact["fit-far"] - exact["fit-near"]
     assert told["log_bayes_factor"] == pytest.approx(difference, abs=5 * told["log_bayes_factor_err"] + 0.05)
     assert told["num_data"] == 20
+    assert found["bad_k"] == {"fit-near": {}, "fit-far": {}}
     code, out, err = run("compare", *files)
     assert (code, err) == (0, "")
     assert out.index("fit-near") < out.index("fit-far")

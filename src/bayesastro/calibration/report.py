@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from bayesastro.batch import Batch
 from bayesastro.calibration.checks import Assessment, Pool, lines_of
 from bayesastro.calibration.coverage import LEVELS, binned_coverage
-from bayesastro.calibration.members import FEATURES, MAX_RANKED, evaluated
+from bayesastro.calibration.members import FEATURES, MAX_RANKED, MIN_RANKED, evaluated
 from bayesastro.calibration.misspecification import Plausibility, plausibility
 from bayesastro.calibration.page import Page
 from bayesastro.calibration.recalibration import Recalibration, recalibrate
@@ -133,12 +133,15 @@ class CalibrationReport:
 
     def __str__(self) -> str:
         number, level = self.attributes["num_simulations"], self.assessment.level
-        draws = self.effective_draws[self.effective_draws > 0]
+        is_short = (self.effective_draws > 0) & (self.effective_draws < MIN_RANKED)
+        draws = self.effective_draws[self.effective_draws >= MIN_RANKED]
         of = "" if self.reached.all() else f"{self.reached.sum()} of "
         what = f"{self.verdict}: {self.attributes['engine']} on {of}{number} simulations {PLACES[self.near]}"
         rate = f"at a false-alarm rate of {self.false_alarm:g}"
         spent = f"{self.attributes['seconds']:.1f} s"
         fits = f"{self.num_failed} fits failed"
+        if is_short.any():
+            fits += f" ({is_short.sum()} with fewer than {MIN_RANKED} independent draws: raise `num_warmup` and `num_draws`)"
         if len(draws):
             fits += f"; {np.median(draws):.0f} independent draws of each, at least {draws.min():.0f}"
         if not of:

@@ -72,7 +72,7 @@ def run(
         folder.keep(report.plot(), "calibration.png")
     table = report.summary()
     facts |= {"false_alarm": report.false_alarm, "checks": rows(report.checks), "parameters": rows(table)}
-    folder.tell(f"{report}\n\n{table.round(3).to_string()}", facts, json=json, echo=echo)
+    folder.tell(f"{report}\n\n{table.round(3)}", facts, json=json, echo=echo)
     if report.verdict != "incomplete":
         shutil.rmtree(kept)
     return report

@@ -33,7 +33,7 @@ def run(paths: Sequence[Path], *, json: bool = False, echo: Callable[[str], None
         table = compare(results)
     found = table.attrs["findings"]
     if json:
-        echo(as_text({"best": table.index[0], "models": rows(table), "findings": found}))
+        echo(as_text({"best": table.index[0], "models": rows(table), "bad_k": table.attrs["bad_k"], "findings": found}))
         return
     told = [f"{name}: {Finding(**finding)}" for name, findings in found.items() for finding in findings]
     echo("\n".join([str(table), *([""] if told else []), *told]))

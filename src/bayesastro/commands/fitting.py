@@ -8,7 +8,7 @@ import xarray as xr
 from bayesastro import plots
 from bayesastro.commands.naming import engine_named, problem_named
 from bayesastro.commands.reporting import as_text, findings, rows
-from bayesastro.commands.summarising import as_printed, check_names, summary_of
+from bayesastro.commands.summarising import check_names, summary_of
 from bayesastro.commands.wording import in_options
 from bayesastro.commands.writing import Folder, begun
 from bayesastro.diagnostics import diagnose
@@ -79,7 +79,7 @@ def run(
     }
     facts |= {name: result.attrs[name] for name in ("log_evidence", "log_evidence_err") if name in result.attrs}
     facts |= {"summary": rows(table), "findings": findings(diagnosis)}
-    folder.tell(f"{problem}\n\n{as_printed(table, result, names)}\n\n{diagnosis}", facts, json=json, echo=echo)
+    folder.tell(f"{problem}\n\n{table}\n\n{diagnosis}", facts, json=json, echo=echo)
     return result
 
 

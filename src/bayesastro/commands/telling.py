@@ -7,7 +7,7 @@ from typing import Any
 import xarray as xr
 
 from bayesastro.commands.reporting import as_text, attributes, findings, rows
-from bayesastro.commands.summarising import as_printed, summary_of
+from bayesastro.commands.summarising import summary_of
 from bayesastro.diagnostics import diagnose
 from bayesastro.result import load
 from bayesastro.starting import draws_fingerprint
@@ -32,7 +32,7 @@ def run(path: Path, *, names: Sequence[str] = (), json: bool = False, echo: Call
         table, diagnosis = summary_of(result, names), diagnose(result)
         known["draws_fingerprint"] = draws_fingerprint(result)  # as `start_fingerprint` of those that started from it
         judged: dict[str, Any] = {"summary": rows(table), "findings": findings(diagnosis)}
-        text = f"{as_printed(table, result, names)}\n\n{diagnosis}"
+        text = f"{table}\n\n{diagnosis}"
     elif names:
         raise ValueError(f"`--var` is for results with a posterior, but `{path}` has none. Leave it out.")
     else:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from bayesastro.hints import did_you_mean
+from bayesastro.hints import did_you_mean, told
 from bayesastro.labels import listed
 from bayesastro.plots.bands import KINDS
 from bayesastro.plots.panels import Curve, Image
@@ -258,7 +258,7 @@ def _spread(site: str, argument: str, values: Any, shape: tuple[int, ...], along
     if along is not None and array.shape == (shape[along],):
         array = array.reshape([-1 if i == along else 1 for i in range(len(shape))])
     if argument in KINDS_OF and array.dtype.kind not in KINDS_OF[argument][0]:
-        raise TypeError(f"`{argument}` must be {KINDS_OF[argument][1]}, but {array.dtype} came.")
+        raise TypeError(f"`{argument}` must be {KINDS_OF[argument][1]}, but {told(values)} came.")
     if argument == "sigma" and (array < 0).any():
         raise ValueError(f"`sigma` must not be negative, but {array.min()} came.")
     try:

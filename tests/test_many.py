@@ -111,7 +111,7 @@ def test_figures_of_equal_shapes_are_kept(defect, kept, chunk):
     y = planted.simulated(16, np.random.default_rng(0))[1]
     engine = Telling(num_draws=50, defect=defect)
     result = ba.fit_many(planted.problem(), {"y": y}, engine, seed=1, chunk=chunk, progress=False)
-    assert set(result["fits"].data_vars) == kept | {"failed", "reached"}
+    assert set(result["fits"].data_vars) == kept | {"failed", "reached", "started"}
     assert result["fits"]["rates"].dims == ("dataset", "rates_dim_0")
     np.testing.assert_array_equal(result["fits"]["rates"], np.tile([0.25, 0.75], (16, 1)))
     assert not {"number", "rates"} & set(result.isel(dataset=3)["posterior"].data_vars)
@@ -219,6 +219,7 @@ def test_a_failed_fit_is_reported_and_the_others_stand():
         progress=False,
     )
     np.testing.assert_array_equal(result["fits"]["failed"], [False, True, False])
+    np.testing.assert_array_equal(result["fits"]["started"], [True, False, True])
     assert result.attrs["num_failed"] == 1
     assert np.isnan(result["posterior"]["x"][1]).all()
     assert np.isfinite(result["posterior"]["x"][[0, 2]]).all()

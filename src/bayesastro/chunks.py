@@ -63,7 +63,7 @@ def fit_chunk(
     Returns
     -------
     dict of str to array
-        ``index``, ``failed``, ``coordinates``, and the engine's figures, with the data sets along the leading axis.
+        ``index``, ``failed``, ``started``, ``coordinates``, and the engine's figures, with the data sets along the leading axis.
     """
     has_start = np.ones(len(numbers), bool) if points is None else np.isfinite(points).all(axis=(1, 2))
     good = numbers[has_start]
@@ -193,7 +193,8 @@ def _finished(engine: Engine, views: Views, state: Any, blocks: Sequence[LaneBlo
 def _as_rows(numbers: np.ndarray, draws: Sequence[Draws | None]) -> Rows:
     """Stack the draws of several data sets; NaN for those that failed."""
     failed = np.array([d is None or not np.isfinite(d.coordinates).all() for d in draws])
-    rows: dict[str, np.ndarray] = {"index": np.asarray(numbers), "failed": failed}
+    started = np.array([d is not None for d in draws])
+    rows: dict[str, np.ndarray] = {"index": np.asarray(numbers), "failed": failed, "started": started}
     example = next((d for d in draws if d is not None), None)
     if example is None:
         return rows

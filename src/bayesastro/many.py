@@ -78,9 +78,9 @@ def fit_many(
     Returns
     -------
     xarray.DataTree
-        As of :func:`fit`, with a leading dimension ``dataset``; and ``fits``, with the engine's figures for each data
-        set, without words and arrays whose lengths differ; ``reached``, whether its fit came to an end; and ``failed``:
-        not reached, no finite start, or a draw that is not finite. Their draws are NaN.
+        As of :func:`fit`, with a leading dimension ``dataset``; and ``fits``, with the engine's figures for each data set,
+        without words and arrays whose lengths differ; ``reached``, whether its fit came to an end; ``started``, whether it
+        found a finite start; and ``failed``: neither, or a draw that is not finite. Its draws are NaN then.
 
     Raises
     ------

@@ -85,12 +85,14 @@ def test_progress_counts_the_data_sets_that_are_finished(capsys, monkeypatch, ea
     monkeypatch.setattr("bayesastro.progress.LINE_INTERVAL", 0.0)
     ba.fit_many(child.problem(), {"y": Y}, ENGINE, seed=3, chunk=2)
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "NUTS × 5: compiling"
+    assert lines[:2] == ["NUTS × 5: compiling and starting", "NUTS × 5: the first block"]
+    assert sum("first block" in line for line in lines) == 1
     lines = [line for line in lines if "data sets" in line]
-    counts = [int(re.fullmatch(r"NUTS × 5: data sets (\d)/5, .*0 failed", line)[1]) for line in lines]
+    counts = [int(re.match(r"NUTS × 5: data sets (\d)/5", line)[1]) for line in lines]
     assert counts == sorted(counts)
     assert set(counts) == {0, 2, 4, 5}
-    assert re.search(r", \d+ % of the next 2 done, 0 failed", lines[0])
+    assert re.fullmatch(r"NUTS × 5: data sets 0/5 done, the next 2 together: \d+ %", lines[0])
+    assert not any("without draws" in line for line in lines)
     assert "data sets/s" in lines[-1]
 
 
@@ -289,6 +291,16 @@ def test_a_chunk_interrupted_goes_on_bit_by_bit(tmp_path, monkeypatch, eager, to
     assert reached[0] == 0
     assert whole_is(result, together)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json", "state.npz", *rows_files(3)}
+
+
+def test_an_interruption_while_it_compiles_ends_before_the_first_block(tmp_path, monkeypatch, together):
+    arguments = (child.problem(), {"y": Y}, ENGINE)
+    options = {"seed": 3, "chunk": 2, "progress": False, "checkpoint": tmp_path / "run"}
+    stopped_after(monkeypatch, 2)
+    ba.fit_many(*arguments, **options)
+    assert {path.name for path in (tmp_path / "run" / "chunk").iterdir()} == {"run.json", "state.npz"}
+    monkeypatch.undo()
+    assert whole_is(ba.fit_many(*arguments, **options), together)
 
 
 def rows_files(number):

@@ -12,7 +12,7 @@ import numpy as np
 from bayesastro.batch import Batch
 from bayesastro.compilation import compile_clock
 from bayesastro.drive import next_block
-from bayesastro.inference.alone import compiled, run_alone
+from bayesastro.inference.alone import compile_ahead, compiled, run_alone
 from bayesastro.inference.engine import Draws, Engine, Rows
 from bayesastro.inference.lanes import on_one_device, over_lanes, vectorised
 from bayesastro.many_checkpoint import KeptChunk, LaneBlock
@@ -54,11 +54,13 @@ def fit_chunk(
     report: Callable[[float, int], None] | None = None,
     is_over: Callable[[], bool] | None = None,
     kept: KeptChunk | None = None,
+    on_compiled: Callable[[], None] | None = None,
 ) -> Rows | None:
     """Fit the data sets of the given `numbers`, padded to `size`, from `points` of each; None if it was stopped.
 
     An engine that JAX cannot trace fits one after the other, and stopped gives those that it has fitted. For one that it
-    can, `kept` is what to go on from, and what to write to when it is time or the work is stopped.
+    can, `kept` is what to go on from, and what to write to when it is time or the work is stopped; and `on_compiled` is called
+    before the first block.
 
     Returns
     -------
@@ -73,7 +75,9 @@ def fit_chunk(
         if engine.is_batched or not engine.is_traced:
             found = _one_by_one(batch, engine, seed, good, precision, starts, is_over)
         else:
-            found = _side_by_side(batch, engine, seed, good, size, precision, starts, report, is_over, kept)
+            found = _side_by_side(
+                batch, engine, seed, good, size, precision, starts, report, is_over, kept, on_compiled
+            )
     if found is None:
         return None
     by_number = dict(zip(good.tolist(), found, strict=False))
@@ -116,6 +120,7 @@ def _side_by_side(
     report: Callable[[float, int], None] | None,
     is_over: Callable[[], bool] | None,
     kept: KeptChunk | None,
+    on_compiled: Callable[[], None] | None,
 ) -> Sequence[Draws | None] | None:
     """Draws of the data sets in one compiled program; None if it was stopped."""
     views, repeats = batch.problem.views(precision), max(0, size - len(numbers))
@@ -137,6 +142,13 @@ def _side_by_side(
         else:
             structure = jax.tree.structure(jax.eval_shape(init, keys, data, points))
             first, blocks = jax.tree.unflatten(structure, kept.leaves), list(kept.blocks)
+        compile_ahead(advance, keys, first, data, jnp.asarray(1))
+        if is_over is not None and is_over():
+            if kept is not None and kept.leaves is None:
+                kept.write(first, blocks)
+            return None
+        if on_compiled is not None:
+            on_compiled()
         states = first
         for fraction, states in _advanced(engine, views, advance, keys, first, data, blocks):
             if report is not None:

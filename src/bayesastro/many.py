@@ -187,11 +187,11 @@ class _Work:
         """Say how many data sets are finished, and what fraction is done of the `number` under way."""
         finished = sum(len(rows["index"]) for rows in self.done)
         failed = sum(int(rows["failed"].sum()) for rows in self.done)
-        figures = {f"% of the next {number} done": float(int(100 * fraction))} if number else {}
-        figures |= {"failed": float(failed)}
-        self.reporter.update(
-            Progress(finished, self.batch.size, "data sets", figures, "data set", under_way=fraction * number)
+        figures = {"without draws": float(failed)} if failed else {}
+        standing = Progress(
+            finished, self.batch.size, "data sets", figures, "data set", under_way=fraction * number, together=number
         )
+        self.reporter.update(standing)
 
     def rows(self) -> Mapping[int, Rows]:
         """By number of the data set, what its fit gave."""
@@ -204,7 +204,7 @@ class _Work:
             kept = self._kept(left, size)
             numbers, padded = (left[:size], min(size, self.batch.size)) if kept is None else (kept.numbers, kept.size)
             if self.engine.is_traced and padded != compiled_for:
-                self.reporter.compiling()
+                self.reporter.compiling(apart=not self.engine.is_batched)
                 compiled_for = padded
             try:
                 rows = fit_chunk(
@@ -218,6 +218,7 @@ class _Work:
                     self.report,
                     self._is_enough(is_over),
                     kept,
+                    self.reporter.compiled,
                 )
             except (MemoryError, jax.errors.JaxRuntimeError) as error:
                 if not (isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)) or not halve:

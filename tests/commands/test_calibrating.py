@@ -112,7 +112,7 @@ def begun(tmp_path, mark):
 
 
 def test_ctrl_c_keeps_the_blocks_done(tmp_path):
-    process = begun(tmp_path, "data sets 0/80")
+    process = begun(tmp_path, "80 data sets together")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err

@@ -353,7 +353,7 @@ def test_chains_spread_over_two_devices(small, cache, tmp_path):
 
 def test_progress_is_plain_lines_where_there_is_no_terminal(capsys):
     ba.fit(child.problem(), child.SMALL, seed=1)
-    lines = capsys.readouterr().err.splitlines()
+    lines = [line for line in capsys.readouterr().err.splitlines() if "so far" not in line]
     assert lines[:2] == ["NUTS: compiling and starting", "NUTS: the first block"]
     assert re.fullmatch(r"NUTS: sampling 400/400(, [\d.e+]+ (steps/s|s per step))?, \d+ divergences", lines[-1])
     assert not any("\r" in line for line in lines)

@@ -54,13 +54,14 @@ def fit_chunk(
     report: Callable[[float, int], None] | None = None,
     is_over: Callable[[], bool] | None = None,
     kept: KeptChunk | None = None,
-    on_compiled: Callable[[], None] | None = None,
+    stops_compiled: Callable[[], bool] | None = None,
 ) -> Rows | None:
     """Fit the data sets of the given `numbers`, padded to `size`, from `points` of each; None if it was stopped.
 
     An engine that JAX cannot trace fits one after the other, and stopped gives those that it has fitted. For one that it
-    can, `kept` is what to go on from, and what to write to when it is time or the work is stopped; and `on_compiled` is called
-    before the first block.
+    can, `kept` is what to go on from, and what to write to when it is time or the work is stopped; and `stops_compiled` is
+    asked before the first block whether to stop there: at an interruption, but not for time, or a run whose limit is shorter
+    than it compiles would never get on.
 
     Returns
     -------
@@ -76,7 +77,7 @@ def fit_chunk(
             found = _one_by_one(batch, engine, seed, good, precision, starts, is_over)
         else:
             found = _side_by_side(
-                batch, engine, seed, good, size, precision, starts, report, is_over, kept, on_compiled
+                batch, engine, seed, good, size, precision, starts, report, is_over, kept, stops_compiled
             )
     if found is None:
         return None
@@ -120,7 +121,7 @@ def _side_by_side(
     report: Callable[[float, int], None] | None,
     is_over: Callable[[], bool] | None,
     kept: KeptChunk | None,
-    on_compiled: Callable[[], None] | None,
+    stops_compiled: Callable[[], bool] | None,
 ) -> Sequence[Draws | None] | None:
     """Draws of the data sets in one compiled program; None if it was stopped."""
     views, repeats = batch.problem.views(precision), max(0, size - len(numbers))
@@ -143,12 +144,10 @@ def _side_by_side(
             structure = jax.tree.structure(jax.eval_shape(init, keys, data, points))
             first, blocks = jax.tree.unflatten(structure, kept.leaves), list(kept.blocks)
         compile_ahead(advance, keys, first, data, jnp.asarray(1))
-        if is_over is not None and is_over():
+        if stops_compiled is not None and stops_compiled():
             if kept is not None and kept.leaves is None:
                 kept.write(first, blocks)
             return None
-        if on_compiled is not None:
-            on_compiled()
         states = first
         for fraction, states in _advanced(engine, views, advance, keys, first, data, blocks):
             if report is not None:

@@ -246,7 +246,7 @@ class _Run:
             self.reporter.compiling(apart=True)
             compile_ahead(self.advance, self.key, self.state, self.data, jnp.asarray(1))
             self.reporter.compiled()
-            if is_interrupted() or _is_past(deadline):
+            if is_interrupted():
                 num_steps = 1  # a run of no steps has nothing to finish with
         while standing.done < standing.total:
             num_steps = min(num_steps, largest, standing.total - standing.done)

@@ -108,7 +108,7 @@ def fit_many(
         with closing(reporter):
             size = FIRST_CHUNK if chunk == "auto" else int(chunk)
             if client is None:
-                work.here(size, halve=chunk == "auto", is_over=is_over)
+                work.here(size, halve=chunk == "auto", is_over=is_over, is_interrupted=is_interrupted)
             else:
                 work.on(client, size, is_over)
         result = build_many(batch, engine, work.rows(), identity, precision)
@@ -197,9 +197,16 @@ class _Work:
         """By number of the data set, what its fit gave."""
         return {int(n): {k: v[i] for k, v in rows.items()} for rows in self.done for i, n in enumerate(rows["index"])}
 
-    def here(self, size: int, *, halve: bool, is_over: Callable[[], bool]) -> None:
+    def here(self, size: int, *, halve: bool, is_over: Callable[[], bool], is_interrupted: Callable[[], bool]) -> None:
         """Fit what remains in this process, chunk by chunk."""
         compiled_for = 0
+
+        def stops_compiled() -> bool:
+            if is_interrupted():
+                return True
+            self.reporter.compiled()
+            return False
+
         while len(left := self.remaining()) and not is_over():
             kept = self._kept(left, size)
             numbers, padded = (left[:size], min(size, self.batch.size)) if kept is None else (kept.numbers, kept.size)
@@ -218,7 +225,7 @@ class _Work:
                     self.report,
                     self._is_enough(is_over),
                     kept,
-                    self.reporter.compiled,
+                    stops_compiled,
                 )
             except (MemoryError, jax.errors.JaxRuntimeError) as error:
                 if not (isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)) or not halve:

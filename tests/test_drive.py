@@ -7,6 +7,7 @@ import signal
 import termios
 import threading
 import warnings
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,8 @@ import pytest
 import bayesastro as ba
 from bayesastro import drive
 from bayesastro.compilation import compile_clock
+from bayesastro.inference.alone import compile_ahead, functions_of
+from bayesastro.precision import working_precision
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +93,20 @@ def test_second_data_set_of_equal_shapes_compiles_nothing_and_traces_nothing():
     assert second.attrs["seconds_compiling"] == 0
     assert second.attrs["program_fingerprint"] == first.attrs["program_fingerprint"]
     assert second.attrs["data_fingerprint"] != first.attrs["data_fingerprint"]
+
+
+def test_what_is_compiled_ahead_is_not_compiled_by_the_call():
+    problem, engine = child.problem(), ba.NUTS(num_chains=2, num_warmup=51, num_draws=60)
+    init, advance = functions_of(engine, problem.views())
+    with working_precision("double"):
+        key, data = jax.random.key(1), jax.device_put(problem.data)
+        arguments = (key, init(key, data, None), data, jnp.asarray(1))
+        with compile_clock() as ahead:
+            compile_ahead(advance, *arguments)
+        with compile_clock() as after:
+            advance(*arguments)
+    assert ahead.count > 0
+    assert after.count == 0
 
 
 def test_nested_clocks_keep_to_themselves():
@@ -345,10 +362,20 @@ def test_chains_spread_over_two_devices(small, cache, tmp_path):
 
 def test_progress_is_plain_lines_where_there_is_no_terminal(capsys):
     ba.fit(child.problem(), child.SMALL, seed=1)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "NUTS: compiling"
+    lines = [line for line in capsys.readouterr().err.splitlines() if "so far" not in line]
+    assert lines[:2] == ["NUTS: compiling and starting", "NUTS: the first block"]
     assert re.fullmatch(r"NUTS: sampling 400/400(, [\d.e+]+ (steps/s|s per step))?, \d+ divergences", lines[-1])
     assert not any("\r" in line for line in lines)
+
+
+def test_an_interruption_while_it_compiles_ends_after_one_step(monkeypatch, capsys, tmp_path):
+    with monkeypatch.context() as patch:
+        patch.setattr("bayesastro.drive.interruptions", lambda reporter: nullcontext(lambda: True))
+        part = ba.fit(child.problem(), child.SMALL, seed=1, checkpoint=tmp_path / "run")
+    assert part.attrs["status"] == "interrupted"
+    assert capsys.readouterr().err.splitlines()[-1].startswith("NUTS: warm-up 1/400")
+    whole = ba.fit(child.problem(), child.SMALL, seed=1, checkpoint=tmp_path / "run", progress=False)
+    assert whole["posterior"].equals(ba.fit(child.problem(), child.SMALL, seed=1, progress=False)["posterior"])
 
 
 def test_progress_can_be_silent(capfd):

@@ -22,7 +22,7 @@ from matrix import Z
 from numpyro.handlers import mask as masked
 
 import bayesastro as ba
-from bayesastro import drive, many, many_checkpoint
+from bayesastro import chunks, drive, many, many_checkpoint
 from bayesastro.compilation import compile_clock
 from bayesastro.inference import engines
 from bayesastro.starting import draws_fingerprint
@@ -84,13 +84,15 @@ def test_draws_do_not_depend_on_the_chunks(together):
 def test_progress_counts_the_data_sets_that_are_finished(capsys, monkeypatch, eager):
     monkeypatch.setattr("bayesastro.progress.LINE_INTERVAL", 0.0)
     ba.fit_many(child.problem(), {"y": Y}, ENGINE, seed=3, chunk=2)
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[0] == "NUTS × 5: compiling"
+    lines = [line for line in capsys.readouterr().err.splitlines() if "so far" not in line]
+    assert lines[:2] == ["NUTS × 5: compiling and starting", "NUTS × 5: the first block"]
+    assert sum("first block" in line for line in lines) == 1
     lines = [line for line in lines if "data sets" in line]
-    counts = [int(re.fullmatch(r"NUTS × 5: data sets (\d)/5, .*0 failed", line)[1]) for line in lines]
+    counts = [int(re.match(r"NUTS × 5: data sets (\d)/5", line)[1]) for line in lines]
     assert counts == sorted(counts)
     assert set(counts) == {0, 2, 4, 5}
-    assert re.search(r", \d+ % of the next 2 done, 0 failed", lines[0])
+    assert re.fullmatch(r"NUTS × 5: data sets 0/5 done, the next 2 together: \d+ %", lines[0])
+    assert not any("without draws" in line for line in lines)
     assert "data sets/s" in lines[-1]
 
 
@@ -111,7 +113,7 @@ def test_figures_of_equal_shapes_are_kept(defect, kept, chunk):
     y = planted.simulated(16, np.random.default_rng(0))[1]
     engine = Telling(num_draws=50, defect=defect)
     result = ba.fit_many(planted.problem(), {"y": y}, engine, seed=1, chunk=chunk, progress=False)
-    assert set(result["fits"].data_vars) == kept | {"failed", "reached"}
+    assert set(result["fits"].data_vars) == kept | {"failed", "reached", "started"}
     assert result["fits"]["rates"].dims == ("dataset", "rates_dim_0")
     np.testing.assert_array_equal(result["fits"]["rates"], np.tile([0.25, 0.75], (16, 1)))
     assert not {"number", "rates"} & set(result.isel(dataset=3)["posterior"].data_vars)
@@ -219,6 +221,7 @@ def test_a_failed_fit_is_reported_and_the_others_stand():
         progress=False,
     )
     np.testing.assert_array_equal(result["fits"]["failed"], [False, True, False])
+    np.testing.assert_array_equal(result["fits"]["started"], [True, False, True])
     assert result.attrs["num_failed"] == 1
     assert np.isnan(result["posterior"]["x"][1]).all()
     assert np.isfinite(result["posterior"]["x"][[0, 2]]).all()
@@ -288,6 +291,30 @@ def test_a_chunk_interrupted_goes_on_bit_by_bit(tmp_path, monkeypatch, eager, to
     assert reached[0] == 0
     assert whole_is(result, together)
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.json", "state.npz", *rows_files(3)}
+
+
+def test_an_interruption_while_it_compiles_ends_before_the_first_block(tmp_path, monkeypatch, together):
+    arguments = (child.problem(), {"y": Y}, ENGINE)
+    options = {"seed": 3, "chunk": 2, "progress": False, "checkpoint": tmp_path / "run"}
+    stopped_after(monkeypatch, 2)
+    ba.fit_many(*arguments, **options)
+    assert {path.name for path in (tmp_path / "run" / "chunk").iterdir()} == {"run.json", "state.npz"}
+    monkeypatch.undo()
+    assert whole_is(ba.fit_many(*arguments, **options), together)
+
+
+def test_a_run_whose_time_limit_ends_while_it_compiles_gets_on(tmp_path, monkeypatch):
+    options = {"seed": 3, "chunk": 2, "progress": False, "checkpoint": tmp_path / "run"}
+    with monkeypatch.context() as patch:
+        stopped_after(patch, 2)
+        ba.fit_many(child.problem(), {"y": Y}, ENGINE, **options)
+    state = tmp_path / "run" / "chunk" / "state.npz"
+    before = state.read_bytes()
+    ahead, now, later = chunks.compile_ahead, time.monotonic, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now() + later[0])
+    monkeypatch.setattr(chunks, "compile_ahead", lambda *args: (ahead(*args), later.__setitem__(0, 2000.0)))
+    ba.fit_many(child.problem(), {"y": Y}, ENGINE, **options, time_limit=1000.0)
+    assert state.read_bytes() != before
 
 
 def rows_files(number):

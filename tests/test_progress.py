@@ -30,8 +30,8 @@ def clock(monkeypatch):
     return now
 
 
-def of_data_sets(done, under_way=0.0):
-    return Progress(done, 120, "data sets", {"failed": 0.0}, "data set", under_way)
+def of_data_sets(done, under_way=0.0, together=0):
+    return Progress(done, 120, "data sets", {"without draws": 2.0}, "data set", under_way, together)
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
@@ -39,20 +39,37 @@ def test_finished_data_sets_are_counted_and_those_under_way_make_the_speed(clock
     reporter = Reporter("NUTS × 120", shown=True, stream=stream())
     reporter.compiling()
     clock[0] = 40.0
-    reporter.update(of_data_sets(0, 10.0))
+    reporter.update(of_data_sets(0, 10.0, 60))
     clock[0] = 45.0
-    reporter.update(of_data_sets(0, 20.0))
+    reporter.update(of_data_sets(0, 20.0, 60))
     clock[0] = 85.0
-    reporter.update(of_data_sets(60, 1.0))
+    reporter.update(of_data_sets(60, 1.0, 60))
     reporter.close()
     text = reporter.stream.getvalue()
     assert "compiling" in text
-    for told in ("0/120, 2 data sets/s, 50 s to go, 0 failed", "60/120, 1.13 data sets/s, 52 s to go, 0 failed"):
-        assert told in text
+    share = ("", "") if stream is Terminal else (": 33 %", ": 2 %")
+    assert f"0/120 done, the next 60 together{share[0]}, 2 data sets/s, 50 s to go, 2 without draws" in text
+    assert f"60/120 done, the next 60 together{share[1]}, 1.13 data sets/s, 52 s to go, 2 without draws" in text
     if stream is Terminal:
         assert " 17%|" in text  # the bar shows what is under way, too
     else:
-        assert text.splitlines()[1] == "NUTS × 120: data sets 0/120, 0 failed"
+        assert text.splitlines()[1] == "NUTS × 120: data sets 0/120 done, the next 60 together: 17 %, 2 without draws"
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_of_data_sets_that_are_all_fitted_together_the_share_moves(clock, stream):
+    reporter = Reporter("NUTS × 120", shown=True, stream=stream())
+    for clock[0], under_way in ((0.0, 6.0), (10.0, 30.0)):
+        reporter.update(of_data_sets(0, under_way, 120))
+    reporter.close()
+    text = reporter.stream.getvalue()
+    if stream is Terminal:
+        assert "NUTS × 120 data sets:  25%|" in text
+        assert "| all 120 together, 2.4 data sets/s, 38 s to go, " in text
+    else:
+        assert text.splitlines()[1].startswith(
+            "NUTS × 120: fitting 120 data sets together: 25 %, 2.4 data sets/s, 38 s to go"
+        )
 
 
 def test_slow_work_is_told_by_the_seconds_that_each_takes(clock):
@@ -77,16 +94,29 @@ def test_a_long_compilation_says_that_it_goes_on(monkeypatch, stream):
     monkeypatch.setattr(progress, "TICK", 0.02)
     monkeypatch.setattr(progress, "LINE_INTERVAL", 0.05)
     reporter = Reporter("fit", shown=True, stream=stream())
-    reporter.compiling()
+    reporter.compiling(apart=True)
     limit = time.monotonic() + 10
     while "so far" not in reporter.stream.getvalue() and time.monotonic() < limit:
         time.sleep(0.01)
     reporter.close()
     told = reporter.stream.getvalue()
-    assert "fit: compiling, 0 s so far" in told
+    assert "fit: compiling and starting, 0 s so far" in told
     time.sleep(0.1)
     assert reporter.stream.getvalue() == told
     assert told.endswith("\r\033[K") == (stream is Terminal)
+
+
+def test_compilation_and_the_first_block_are_told_apart_where_they_can_be():
+    reporter = Reporter("fit", shown=True, stream=io.StringIO())
+    reporter.compiling(apart=True)
+    reporter.compiled()
+    reporter.update(of_data_sets(0))
+    reporter.compiled()  # of the next chunk, for which nothing was compiled
+    reporter.compiling()
+    reporter.close()
+    first, second, _, last = reporter.stream.getvalue().splitlines()
+    assert (first, second) == ("fit: compiling and starting", "fit: the first block")
+    assert last == "fit: compiling and the first block"
 
 
 def interrupted_in_c(seconds):
@@ -97,13 +127,15 @@ def interrupted_in_c(seconds):
         hashlib.pbkdf2_hmac("sha256", b"a", b"b", int(4e6 * seconds))
 
 
-@pytest.mark.parametrize("is_compiling", [True, False])
-def test_the_first_ctrl_c_is_noted_at_once(is_compiling):
+@pytest.mark.parametrize("stage", ["compiling", "compiling and the first block", "the first block", "blocks"])
+def test_the_first_ctrl_c_is_noted_at_once(stage):
     told = []
     reporter = Reporter("fit", shown=True, stream=io.StringIO())
     reporter.say = lambda text: told.append((time.monotonic(), text))
-    if is_compiling:
-        reporter.compiling()
+    if stage != "blocks":
+        reporter.compiling(apart="and" not in stage)
+    if stage == "the first block":
+        reporter.compiled()
     with interruptions(reporter) as is_interrupted:
         interrupted_in_c(1.0)
         ended = time.monotonic()
@@ -111,7 +143,7 @@ def test_the_first_ctrl_c_is_noted_at_once(is_compiling):
     reporter.close()
     ((when, text),) = told
     assert ended - when > 0.3
-    after = "once it is compiled" if is_compiling else "after this block"
+    after = {"compiling": "once it is compiled", "blocks": "after this block"}.get(stage, "after the first block")
     assert text == f"stopping {after}; press Ctrl-C again to stop at once"
 
 

@@ -1,6 +1,7 @@
 """Results: ArviZ's schema, what the attributes say, and the way to disk and back."""
 
 import json
+import re
 from dataclasses import replace
 
 import arviz_stats
@@ -249,11 +250,23 @@ def test_what_is_no_result_is_refused(tmp_path):
             ba.load(tmp_path / name)
 
 
-def test_the_folder_of_a_fit_is_told_from_its_result(result, tmp_path):
-    (tmp_path / "fit").mkdir()
-    ba.save(result, tmp_path / "fit" / "result.nc")
-    with pytest.raises(ValueError, match=r"fit` is the folder of a fit\. Its result is `.*fit/result\.nc`\.$"):
-        ba.load(tmp_path / "fit")
+def test_what_came_in_place_of_a_result_is_told_with_what_to_give(result, tmp_path):
+    (tmp_path / "disc.ecsv").write_text("# %ECSV 1.0")
+    for name in ("fit", "several", "begun/checkpoint", "kept/fits", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "kept" / "fits" / "run.json").touch()
+    for name in ("fit/result.nc", "several/a.nc", "several/b.nc"):
+        ba.save(result, tmp_path / name)
+    for name, told in {
+        "disc.ecsv": "disc.ecsv` is no result: it is neither netCDF nor zarr. Give the file of one, such as `result.nc` of ",
+        "fit": f"fit` is a folder; give `{tmp_path}/fit/result.nc`.",
+        "several": f"several` is a folder; give one of the results in it: `{tmp_path}/several/a.nc`, ",
+        "begun": "begun` holds no result yet, but what a run keeps that has not ended: the same command or call goes on",
+        "kept": "kept` holds no result yet, but what a run keeps that has not ended: the same command or call goes on",
+        "other": "other` is a folder without a result. Give the file that `bayesastro fit`, ",
+    }.items():
+        with pytest.raises(ValueError, match=re.escape(told)):
+            ba.load(tmp_path / name)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # h5netcdf, on files it cannot open

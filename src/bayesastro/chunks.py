@@ -12,7 +12,7 @@ import numpy as np
 from bayesastro.batch import Batch
 from bayesastro.compilation import compile_clock
 from bayesastro.drive import next_block
-from bayesastro.inference.alone import compiled, run_alone
+from bayesastro.inference.alone import compile_ahead, compiled, run_alone
 from bayesastro.inference.engine import Draws, Engine, Rows
 from bayesastro.inference.lanes import on_one_device, over_lanes, vectorised
 from bayesastro.many_checkpoint import KeptChunk, LaneBlock
@@ -54,16 +54,19 @@ def fit_chunk(
     report: Callable[[float, int], None] | None = None,
     is_over: Callable[[], bool] | None = None,
     kept: KeptChunk | None = None,
+    stops_compiled: Callable[[], bool] | None = None,
 ) -> Rows | None:
     """Fit the data sets of the given `numbers`, padded to `size`, from `points` of each; None if it was stopped.
 
     An engine that JAX cannot trace fits one after the other, and stopped gives those that it has fitted. For one that it
-    can, `kept` is what to go on from, and what to write to when it is time or the work is stopped.
+    can, `kept` is what to go on from, and what to write to when it is time or the work is stopped; and `stops_compiled` is
+    asked before the first block whether to stop there: at an interruption, but not for time, or a run whose limit is shorter
+    than it compiles would never get on.
 
     Returns
     -------
     dict of str to array
-        ``index``, ``failed``, ``coordinates``, and the engine's figures, with the data sets along the leading axis.
+        ``index``, ``failed``, ``started``, ``coordinates``, and the engine's figures, with the data sets along the leading axis.
     """
     has_start = np.ones(len(numbers), bool) if points is None else np.isfinite(points).all(axis=(1, 2))
     good = numbers[has_start]
@@ -73,7 +76,9 @@ def fit_chunk(
         if engine.is_batched or not engine.is_traced:
             found = _one_by_one(batch, engine, seed, good, precision, starts, is_over)
         else:
-            found = _side_by_side(batch, engine, seed, good, size, precision, starts, report, is_over, kept)
+            found = _side_by_side(
+                batch, engine, seed, good, size, precision, starts, report, is_over, kept, stops_compiled
+            )
     if found is None:
         return None
     by_number = dict(zip(good.tolist(), found, strict=False))
@@ -116,6 +121,7 @@ def _side_by_side(
     report: Callable[[float, int], None] | None,
     is_over: Callable[[], bool] | None,
     kept: KeptChunk | None,
+    stops_compiled: Callable[[], bool] | None,
 ) -> Sequence[Draws | None] | None:
     """Draws of the data sets in one compiled program; None if it was stopped."""
     views, repeats = batch.problem.views(precision), max(0, size - len(numbers))
@@ -137,6 +143,11 @@ def _side_by_side(
         else:
             structure = jax.tree.structure(jax.eval_shape(init, keys, data, points))
             first, blocks = jax.tree.unflatten(structure, kept.leaves), list(kept.blocks)
+        compile_ahead(advance, keys, first, data, jnp.asarray(1))
+        if stops_compiled is not None and stops_compiled():
+            if kept is not None and kept.leaves is None:
+                kept.write(first, blocks)
+            return None
         states = first
         for fraction, states in _advanced(engine, views, advance, keys, first, data, blocks):
             if report is not None:
@@ -193,7 +204,8 @@ def _finished(engine: Engine, views: Views, state: Any, blocks: Sequence[LaneBlo
 def _as_rows(numbers: np.ndarray, draws: Sequence[Draws | None]) -> Rows:
     """Stack the draws of several data sets; NaN for those that failed."""
     failed = np.array([d is None or not np.isfinite(d.coordinates).all() for d in draws])
-    rows: dict[str, np.ndarray] = {"index": np.asarray(numbers), "failed": failed}
+    started = np.array([d is not None for d in draws])
+    rows: dict[str, np.ndarray] = {"index": np.asarray(numbers), "failed": failed, "started": started}
     example = next((d for d in draws if d is not None), None)
     if example is None:
         return rows

@@ -22,7 +22,7 @@ from bayesastro.checkpoint import Checkpoint
 from bayesastro.compilation import CompileClock, compile_clock
 from bayesastro.fingerprint import data_fingerprint
 from bayesastro.hints import told
-from bayesastro.inference.alone import functions_of
+from bayesastro.inference.alone import compile_ahead, functions_of
 from bayesastro.inference.engine import Draws, Engine, Rows
 from bayesastro.interruption import interruptions
 from bayesastro.names import check_deterministics
@@ -232,7 +232,7 @@ class _Run:
                 self.reporter.close()
 
     def _start(self) -> None:
-        self.reporter.compiling()
+        self.reporter.compiling(apart=self.engine.is_traced)
         self.state = self.init(self.key, self.data, self.start)
         started = self.engine.started(to_numpy(self.state))
         if not started.all():
@@ -242,6 +242,12 @@ class _Run:
         largest = self.engine.block_size(self.views)
         num_steps, saved_at = max(1, largest // 20), time.monotonic()
         standing = self.engine.progress(self.state)
+        if self.engine.is_traced and standing.done < standing.total:
+            self.reporter.compiling(apart=True)
+            compile_ahead(self.advance, self.key, self.state, self.data, jnp.asarray(1))
+            self.reporter.compiled()
+            if is_interrupted():
+                num_steps = 1  # a run of no steps has nothing to finish with
         while standing.done < standing.total:
             num_steps = min(num_steps, largest, standing.total - standing.done)
             began, compiled = time.monotonic(), self.clock.seconds

@@ -33,8 +33,7 @@ def interruptions(reporter: Reporter) -> Iterator[Callable[[], bool]]:
         nonlocal number_seen
         number_seen = number
         if number == 1:
-            when = "once it is compiled" if reporter.is_compiling else "after this block"
-            reporter.say(f"stopping {when}; press Ctrl-C again to stop at once")
+            reporter.say(f"stopping {reporter.next_stop}; press Ctrl-C again to stop at once")
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:

@@ -79,9 +79,9 @@ def fit_many(
     Returns
     -------
     xarray.DataTree
-        As of :func:`fit`, with a leading dimension ``dataset``; and ``fits``, with the engine's figures for each data
-        set, without words and arrays whose lengths differ; ``reached``, whether its fit came to an end; and ``failed``:
-        not reached, no finite start, or a draw that is not finite. Their draws are NaN.
+        As of :func:`fit`, with a leading dimension ``dataset``; and ``fits``, with the engine's figures for each data set,
+        without words and arrays whose lengths differ; ``reached``, whether its fit came to an end; ``started``, whether it
+        found a finite start; and ``failed``: neither, or a draw that is not finite. Its draws are NaN then.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def fit_many(
         with closing(reporter):
             size = FIRST_CHUNK if chunk == "auto" else int(chunk)
             if client is None:
-                work.here(size, halve=chunk == "auto", is_over=is_over)
+                work.here(size, halve=chunk == "auto", is_over=is_over, is_interrupted=is_interrupted)
             else:
                 work.on(client, size, is_over)
         result = build_many(batch, engine, work.rows(), identity, precision)
@@ -188,24 +188,31 @@ class _Work:
         """Say how many data sets are finished, and what fraction is done of the `number` under way."""
         finished = sum(len(rows["index"]) for rows in self.done)
         failed = sum(int(rows["failed"].sum()) for rows in self.done)
-        figures = {f"% of the next {number} done": float(int(100 * fraction))} if number else {}
-        figures |= {"failed": float(failed)}
-        self.reporter.update(
-            Progress(finished, self.batch.size, "data sets", figures, "data set", under_way=fraction * number)
+        figures = {"without draws": float(failed)} if failed else {}
+        standing = Progress(
+            finished, self.batch.size, "data sets", figures, "data set", under_way=fraction * number, together=number
         )
+        self.reporter.update(standing)
 
     def rows(self) -> Mapping[int, Rows]:
         """By number of the data set, what its fit gave."""
         return {int(n): {k: v[i] for k, v in rows.items()} for rows in self.done for i, n in enumerate(rows["index"])}
 
-    def here(self, size: int, *, halve: bool, is_over: Callable[[], bool]) -> None:
+    def here(self, size: int, *, halve: bool, is_over: Callable[[], bool], is_interrupted: Callable[[], bool]) -> None:
         """Fit what remains in this process, chunk by chunk."""
         compiled_for = 0
+
+        def stops_compiled() -> bool:
+            if is_interrupted():
+                return True
+            self.reporter.compiled()
+            return False
+
         while len(left := self.remaining()) and not is_over():
             kept = self._kept(left, size)
             numbers, padded = (left[:size], min(size, self.batch.size)) if kept is None else (kept.numbers, kept.size)
             if self.engine.is_traced and padded != compiled_for:
-                self.reporter.compiling()
+                self.reporter.compiling(apart=not self.engine.is_batched)
                 compiled_for = padded
             try:
                 rows = fit_chunk(
@@ -219,6 +226,7 @@ class _Work:
                     self.report,
                     self._is_enough(is_over),
                     kept,
+                    stops_compiled,
                 )
             except (MemoryError, jax.errors.JaxRuntimeError) as error:
                 if not (isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error)) or not halve:

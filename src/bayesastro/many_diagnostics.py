@@ -97,7 +97,7 @@ def _told(finding: Finding | None, found: np.ndarray, size: int, worst: int | No
 def _figures(result: xr.DataTree) -> dict[str, np.ndarray]:
     """Of the engine, for each data set."""
     fits = result["fits"].to_dataset()
-    return {str(name): v.values for name, v in fits.items() if name not in ("failed", "reached")}
+    return {str(name): v.values for name, v in fits.items() if name not in ("failed", "reached", "started")}
 
 
 def _attributes(result: xr.DataTree, figures: dict[str, np.ndarray], number: int) -> dict[Any, Any]:

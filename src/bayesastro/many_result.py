@@ -49,10 +49,12 @@ def build_many(
                 figures[plain] = (("dataset", *extra), _stacked(parts, batch.size))
     failed = np.array([n not in good for n in range(batch.size)])
     reached = np.array([n in fits for n in range(batch.size)])
+    started = np.array([n in fits and bool(fits[n].get("started", True)) for n in range(batch.size)])
+    ends = {"failed": failed, "reached": reached, "started": started}
     groups = {
         "posterior": xr.Dataset(posterior),
         "sample_stats": xr.Dataset(stats),
-        "fits": xr.Dataset({"failed": ("dataset", failed), "reached": ("dataset", reached), **figures}),
+        "fits": xr.Dataset({**{name: ("dataset", array) for name, array in ends.items()}, **figures}),
         **_inputs(batch, names),
     }
     tree = xr.DataTree.from_dict({name: group for name, group in groups.items() if group})

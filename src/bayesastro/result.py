@@ -24,6 +24,7 @@ from bayesastro.program import Data
 from bayesastro.structure import Site
 from bayesastro.tables import CUT, Table
 from bayesastro.units import label
+from bayesastro.unreadable import no_result_at
 
 __all__ = [
     "build_result",
@@ -352,15 +353,15 @@ def load(path: str | Path) -> Any:
         from bayesastro.inference.neural.saved import load_saved  # which loads torch
 
         return load_saved(path)
-    if (inside := path / "result.nc").is_file():
-        raise ValueError(f"`{path}` is the folder of a fit. Its result is `{inside}`.")
+    if told := no_result_at(path):
+        raise ValueError(told)
     try:
         options: dict[str, Any] = {"engine": "zarr", "consolidated": False} if is_zarr else {"engine": "h5netcdf"}
         with xr.open_datatree(path, **options) as tree:
             result = tree.load()
     except (OSError, ValueError, KeyError, RuntimeError) as error:  # h5py's and zarr's for damaged content
         raise ValueError(
-            f"`{path}` cannot be read as a result: {error}. It is damaged, or not netCDF or zarr."
+            f"`{path}` cannot be read as a result: it is damaged, or not netCDF or zarr ({error})."
         ) from error
     if "program_fingerprint" not in result.attrs:
         raise ValueError(f"`{path}` is no result of bayesastro: it has no `program_fingerprint`.")

@@ -45,6 +45,20 @@ def test_the_exit_code_is_the_verdict(calibrating, with_planted, tmp_path, defec
     assert not (tmp_path / "here" / "checkpoint").exists()
 
 
+def test_failed_fits_are_told_with_the_reason(calibrating, with_planted, tmp_path):
+    options = ("--engine", "planted", "--set", "num_draws=150", "--num", 80, "--quiet", "--out", "here")
+    code, out, _ = calibrating("planted:problem", *options, "--set", "failing=0.1")
+    told = re.search(
+        r"\n(\d+) of 80 fits failed: draws that are not finite \(.*\).*; the group `fits` of calibration.nc is", out
+    )
+    outcomes = ba.load(tmp_path / "here" / "calibration.nc")["fits"]["outcome"]
+    assert (outcomes != "fitted").sum() == int(told[1]) > 0
+    code, out, _ = calibrating("planted:problem", *options, "--set", "failing=1", "--json")
+    assert (code, json.loads(out)["failed"]) == (1, {"draws that are not finite": list(range(80))})
+    code, out, _ = calibrating("planted:problem", *options, "--set", "failing=1")
+    assert "Empty" not in out
+
+
 def test_an_interrupted_calibration_goes_on_with_the_same_command(calibrating, with_planted, monkeypatch, tmp_path):
     options = ("--engine", "planted", "--set", "num_draws=150", "--num", 80, "--quiet", "--out", "here")
     with monkeypatch.context() as patch:
@@ -98,7 +112,7 @@ def begun(tmp_path, mark):
 
 
 def test_ctrl_c_keeps_the_blocks_done(tmp_path):
-    process = begun(tmp_path, "data sets 0/80")
+    process = begun(tmp_path, "80 data sets together")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err

@@ -436,6 +436,9 @@ def test_a_calibration_is_drawn_as_its_page(run, results, tmp_path):
         assert run("plot", "calibration.nc", *more, "--out", "page.png") == (0, "Written: page.png\n", "")
         assert is_picture(tmp_path / "page.png")
     assert run("plot", "calibration.nc") == (0, "Written: calibration.png\n", "")
+    code, out, err = run("info", "calibration.nc")
+    assert (code, err) == (0, "")
+    assert f"\n{report.num_failed} of 150 fits failed" in out
     for more in (("--kind", "corner"), ("--var", "a"), (results[0],)):
         code, out, err = run("plot", "calibration.nc", *more)
         assert (code, out, err.count("\n")) == (1, "", 1)
@@ -476,6 +479,24 @@ def test_models_of_the_same_data_are_compared(run, results, tmp_path):
     assert run("fit", "mine:build", *QUICK, "--out", "bare")[0] == 0
     code, out, err = run("compare", "bare/result.nc", "fit-near/result.nc")
     assert (code, err.endswith("Fit with `NestedSampler` or `SMC`, or with `--log-likelihood`.\n")) == (1, True)
+
+
+@pytest.mark.parametrize("typed", [["plot"], ["info"], ["compare"], ["fit", "mine:build", "--start"]])
+def test_what_is_no_result_is_told_with_what_to_give(run, tmp_path, monkeypatch, typed):
+    (tmp_path / "disc.ecsv").write_text("# %ECSV 1.0")
+    (tmp_path / "earlier").mkdir()
+    (tmp_path / "earlier" / "result.nc").touch()
+    for path, told in (
+        ("disc.ecsv", "`disc.ecsv` is no result: it is neither netCDF nor zarr. Give the file of one, such as "),
+        ("earlier", "`earlier` is a folder; give `earlier/result.nc`."),
+    ):
+        code, out, err = run(*typed, path)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert err.startswith(f"bayesastro: {told}")
+    monkeypatch.setattr("bayesastro.commands.reading.load", lambda path: ba.NUTS())
+    code, out, err = run(*typed, "earlier")
+    assert (code, out) == (1, "")
+    assert err == "bayesastro: `earlier` holds trained networks (`NUTS`) and no result. Give that of a fit with them.\n"
 
 
 def test_every_model_is_in_the_catalogue_and_described(run):

@@ -1,7 +1,6 @@
 """`calibrate`: simulations with known truths, fitted by an engine, and all checks of its posteriors."""
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,8 +14,10 @@ from bayesastro.batch import Batch
 from bayesastro.calibration.checks import MEANINGS, MIN_FITS, assess
 from bayesastro.calibration.local import REPLICATE, doubled
 from bayesastro.calibration.members import MAX_RANKED, evaluated, pool_of, ranked_labels
-from bayesastro.calibration.report import CalibrationReport, going_on
+from bayesastro.calibration.outcomes import going_on
+from bayesastro.calibration.report import CalibrationReport
 from bayesastro.calibration.requirements import require_whole_prior
+from bayesastro.calibration.spent import Spent, spending
 from bayesastro.calibration.tarp import estimates
 from bayesastro.drive import check_kinds, check_time_limit, fit
 from bayesastro.hints import told
@@ -111,24 +112,36 @@ def calibrate(
     Talts et al. 2018, arXiv:1804.06788; Säilynoja, Bürkner & Vehtari 2022 (arXiv:2103.10522); Modrák et al. 2023
     (arXiv:2211.02383); Lemos et al. 2023 (arXiv:2302.03026); Säilynoja et al. 2025, arXiv:2502.03279.
     """
-    seed, began = checked_seed(seed), time.monotonic()
     _check(problem, engine, num_simulations, near, posterior, false_alarm, _as_names(deterministics), time_limit)
-    folder = None if checkpoint is None else Path(checkpoint)
+    seed, folder = checked_seed(seed), None if checkpoint is None else Path(checkpoint)
     running: dict[str, Any] = {"seed": seed, "progress": progress, "precision": precision}
-    if near == "observed" and posterior is None:
-        posterior = _fitted(problem, engine, folder, running | {"time_limit": time_limit})
-    target, batch, truths, known = _simulations(problem, num_simulations, seed, posterior)
-    running |= {"chunk": chunk, "client": client, "start": None if engine.is_batched else posterior}
-    running |= {"checkpoint": None if folder is None else folder / "fits", "time_limit": _left(time_limit, began)}
-    tree = fit_many(target, batch, engine, **running)
-    found = _assessed(target, batch, truths, known, tree, seed, false_alarm, _as_names(deterministics))
-    attributes = _attributes(problem, engine, tree, seed, folder, began, time_limit)
+    with spending(folder) as spent:
+        if near == "observed" and posterior is None:
+            posterior = _fitted(problem, engine, folder, running | {"time_limit": time_limit})
+        target, batch, truths, known = _simulations(problem, num_simulations, seed, posterior)
+        running |= {"chunk": chunk, "client": client, "start": None if engine.is_batched else posterior}
+        running |= {"checkpoint": None if folder is None else folder / "fits"}
+        tree, status = _fits(target, batch, engine, time_limit, spent, running)
+        found = _assessed(target, batch, truths, known, tree, seed, false_alarm, _as_names(deterministics))
+    attributes = _attributes(problem, engine, tree, seed, folder) | {"status": status} | spent.total()
     return CalibrationReport(**found, batch=batch, near=near, false_alarm=false_alarm, attributes=attributes)
 
 
-def _left(time_limit: float | None, began: float) -> float | None:
-    """Seconds that are left of the time limit."""
-    return None if time_limit is None else max(time_limit - (time.monotonic() - began), 1e-6)
+def _fits(
+    target: Problem,
+    batch: Batch,
+    engine: Engine,
+    time_limit: float | None,
+    spent: Spent,
+    running: Mapping[str, Any],
+) -> tuple[xr.DataTree, str]:
+    """The fits, in what is left of the time limit, and how they ended."""
+    left = None if time_limit is None else max(time_limit - spent.elapsed(), 1e-6)
+    tree = fit_many(target, batch, engine, time_limit=left, **running)
+    spent.here |= {name: tree.attrs[name] for name in ("seconds_compiling", "seconds_running")}
+    if tree["fits"]["reached"].all():
+        return tree, "complete"
+    return tree, "interrupted" if time_limit is None or spent.elapsed() < time_limit else "time limit reached"
 
 
 def _assessed(
@@ -144,13 +157,12 @@ def _assessed(
     """What a report says of the fits, by name."""
     reached = tree["fits"].to_dataset()["reached"].values
     references = _references(target, batch, known, seed) if reached.sum() >= MIN_FITS else {}
-    pool, effective, features = pool_of(batch, truths, tree, references, np.random.default_rng(seed), deterministics)
+    pool, outcomes, features = pool_of(batch, truths, tree, references, np.random.default_rng(seed), deterministics)
     return {
         "assessment": assess(pool, false_alarm=false_alarm, seed=seed),
         "pool": pool,
         "features": features,
-        "effective_draws": effective,
-        "reached": reached,
+        "outcomes": outcomes,
     }
 
 
@@ -160,18 +172,8 @@ def least_simulations(num_parameters: int, false_alarm: float) -> int:
     return int(np.ceil((norm.isf(rate / 2) / (2 * MAX_HALF_BAND)) ** 2))
 
 
-def _attributes(
-    problem: Problem,
-    engine: Engine,
-    tree: xr.DataTree,
-    seed: int,
-    folder: Path | None,
-    began: float,
-    time_limit: float | None,
-) -> dict[str, Any]:
-    """What was run and where it is kept, how it ended, and the seconds that took."""
-    seconds = time.monotonic() - began
-    stopped = "interrupted" if time_limit is None or seconds < time_limit else "time limit reached"
+def _attributes(problem: Problem, engine: Engine, tree: xr.DataTree, seed: int, folder: Path | None) -> dict[str, Any]:
+    """What was run and where it is kept."""
     return {
         "engine": type(engine).__name__,
         "engine_settings": json.dumps(engine.settings(), default=str),
@@ -180,10 +182,6 @@ def _attributes(
         "seed": int(seed),
         "num_simulations": int(tree["fits"].sizes["dataset"]),
         "checkpoint": "" if folder is None else str(folder),
-        "seconds": seconds,
-        "status": "complete" if tree["fits"]["reached"].all() else stopped,
-        "seconds_compiling": tree.attrs["seconds_compiling"],
-        "seconds_running": tree.attrs["seconds_running"],
     }
 
 

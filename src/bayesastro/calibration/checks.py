@@ -14,7 +14,7 @@ from bayesastro.calibration.tarp import distances
 __all__ = ["MEANINGS", "MIN_FITS", "Assessment", "Pool", "assess", "lines_of"]
 
 MEANINGS = {
-    "fits": "fits failed, so many that all other checks might have failed with them",
+    "fits": "so many that other checks might have failed with them",
     "ranks": "truths are not spread evenly among the draws of",
     "coverage": "central regions hold the truth too often or too seldom for",
     "bias": "posterior means are off for",
@@ -80,7 +80,7 @@ class Assessment:
     Attributes
     ----------
     checks : pandas.DataFrame
-        By check: ``p``, its p-value; ``passed``; and ``where``, the quantity that is furthest off.
+        By check: ``p``, its p-value; ``passed``; and ``where``, the quantity that is furthest off, or how many fits failed.
     parameters : pandas.DataFrame
         By parameter: ``bias`` (mean of posterior mean − truth, in posterior sds) and its error; ``spread`` (rms of the
         same; above one if posteriors are too narrow); ``shrinkage`` (1 − posterior over prior variance).
@@ -118,9 +118,10 @@ def assess(pool: Pool, *, false_alarm: float, seed: int) -> Assessment:
     p, level = joint_level(statistics, false_alarm)
     extremity = {name: _value_at(values, level) for name, values in statistics.items()}
     table = pd.DataFrame({"p": p, "passed": {n: v > level for n, v in p.items()}, "where": where})
-    fits = {"p": np.nan, "passed": not _failures_could_matter(pool, pit, extremity), "where": f"{pool.num_failed} fits"}
+    tolerated = _tolerated(pool, pit, extremity) if pool.num_failed else None
+    failed = _failures(pool, passed=tolerated is None or pool.num_failed <= tolerated, tolerated=tolerated)
     return Assessment(
-        checks=pd.concat([pd.DataFrame(fits, index=["fits"]), table]).rename_axis("check"),
+        checks=pd.concat([failed, table]).rename_axis("check"),
         parameters=_moments(pool),
         coverage=_coverage(pool, pit),
         pit=pit,
@@ -187,17 +188,35 @@ def _value_at(statistic: np.ndarray, level: float) -> float:
     return float(reached[-1]) if len(reached) else -np.inf
 
 
-def _failures_could_matter(pool: Pool, pit: pd.DataFrame, extremity: Mapping[str, float]) -> bool:
-    """Whether a check of ranks would fail if the failed fits had all their truths at one end."""
-    if pool.num_failed == 0:
-        return False
+def _failures(pool: Pool, *, passed: bool, tolerated: int | None = None) -> pd.DataFrame:
+    """The row of the check that not too many fits failed."""
+    told = f"{pool.num_failed} of {pool.size + pool.num_failed} failed"
+    told += "" if tolerated is None else f", at most {tolerated} may"
+    row = {"p": np.nan, "passed": passed, "where": told}
+    return pd.DataFrame(row, index=["fits"]).rename_axis("check")
+
+
+def _tolerated(pool: Pool, pit: pd.DataFrame, extremity: Mapping[str, float]) -> int | None:
+    """The most fits that may fail: with the truths of so many all at one end, no check of ranks would fail that passes without.
+
+    None if none passes.
+    """
+
+    def is_harmless(number: int, values: np.ndarray, least: float) -> bool:
+        filled = np.stack([np.append(values, np.full(number, end)) for end in (0.0, 1.0)])
+        return bool((ecdf_extremity(filled) > least).all())
+
+    most = None
     for label, values in pit.items():
-        check = "ranks" if label in pool.labels else str(label)
-        for end in (0.0, 1.0):
-            filled = np.append(values.to_numpy(), np.full(pool.num_failed, end))
-            if ecdf_extremity(filled[None])[0] <= extremity[check]:
-                return True
-    return False
+        told = values.to_numpy(), extremity["ranks" if label in pool.labels else str(label)]
+        if not is_harmless(0, *told) or (most is not None and is_harmless(most, *told)):
+            continue
+        harmless, harmful = 0, pool.size if most is None else most
+        while harmful - harmless > 1:
+            middle = (harmless + harmful) // 2
+            harmless, harmful = (middle, harmful) if is_harmless(middle, *told) else (harmless, middle)
+        most = harmless
+    return most
 
 
 def _moments(pool: Pool) -> pd.DataFrame:
@@ -238,9 +257,8 @@ def _coverage(pool: Pool, pit: pd.DataFrame) -> pd.DataFrame:
 
 def _without_fits(pool: Pool, labels: list[str]) -> Assessment:
     """So few fits succeeded, or were done, that nothing else can be said."""
-    row = {"p": np.nan, "passed": pool.num_failed == 0, "where": f"{pool.num_failed} fits"}
     return Assessment(
-        checks=pd.DataFrame(row, index=["fits"]).rename_axis("check"),
+        checks=_failures(pool, passed=pool.num_failed == 0),
         parameters=pd.DataFrame(columns=["bias", "bias_error", "spread", "shrinkage"], dtype=float),
         coverage=pd.DataFrame(columns=["coverage", "low", "high", "worst", "best"], dtype=float),
         pit=pd.DataFrame(columns=labels, dtype=float),

@@ -14,6 +14,7 @@ from numpyro import handlers
 from bayesastro.batch import Batch
 from bayesastro.calibration.checks import Pool
 from bayesastro.calibration.exchange import pooled
+from bayesastro.calibration.outcomes import Outcomes
 from bayesastro.families import mask_of, unwrapped
 from bayesastro.labels import labels_of
 from bayesastro.precision import to_numpy, working_precision
@@ -27,9 +28,6 @@ __all__ = ["FEATURES", "Members", "effective_numbers", "evaluated", "kept", "of_
 
 MAX_RANKED = 250
 """Draws of a fit that the truth is ranked among; more would sharpen ranks far below the scatter of 1000 simulations."""
-
-MIN_RANKED = 10
-"""Independent draws below which a fit counts as failed."""
 
 EVALUATED_TOGETHER = 4096
 """Most members evaluated in one call."""
@@ -50,7 +48,7 @@ def pool_of(
     references: Mapping[str, np.ndarray],
     random: np.random.Generator,
     deterministics: tuple[str, ...] = (),
-) -> tuple[Pool, np.ndarray, np.ndarray]:
+) -> tuple[Pool, Outcomes, np.ndarray]:
     """The pool of many fits.
 
     Parameters
@@ -66,19 +64,17 @@ def pool_of(
     Returns
     -------
     pool : Pool
-    effective : array, shape (simulation,)
-        Independent draws of each fit; zero where it failed or was not reached.
+    outcomes : Outcomes
+        What became of each fit.
     features : array, shape (simulation in the pool, feature)
         Of the residuals, averaged over the draws; see `FEATURES`.
     """
     sites = batch.problem.parameters
     posterior = tree["posterior"].to_dataset() if "posterior" in tree.children else xr.Dataset()
     draws = {s.name: posterior[legal_name(s.name)].values for s in sites if posterior}
-    fits = tree["fits"].to_dataset()
-    failed, reached = fits["failed"].values, fits["reached"].values
-    effective = effective_numbers(tree, draws) if draws else np.zeros(batch.size)
-    effective = np.where(failed, 0.0, effective)
-    good = np.flatnonzero(effective >= MIN_RANKED)
+    worth = effective_numbers(tree, draws) if draws else np.zeros(batch.size)
+    outcomes = Outcomes.of_fits(tree["fits"].to_dataset(), worth)
+    effective, good = outcomes.effective_draws, np.flatnonzero(outcomes.is_fitted)
     is_weighted = "ess" in tree["fits"]
     chosen = [_thinned(draws, int(n), int(min(effective[n], MAX_RANKED)), is_weighted, random) for n in good]
     # As many members whatever the draws are worth, so that one compiled function serves all calibrations.
@@ -107,10 +103,10 @@ def pool_of(
         **of_members(found, is_member),
         references={name: at[good] for name, at in references.items()},
         numbers=good,
-        num_failed=int(reached.sum()) - len(good),
+        num_failed=int(outcomes.is_failed.sum()),
     )
     weights = is_member[:, 1:, None] / np.maximum(is_member[:, 1:].sum(1), 1)[:, None, None]
-    return pool, effective, (found["features"][:, 1:] * weights).sum(1)
+    return pool, outcomes, (found["features"][:, 1:] * weights).sum(1)
 
 
 def ranked_labels(problem: Problem, deterministics: tuple[str, ...] = ()) -> list[str]:

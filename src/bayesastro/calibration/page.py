@@ -10,7 +10,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayesastro.calibration.checks import Assessment, Pool, assess
+from bayesastro.calibration.checks import MIN_FITS, Assessment, Pool, assess
+from bayesastro.calibration.outcomes import Outcomes
 from bayesastro.calibration.sbc import ecdf_band, ecdf_grid
 from bayesastro.calibration.tarp import bootstrap_band
 from bayesastro.plots import COLORS
@@ -22,6 +23,12 @@ Styles = Mapping[str, Mapping[str, Any]]
 
 OTHERS = "0.7"
 """Colour of the parameters that are not named: all but the furthest off, where there are many."""
+
+HPD: Styles = {"hpd": {"color": "k", "label": "hpd", "zorder": 2.5}}
+"""Of regions of highest density, wherever they are drawn."""
+
+WIDTH_OF_LEGEND, LEGEND_KEY = 150, 8
+"""Letters that the legend of the parameters has room for in a row, and those that the key of an entry takes."""
 
 
 def is_calibration(tree: xr.DataTree) -> bool:
@@ -43,6 +50,8 @@ def page_of(tree: xr.DataTree) -> Figure:
         If too few fits succeeded or were done for there to be anything to show.
     """
     stored, attributes = tree["pool"].to_dataset(), tree.attrs
+    outcomes = Outcomes.of_file(tree["fits"].to_dataset())
+    outcomes.require(MIN_FITS, "the picture", attributes["checkpoint"])
     prefix = "reference_"
     pool = Pool(
         labels=[str(label) for label in stored["parameter"].values],
@@ -55,7 +64,7 @@ def page_of(tree: xr.DataTree) -> Figure:
         num_failed=int(attributes["num_failed"]),
     )
     assessment = assess(pool, false_alarm=float(attributes["false_alarm"]), seed=int(attributes["seed"]))
-    return Page(assessment, pool).drawn(f"{attributes['calibration']}: {attributes['engine']}")
+    return Page(assessment, pool).drawn(f"{attributes['calibration']}: {attributes['engine']}, {outcomes.counted()}")
 
 
 @dataclass(frozen=True)
@@ -72,26 +81,29 @@ class Page:
     pool: Pool
 
     def drawn(self, title: str) -> Figure:
-        """The page under a title, to which the number of simulations is added.
-
-        Raises
-        ------
-        ValueError
-            If too few fits succeeded or were done for there to be anything to show.
-        """
-        if not len(self.assessment.pit):
-            raise ValueError("Too few fits succeeded or were done: there is nothing to show.")
-        figure, axes = plt.subplots(2, 3, figsize=(13, 7.5))
-        styles = self.styles(self.furthest_off_last())
+        """The page under a title."""
+        figure, axes = plt.subplots(2, 3, figsize=(13, 8.5), layout="constrained")
+        styles, joint = self.styles(self.furthest_off_last()), {**self.styles(["log_likelihood"]), **HPD}
         self._draw_ranks(axes[0, 0], styles, "ranks", "truths among the draws")
-        self._draw_ranks(axes[0, 1], self.styles(["log_likelihood", "hpd"]), "log_likelihood", "joint quantities")
+        self._draw_ranks(axes[0, 1], joint, "log_likelihood", "joint quantities")
         self._draw_ranks(axes[0, 2], self.styles(["tarp", "tarp_data"]), "tarp", "distances to references")
-        self._draw_coverage(axes[1, 0], styles)
+        self._draw_coverage(axes[1, 0], {**styles, **HPD} if self.pool.has_density else styles)
         self._draw_tarp(axes[1, 1])
         self._draw_bias(axes[1, 2], styles)
-        figure.suptitle(f"{title}, {self.pool.size} simulations", fontsize=12)
-        figure.tight_layout()
+        self._add_legends(figure, axes)
+        figure.suptitle(title, fontsize=12)
         return figure
+
+    @staticmethod
+    def _add_legends(figure: Figure, axes: np.ndarray) -> None:
+        """Below the panels, where they cover nothing: of the parameters one for the three panels that show them."""
+        for axis in (axes[0, 1], axes[0, 2], axes[1, 1]):
+            if axis.axison:
+                axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False, fontsize=8)
+        handles, labels = axes[1, 0].get_legend_handles_labels()
+        columns = max(1, min(len(labels), WIDTH_OF_LEGEND // (LEGEND_KEY + max(map(len, labels)))))
+        placed = {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": 9}
+        figure.legend(handles, labels, **placed, title="truths among the draws, coverage, bias:", title_fontsize=9)
 
     def _departure(self, label: str) -> np.ndarray:
         """ECDF of a quantity's fractional ranks minus the uniform one, at each place of the grid."""
@@ -104,10 +116,11 @@ class Page:
 
     @staticmethod
     def styles(labels: Sequence[str]) -> Styles:
-        """Colour, name in the legend and order of each: the last ones are named, those before them grey."""
+        """Colour, name in the legend and order of each: the last ones are named, those before them grey; one alone is, too."""
         number = max(0, len(labels) - len(COLORS))
+        first = labels[0] if number == 1 else f"{number} others"
         styles: Styles = {
-            label: {"color": OTHERS, "label": None if i else f"{number} others", "zorder": 1.5}
+            label: {"color": OTHERS, "label": None if i else first, "zorder": 1.5}
             for i, label in enumerate(labels[:number])
         }
         named = zip(labels[number:], COLORS, strict=False)
@@ -126,12 +139,9 @@ class Page:
             axis.plot(grid, self._departure(label), lw=1.4, **style)
         axis.axhline(0, color="0.6", lw=0.8)
         axis.set(xlabel="fractional rank", ylabel="ECDF − uniform", title=title)
-        axis.legend(frameon=False, fontsize=8)
 
     def _draw_coverage(self, axis: Axes, styles: Styles) -> None:
         """Coverage at each level with its interval."""
-        if self.pool.has_density:
-            styles = {**styles, "hpd": {"color": "k", "label": "hpd", "zorder": 2.5}}
         step = min(0.004, 0.06 / len(styles))
         for i, (label, style) in enumerate(styles.items()):
             rows = self.assessment.coverage.loc[label]
@@ -140,7 +150,6 @@ class Page:
             axis.errorbar(place, rows["coverage"], yerr=error, fmt="o", ms=3, lw=1, **style)
         axis.plot([0.4, 1], [0.4, 1], color="0.6", lw=0.8, zorder=0)
         axis.set(xlabel="credibility", ylabel="coverage (95 % interval)", title="coverage")
-        axis.legend(frameon=False, fontsize=8)
 
     def _draw_tarp(self, axis: Axes) -> None:
         """Expected coverage of TARP's balls with bootstrap bands."""
@@ -154,7 +163,6 @@ class Page:
             axis.plot(grid, (pit <= grid[:, None]).mean(1), color=color, lw=1.4, label=text)
         axis.plot([0, 1], [0, 1], color="0.6", lw=0.8, zorder=0)
         axis.set(xlabel="credibility", ylabel="expected coverage (bootstrap 95 %)", title="TARP")
-        axis.legend(frameon=False, fontsize=8)
 
     def _draw_bias(self, axis: Axes, styles: Styles) -> None:
         """Bias against shrinkage."""
@@ -164,4 +172,3 @@ class Page:
         axis.axhline(0, color="0.6", lw=0.8)
         axis.set(xlabel="shrinkage of the variance", ylabel="bias [posterior sd], ± 2 errors", title="bias")
         axis.set_xlim(min(-0.05, axis.get_xlim()[0]), 1.05)
-        axis.legend(frameon=False, fontsize=8)

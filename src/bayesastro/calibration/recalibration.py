@@ -26,7 +26,10 @@ from bayesastro.predictive import latent_draws
 from bayesastro.problem import Problem
 from bayesastro.result import legal_name, replay_draws, site_dims
 
-__all__ = ["Recalibration", "recalibrate"]
+__all__ = ["MIN_SIMULATIONS", "Recalibration", "recalibrate"]
+
+MIN_SIMULATIONS = 40
+"""With draws, of which one half learns and the other proves."""
 
 DRAWS_FOR_EACH = 5
 """Draws, and simulations, for each coordinate that a full matrix needs; else coordinates are scaled one by one."""
@@ -108,17 +111,15 @@ class Recalibration:
 
 
 def recalibrate(pool: Pool, batch: Batch, *, false_alarm: float, seed: int, program_fingerprint: str) -> Recalibration:
-    """Learn a correction from one half of a pool's simulations and prove it on the other.
+    """Learn a correction from one half of a pool's simulations, `MIN_SIMULATIONS` or more, and prove it on the other.
 
     Raises
     ------
     ValueError
-        If fewer than 40 simulations have draws, or the program has no density.
+        If the program has no density.
     """
     if not pool.has_density:
         raise ValueError("Recalibration needs regions of highest density, but the program has no density.")
-    if pool.size < 40:
-        raise ValueError(f"Recalibration needs at least 40 simulations with draws, but there are {pool.size}.")
     order = np.random.default_rng(seed).permutation(pool.size)
     learnt, held_out = order[: pool.size // 2], order[pool.size // 2 :]
     z = pool.coordinates

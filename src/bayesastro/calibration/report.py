@@ -10,26 +10,23 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from bayesastro.batch import Batch
-from bayesastro.calibration.checks import Assessment, Pool, lines_of
+from bayesastro.calibration.checks import MIN_FITS, Assessment, Pool, lines_of
 from bayesastro.calibration.coverage import LEVELS, binned_coverage
-from bayesastro.calibration.members import FEATURES, MAX_RANKED, MIN_RANKED, evaluated
+from bayesastro.calibration.members import FEATURES, MAX_RANKED, evaluated
 from bayesastro.calibration.misspecification import Plausibility, plausibility
+from bayesastro.calibration.outcomes import Outcomes, going_on
 from bayesastro.calibration.page import Page
-from bayesastro.calibration.recalibration import Recalibration, recalibrate
+from bayesastro.calibration.recalibration import MIN_SIMULATIONS, Recalibration, recalibrate
 from bayesastro.predictive import evenly, latent_draws
 from bayesastro.problem import Problem
 from bayesastro.tables import Table
 
-__all__ = ["CalibrationReport", "going_on"]
+__all__ = ["TABLE", "CalibrationReport"]
+
+TABLE = "`report.fits` is the table"
+"""Of what became of the fits, where some failed."""
 
 PLACES = {"prior": "from the prior", "observed": "near the observed data"}
-
-
-def going_on(checkpoint: str) -> str:
-    """How to go on with a calibration that was stopped; the checkpoint is empty if it has none."""
-    if checkpoint:
-        return f"The same call goes on from `{checkpoint}`."
-    return "Nothing is kept: give `checkpoint` a folder, from which the same call then goes on."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,24 +43,21 @@ class CalibrationReport:
         The simulated data sets.
     features : array, shape (simulation, feature)
         Of the residuals of each fit.
-    effective_draws : array, shape (simulation,)
-        Independent draws of each fit; zero where it failed or was not reached.
-    reached : array of bool, shape (simulation,)
-        Whether each fit came to an end before an interruption.
+    outcomes : Outcomes
+        What became of each fit; :attr:`fits` is the table of it.
     near : str
         ``"prior"`` or ``"observed"``: where the simulations come from.
     false_alarm : float
     attributes : dict
-        Engine, settings, seed, numbers, checkpoint, seconds, and the status: ``"complete"``, ``"interrupted"`` or
-        ``"time limit reached"``.
+        Engine, settings, seed, numbers, checkpoint, ``calls`` (how many went on from one another) and the ``seconds`` of all of
+        them, and the status: ``"complete"``, ``"interrupted"`` or ``"time limit reached"``.
     """
 
     assessment: Assessment
     pool: Pool = field(repr=False)
     batch: Batch = field(repr=False)
     features: np.ndarray = field(repr=False)
-    effective_draws: np.ndarray = field(repr=False)
-    reached: np.ndarray = field(repr=False)
+    outcomes: Outcomes = field(repr=False)
     near: str
     false_alarm: float
     attributes: Mapping[str, Any]
@@ -89,9 +83,27 @@ class CalibrationReport:
         return self.assessment.coverage
 
     @property
+    def fits(self) -> pd.DataFrame:
+        """By simulation: the ``outcome`` of its fit ("fitted", "not reached", or why it failed), and its ``effective_draws``.
+
+        The data of simulation 17 are those of the problem ``batch[17]``.
+        """
+        return self.outcomes.table()
+
+    @property
     def num_failed(self) -> int:
         """Fits without enough draws, among those that came to an end."""
         return self.pool.num_failed
+
+    @property
+    def effective_draws(self) -> np.ndarray:
+        """By simulation: independent draws that those of its fit are worth; zero where it has none."""
+        return self.outcomes.effective_draws
+
+    @property
+    def reached(self) -> np.ndarray:
+        """By simulation: whether its fit came to an end before an interruption."""
+        return self.outcomes.reached
 
     def summary(self) -> pd.DataFrame:
         """By parameter: bias in posterior sds with its error, spread, shrinkage, and coverage at each level."""
@@ -122,37 +134,41 @@ class CalibrationReport:
         Raises
         ------
         ValueError
-            If there is not one number for each simulation, edges do not rise, or a bin has no simulation.
+            If there is not one number for each simulation, edges do not rise, a bin has no simulation, or too few fits
+            have draws.
         """
         if np.shape(values) != (self.batch.size,):
             raise ValueError(
                 f"`values` must be {self.batch.size}, one for each simulation, but shape {np.shape(values)} came."
             )
+        self._require(MIN_FITS, "coverage")
         place = {label: np.abs(2 * self.assessment.pit[label].to_numpy() - 1) for label in self.pool.labels}
         return binned_coverage(place, np.asarray(values, float)[self.pool.numbers], edges)
 
     def __str__(self) -> str:
         number, level = self.attributes["num_simulations"], self.assessment.level
-        is_short = (self.effective_draws > 0) & (self.effective_draws < MIN_RANKED)
-        draws = self.effective_draws[self.effective_draws >= MIN_RANKED]
+        draws = self.effective_draws[self.outcomes.is_fitted]
         of = "" if self.reached.all() else f"{self.reached.sum()} of "
         what = f"{self.verdict}: {self.attributes['engine']} on {of}{number} simulations {PLACES[self.near]}"
         rate = f"at a false-alarm rate of {self.false_alarm:g}"
-        spent = f"{self.attributes['seconds']:.1f} s"
-        fits = f"{self.num_failed} fits failed"
-        if is_short.any():
-            fits += f" ({is_short.sum()} with fewer than {MIN_RANKED} independent draws: raise `num_warmup` and `num_draws`)"
+        spent, calls = f"{self.attributes['seconds']:.1f} s", self.attributes["calls"]
+        spent += f" in {calls} calls" if calls > 1 else ""
         if len(draws):
-            fits += f"; {np.median(draws):.0f} independent draws of each, at least {draws.min():.0f}"
+            spent = (
+                f"effective draws of a fit: {np.median(draws):.0f} in the median, {draws.min():.0f} at least; {spent}"
+            )
+        figures = [f"{self.outcomes.told()}; {spent}"]
+        if self.num_failed:
+            figures = [f"{self.outcomes.told()}; {TABLE}", spent]
         if not of:
             p = f" (p ≤ {level:.2g} fails)" if self.assessment.extremity else ""
-            return "\n".join([f"{what}, {rate}{p}", f"{fits}; {spent}", *lines_of(self.checks)])
+            return "\n".join([f"{what}, {rate}{p}", *figures, *lines_of(self.checks)])
         told = f"{of}{number} simulations were fitted before it was stopped, which is no verdict."
         lines = [what, f"{told} {going_on(self.attributes['checkpoint'])}"]
         if not self.assessment.extremity:
-            return "\n".join([*lines, spent])
+            return "\n".join([*lines, *(figures if self.num_failed else [spent])])
         so_far = f"The checks so far, {rate} (p ≤ {level:.2g} fails):"
-        return "\n".join([*lines, f"{fits}; {spent}", so_far, *lines_of(self.checks)])
+        return "\n".join([*lines, *figures, so_far, *lines_of(self.checks)])
 
     def plausibility(self, problem: Problem, result: xr.DataTree, *, false_alarm: float = 0.01) -> Plausibility:
         """Say whether the observed data are among those that the program can produce.
@@ -168,8 +184,8 @@ class CalibrationReport:
         Raises
         ------
         ValueError
-            If the simulations are not from the prior, the result is of another program, or no observed site has
-            residuals that are known.
+            If the simulations are not from the prior, the result is of another program, no observed site has residuals
+            that are known, or too few fits have draws.
         """
         if self.near != "prior":
             raise ValueError('`plausibility` needs simulations from the prior. Calibrate with `near="prior"`.')
@@ -181,6 +197,7 @@ class CalibrationReport:
                 "`plausibility` needs an observed site whose residuals are known. Make its family known with "
                 "`bayesastro.register_fisher`; or, for an `Amortised` posterior, ask `check_local(...).plausibility`."
             )
+        self._require(MIN_FITS, "`plausibility`")
         draws = evenly(latent_draws(problem, result), MAX_RANKED)
         batch = problem.batch(observed={name: value[None] for name, value in problem.observed.items()})
         found = evaluated(batch, np.zeros(1, int), {name: values[None] for name, values in draws.items()})
@@ -197,6 +214,7 @@ class CalibrationReport:
         """
         if self.near != "prior":
             raise ValueError('`recalibrate` needs simulations from the prior. Calibrate with `near="prior"`.')
+        self._require(MIN_SIMULATIONS, "`recalibrate`")
         return recalibrate(
             self.pool,
             self.batch,
@@ -226,9 +244,7 @@ class CalibrationReport:
             "checks": tables.checks.astype({"where": str}).to_xarray(),
             "parameters": tables.parameters.to_xarray(),
             "coverage": tables.coverage.to_xarray() if len(tables.coverage) else xr.Dataset(),
-            "fits": xr.Dataset(
-                {"effective_draws": ("dataset", self.effective_draws), "reached": ("dataset", self.reached)}
-            ),
+            "fits": self.outcomes.to_dataset(),
         }
         tree = xr.DataTree.from_dict(groups)
         tree.attrs = dict(self.attributes) | {
@@ -247,4 +263,9 @@ class CalibrationReport:
         ValueError
             If too few fits succeeded or were done for there to be anything to show.
         """
-        return Page(self.assessment, self.pool).drawn(f"{self.verdict}: {self.attributes['engine']}")
+        self._require(MIN_FITS, "the picture")
+        page = Page(self.assessment, self.pool)
+        return page.drawn(f"{self.verdict}: {self.attributes['engine']}, {self.outcomes.counted()}")
+
+    def _require(self, least: int, what: str) -> None:
+        self.outcomes.require(least, what, self.attributes["checkpoint"])

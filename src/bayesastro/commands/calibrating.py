@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bayesastro.calibration.calibrate import Near, calibrate
-from bayesastro.calibration.report import CalibrationReport
+from bayesastro.calibration.report import TABLE, CalibrationReport
 from bayesastro.commands.naming import engine_named, problem_named
 from bayesastro.commands.reporting import as_text, rows
 from bayesastro.commands.wording import in_options
@@ -62,17 +62,18 @@ def run(
             progress=progress,
         )
     facts = {"data": data, "verdict": report.verdict, "status": report.attributes["status"]}
-    facts |= {"num_failed": report.num_failed}
+    facts |= {"num_failed": report.num_failed, "failed": report.outcomes.reasons()}
     facts |= {"num_fitted": int(report.reached.sum()), "num_simulations": len(report.reached)}
-    if report.verdict == "incomplete" and not len(report.assessment.pit):
-        echo(as_text({**facts, "written": []}) if json else str(report))
+    is_empty, text = not len(report.assessment.pit), str(report)
+    if report.verdict == "incomplete" and is_empty:
+        echo(as_text({**facts, "written": []}) if json else text.replace(f"; {TABLE}", ""))
         return report
     folder.keep(report.to_datatree(), "calibration.nc")
-    if len(report.assessment.pit):
+    if not is_empty:
         folder.keep(report.plot(), "calibration.png")
-    table = report.summary()
+    table, text = report.summary(), text.replace("`report.fits`", "the group `fits` of calibration.nc")
     facts |= {"false_alarm": report.false_alarm, "checks": rows(report.checks), "parameters": rows(table)}
-    folder.tell(f"{report}\n\n{table.round(3)}", facts, json=json, echo=echo)
+    folder.tell(text if is_empty else f"{text}\n\n{table.round(3)}", facts, json=json, echo=echo)
     if report.verdict != "incomplete":
         shutil.rmtree(kept)
     return report

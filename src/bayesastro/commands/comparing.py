@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-
 from bayesastro.commands.reading import results_of
 from bayesastro.commands.reporting import as_text, rows
 from bayesastro.commands.wording import in_options
@@ -26,7 +24,7 @@ def run(paths: Sequence[Path], *, json: bool = False, echo: Callable[[str], None
     """
     results = results_of(paths)
     for name, result in results.items():
-        if not (isinstance(result, xr.DataTree) and "posterior" in result.children):
+        if "posterior" not in result.children:
             raise ValueError(f"`{name}` is no result of a fit. Give results that `bayesastro fit` wrote.")
     options: dict[str, Any] = {"log_likelihood=True": "--log-likelihood"}
     with in_options(**options):

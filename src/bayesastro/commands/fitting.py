@@ -7,6 +7,7 @@ import xarray as xr
 
 from bayesastro import plots
 from bayesastro.commands.naming import engine_named, problem_named
+from bayesastro.commands.reading import result_at
 from bayesastro.commands.reporting import as_text, findings, rows
 from bayesastro.commands.summarising import check_names, summary_of
 from bayesastro.commands.wording import in_options
@@ -15,7 +16,7 @@ from bayesastro.diagnostics import diagnose
 from bayesastro.drive import fit
 from bayesastro.plots.corners import by_default
 from bayesastro.precision import Precision
-from bayesastro.result import legal_name, load
+from bayesastro.result import legal_name
 
 __all__ = ["run"]
 
@@ -54,7 +55,7 @@ def run(
             problem,
             chosen,
             seed=seed,
-            start=None if start is None else load(start),
+            start=None if start is None else result_at(start),
             checkpoint=out / "checkpoint",
             time_limit=time_limit,
             precision=precision,

@@ -73,7 +73,7 @@ def run(
     with in_options(var_names="--var"):
         if kind == "predictive":
             figure = _predictive(_only(results, kind), list(names), model, x, period=period, epoch=epoch)
-        elif any(isinstance(result, xr.DataTree) and is_calibration(result) for result in results.values()):
+        elif any(is_calibration(result) for result in results.values()):
             figure = _page(results, kind, names)
         else:
             figure = _drawn(results, kind or "corner", list(names))

@@ -6,10 +6,11 @@ from typing import Any
 
 import xarray as xr
 
+from bayesastro.calibration.outcomes import Outcomes
+from bayesastro.commands.reading import result_at
 from bayesastro.commands.reporting import as_text, attributes, findings, rows
 from bayesastro.commands.summarising import summary_of
 from bayesastro.diagnostics import diagnose
-from bayesastro.result import load
 from bayesastro.starting import draws_fingerprint
 
 __all__ = ["run"]
@@ -23,7 +24,7 @@ def run(path: Path, *, names: Sequence[str] = (), json: bool = False, echo: Call
     ValueError, OSError
         If there is no such result, or it has no such variable.
     """
-    result = load(path)
+    result = result_at(path)
     groups = {
         name: {str(n): list(v.shape) for n, v in group.data_vars.items()} for name, group in result.children.items()
     }
@@ -47,11 +48,12 @@ def run(path: Path, *, names: Sequence[str] = (), json: bool = False, echo: Call
 
 
 def _calibration(result: xr.DataTree) -> tuple[dict[str, Any], str]:
-    """Checks of a calibration's report, if this is one."""
+    """Failed fits and checks of a calibration's report, if this is one."""
     if "checks" not in result.children:
         return {}, "No posterior: nothing to judge."
     checks = result["checks"].to_dataset().to_dataframe()
-    return {"checks": rows(checks)}, checks.to_string()
+    outcomes = Outcomes.of_file(result["fits"].to_dataset())
+    return {"checks": rows(checks), "failed": outcomes.reasons()}, f"{outcomes.told()}\n\n{checks.to_string()}"
 
 
 def _short(value: Any) -> str:

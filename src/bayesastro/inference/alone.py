@@ -12,7 +12,7 @@ from bayesastro.inference.engine import Draws, Engine
 from bayesastro.problem import Views
 from bayesastro.program import Data
 
-__all__ = ["compiled", "functions_of", "run_alone"]
+__all__ = ["compile_ahead", "compiled", "functions_of", "run_alone"]
 
 
 @functools.lru_cache(maxsize=32)
@@ -42,6 +42,11 @@ def compiled(init: Callable[..., Any], advance: Callable[..., Any]) -> tuple[Cal
         return jax.tree.map(proper, advance(*args))
 
     return jax.jit(begin), jax.jit(go_on, donate_argnums=1)
+
+
+def compile_ahead(function: Any, *args: Any) -> None:
+    """Compile what :func:`compiled` gave for such arguments; a call with them then compiles nothing."""
+    function.lower(*args).compile()
 
 
 def run_alone(

@@ -51,7 +51,8 @@ class Block(NamedTuple):
 class Progress(NamedTuple):
     """Where a run stands: steps done and in all, what goes on, and figures worth showing.
 
-    `unit` is what is counted, in the singular; `under_way` how much of what is not counted yet is done, for the speed and the bar.
+    `unit` is what is counted, in the singular; `under_way` how much of what is not counted yet is done, for the speed and the bar;
+    `together` how many are under way at once, and end at once.
     """
 
     done: int
@@ -60,6 +61,7 @@ class Progress(NamedTuple):
     figures: dict[str, float]
     unit: str = "step"
     under_way: float = 0.0
+    together: int = 0
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from bayesastro.batch import Batch
 from bayesastro.charts import Chart
 from bayesastro.fingerprint import data_fingerprint
 from bayesastro.inference.engine import Engine
-from bayesastro.precision import Precision, to_numpy, working_precision
+from bayesastro.precision import Precision, native, to_numpy, working_precision
 from bayesastro.problem import Problem
 from bayesastro.program import Data
 from bayesastro.result import legal_name, number_of_data_sets, require_one, variable_units
@@ -128,7 +128,7 @@ def _draws(problem: Problem, start: xr.DataTree, most: int, num_leading: int = 0
                 f"{', '.join(f'`{other}`' for other in posterior)}. Start from a result of the same parameters, or let the "
                 "others come from the prior: `start=start_from(problem, result, seed=…)`."
             )
-        values = posterior[name].to_numpy()
+        values = native(posterior[name])  # of a run in single precision too
         if values.shape[num_leading + 2 :] != site.shape:
             raise ValueError(
                 f"`{site.name}` has shape {values.shape[num_leading + 2 :]} in `start`, but {site.shape} in the problem. "

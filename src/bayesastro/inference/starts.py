@@ -6,12 +6,22 @@ import jax
 import jax.numpy as jnp
 
 from bayesastro.charts import Chart
+from bayesastro.inference.metric import first_metric
 from bayesastro.program import Data
 
 __all__ = ["MAX_GRADIENTS", "Points", "best", "first_points", "points_at", "starting_points"]
 
 MAX_GRADIENTS = 64
 """Of more draws than this from the prior, gradients are found of this many alone: they cost some four densities each."""
+
+MIN_DISTINCT = 10
+"""Draws of another run, below which they tell no scales."""
+
+ROUNDS = 3
+"""Of points close about one: the first as far from it in all coordinates, those after by the scales that were seen."""
+
+SPREAD = 0.1
+"""Of points about one, in rough standard deviations."""
 
 NUM_FINALISTS = 8
 """Draws of the highest density that are looked at for a finite gradient."""
@@ -61,15 +71,34 @@ def starting_points(
     """Points to find scales from, and the one to start from.
 
     Draws from the prior and the best of them; of more than `MAX_GRADIENTS` draws, the first so many, and the best of all.
-    Or draws of `start`, and the first.
+    Or draws of `start`, and the first; where these are few and repeated, as importance resampling leaves them, points close
+    about the first, where gradients tell the curvature.
     """
     if start is None and num_starts > MAX_GRADIENTS:
         return _best_of_many(chart, _drawn(chart, key, data, num_starts), data)
     if start is None:
         points = first_points(chart, key, data, num_starts)
         return points, best(points)
-    points = points_at(chart, jax.random.choice(key, start, (num_starts,)), data)
+    drawn = jax.random.choice(key, start, (num_starts,))
+    are_few = _number_distinct(drawn) < min(MIN_DISTINCT, num_starts)
+    offsets = jax.random.normal(jax.random.fold_in(key, 1), drawn.shape, drawn.dtype).at[0].set(0.0)
+    nearest = jnp.sqrt(jnp.finfo(drawn.dtype).eps) * jnp.maximum(jnp.abs(drawn[0]), 1.0)
+
+    def closer(_: jax.Array, carry: tuple[jax.Array, Points]) -> tuple[jax.Array, Points]:
+        points = points_at(chart, carry[0], data)
+        scale = jnp.sqrt(first_metric(points.position, points.gradient))
+        return drawn[0] + SPREAD * scale * offsets, points
+
+    # Scales that differ by orders of magnitude are seen from points as far apart as they.
+    positions = jnp.where(are_few, drawn[0] + nearest * offsets, drawn)
+    empty = jax.tree.map(jnp.zeros_like, Points(drawn, drawn[:, 0], drawn))
+    _, points = jax.lax.fori_loop(0, jnp.where(are_few, ROUNDS, 1), closer, (positions, empty))
     return points, jax.tree.map(lambda array: array[0], points)
+
+
+def _number_distinct(positions: jax.Array) -> jax.Array:
+    """Of a set of points, by their first coordinate."""
+    return 1 + jnp.sum(jnp.diff(jnp.sort(positions[:, 0])) > 0)
 
 
 def _best_of_many(chart: Chart, positions: jax.Array, data: Data) -> tuple[Points, Points]:

@@ -30,8 +30,8 @@ def clock(monkeypatch):
     return now
 
 
-def of_data_sets(done, under_way=0.0, together=0):
-    return Progress(done, 120, "data sets", {"without draws": 2.0}, "data set", under_way, together)
+def of_data_sets(done, under_way=0.0, together=0, total=120):
+    return Progress(done, total, "data sets", {"without draws": 2.0}, "data set", under_way, together)
 
 
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
@@ -70,6 +70,16 @@ def test_of_data_sets_that_are_all_fitted_together_the_share_moves(clock, stream
         assert text.splitlines()[1].startswith(
             "NUTS × 120: fitting 120 data sets together: 25 %, 2.4 data sets/s, 38 s to go"
         )
+
+
+def test_of_one_data_set_nothing_is_together():
+    for state, told in {
+        (0, 0.25, 1, 1): "NUTS: data sets 0/1: 25 %",
+        (3, 0.5, 1, 9): "NUTS: data sets 3/9 done, the next: 50 %",
+    }.items():
+        reporter = Reporter("NUTS", shown=True, stream=io.StringIO())
+        reporter.update(of_data_sets(*state))
+        assert told in reporter.stream.getvalue()
 
 
 def test_slow_work_is_told_by_the_seconds_that_each_takes(clock):

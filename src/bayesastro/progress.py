@@ -167,5 +167,8 @@ def _standing(progress: Progress, *, has_bar: bool) -> str:
         return f"{phase}{progress.done}/{progress.total}"
     share = "" if has_bar else f": {100 * progress.under_way / progress.together:.0f} %"
     if progress.together < progress.total:
-        return f"{phase}{progress.done}/{progress.total} done, the next {progress.together} together{share}"
+        several = f" {progress.together} together" if progress.together > 1 else ""
+        return f"{phase}{progress.done}/{progress.total} done, the next{several}{share}"
+    if progress.total == 1:
+        return f"{phase}{progress.done}/1{share}"
     return f"{'all ' if has_bar else 'fitting '}{progress.total} {'' if has_bar else phase}together{share}"

@@ -142,8 +142,9 @@ def test_nested_clocks_keep_to_themselves():
     ],
 )
 def test_bad_values_are_refused_in_one_clear_sentence(options, name):
+    problem = child.problem()
     with compile_clock() as clock, pytest.raises(ValueError, match=f"`{name}`") as caught:
-        ba.fit(child.problem(), child.SMALL, **{"seed": 1, "progress": False, **options})
+        ba.fit(problem, child.SMALL, **{"seed": 1, "progress": False, **options})
     assert "\n" not in str(caught.value)
     assert clock.count == 0
 

@@ -112,8 +112,8 @@ def calibrate(
     Talts et al. 2018, arXiv:1804.06788; Säilynoja, Bürkner & Vehtari 2022 (arXiv:2103.10522); Modrák et al. 2023
     (arXiv:2211.02383); Lemos et al. 2023 (arXiv:2302.03026); Säilynoja et al. 2025, arXiv:2502.03279.
     """
-    _check(problem, engine, num_simulations, near, posterior, false_alarm, _as_names(deterministics), time_limit)
     seed, folder = checked_seed(seed), None if checkpoint is None else Path(checkpoint)
+    _check(problem, engine, num_simulations, near, posterior, false_alarm, _as_names(deterministics), time_limit)
     running: dict[str, Any] = {"seed": seed, "progress": progress, "precision": precision}
     with spending(folder) as spent:
         if near == "observed" and posterior is None:

@@ -280,7 +280,8 @@ def _loo_pits(
         counts = np.flatnonzero(_is_datum(observed, values))
         counts = counts[np.linspace(0, counts.size - 1, min(counts.size, MAX_LEFT_OUT)).astype(int)]
         flat = values.reshape(len(values), -1)[:, counts].T
-        log_weights, khat = array_stats.psislw(flat, r_eff=efficiency, axis=-1)
+        with np.errstate(over="ignore"):  # of the heaviest tails
+            log_weights, khat = array_stats.psislw(flat, r_eff=efficiency, axis=-1)
         weights = np.exp(log_weights - log_weights.max(-1, keepdims=True))
         weights /= weights.sum(-1, keepdims=True)
         # Replicates of one draw are as many draws apart as there are distinct ones.

@@ -79,6 +79,14 @@ def test_smoothed_weights_tell_a_light_tail_from_a_heavy_one():
             assert np.sqrt(weight @ x**2) == pytest.approx(sd, rel=0.05)
 
 
+def test_weights_of_hundreds_of_orders_of_magnitude_have_a_tail_without_a_warning():
+    log_weight = np.concatenate([np.linspace(-1.0, 0.0, 60), np.linspace(-700.0, -355.0, 940)])
+    weight, khat = weights_of(log_weight)
+    assert khat > 100
+    assert np.isfinite(weight).all()
+    assert weight.sum() == pytest.approx(1.0)
+
+
 def test_resampling_is_in_proportion_to_the_weights():
     weight = np.array([0.5, 0.0, 0.3, 0.2])
     counts = np.bincount(resampled(weight, 1000, np.random.RandomState(1)), minlength=4)

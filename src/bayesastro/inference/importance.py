@@ -63,7 +63,8 @@ def _smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
         return log_weight, 0.0
     if math.exp(2 * _log_sum(log_weight) - _log_sum(2 * log_weight)) < LEAST_ESS:
         return log_weight, np.inf
-    smoothed, khat = array_stats.psislw(-log_weight)  # as for cross-validation, it takes minus the log-weights
+    with np.errstate(over="ignore"):  # quantiles of the heaviest tails, which it cuts at the largest weight
+        smoothed, khat = array_stats.psislw(-log_weight)  # as for cross-validation, it takes minus the log-weights
     return smoothed, float(khat)
 
 
